@@ -1,0 +1,5086 @@
+// attn.h - v0.1.0 - attention for C and C++ in one file - public domain or MIT-0, your choice (end of file)
+//
+// Do this in one C or C++ file:               and this in the others:
+//     #define ATTN_IMPLEMENTATION                 #include "attn.h"
+//     #include "attn.h"
+// Then:
+//     attn_desc d = ATTN_ZERO;                    // zero is the default of every field
+//     d.q = q; d.k = k; d.v = v; d.o = o;         // float [H,N,D], [H,M,D], [H,M,D], [H,N,D]
+//     d.heads = 8; d.queries = 512; d.keys = 512; d.dim = 64;
+//     d.causal = ATTN_CAUSAL_LOWER_RIGHT;
+//     attn_status s = attn_fwd(&d);               // o = softmax(q k' / sqrt(D)) v
+// cc -O2 file.c is the whole build: no -m flag, no -lm, no -pthread. The instruction set is chosen when it runs.
+//
+// -------------------------------------------------------------------------------------------------------------------
+// >>manual
+//
+// CONTENTS      search for a tag to go to its room                                            budget (lines)
+//     // >>manual       this text                                                                      800
+//     // >>config       macros you may set, compiler and machine                            with >>manual
+//     // >>api          types and functions, in the order of the rooms below                          1600
+//     // >>base         status, checked sizes, libm-free maths, random numbers, threads, context        600
+//     // >>tensor       shapes, strided views, broadcasting, iteration                                  700
+//     // >>vec          the vector vocabulary: one block for each instruction set                      1200
+//     // >>kernels      the one text compiled once per instruction set                                 2600
+//     // >>passes       re-inclusion, detection, choice                                                 250
+//     // >>ops          matrix product, softmax and the tensor operators                               3500
+//     // >>attention    the descriptor: checks, plan, splitting                                        2000
+//     // >>tape         record, backward, optimisers                                                    700
+//     // >>layers       (not yet here)                                                                 1600
+//     // >>files        (not yet here)                                                                  600
+//     // >>draw         heat maps and plots, SVG and terminal                                           700
+//     // >>history      changes, licence                                                                100
+//
+// LETTERS       B batch, H heads, N queries, M keys, D features of a query or key per head, E features of a value.
+//               Arrays are written [B,H,N,D]: row-major, the last axis contiguous unless strides are given. PyTorch's
+//               documentation calls our N L, our M S, our D E and our E Ev.
+//
+// FOUR DEPTHS   1 kernels    arrays in, arrays out: attn_fwd, attn_matmul_f32, attn_softmax_f32, attn_map_f32
+//               2 tensors    strided views in an arena that belongs to a context: attn_add(c, a, b), ...
+//               3 tape       gradients of whatever depth 2 computed: attn_backward(c, loss), attn_sgd
+//               4 layers     (not yet here)
+//
+// ERRORS        Depth 1 returns an attn_status; attn_explain writes the sentence (field, value, reason). A call that fails
+//               has written nothing to its outputs. Depth 2 and up: a failed call returns the context's own empty tensor,
+//               never NULL; the first error stays, with its text, until attn_clear(c), and later calls do nothing, so a
+//               chain of calls is checked once at its end: if (attn_error(c)) puts(attn_message(c));
+//
+// MEMORY        Depth 1 allocates nothing when a workspace is given (attn_workspace says how much), else it takes one block
+//               by ATTN_MALLOC and frees it. A context lives in memory that you give, or in chunks by ATTN_MALLOC; parameters
+//               grow from one end, values from the other; attn_mark and attn_reset give back values only.
+//
+// THREADS       None that you did not ask for. desc.parallel is one function that runs n tasks: yours (OpenMP, a job system)
+//               or attn_pool_open's. Everything is reentrant on distinct workspaces and contexts. The only mutable static
+//               is one word with the detected instruction sets. The number of threads never changes a bit of a result.
+//
+// PRECISION     f32 arrays are computed in f32, f64 in f64 (correct, not fast). exp is within 1 ULP, tanh and erf within 4,
+//               on every instruction set (docs/precision.md). Masked keys are left out by a predicate, never by a large
+//               negative number, and what is masked never reaches a result, NaN included.
+//
+// THE ROW RULE  The bits of output row (b,h,i) depend on its own q, its keys and values and its options alone: not on batch,
+//               heads, number of queries, threads, chunking or strides. Keys are worked in blocks counted from key 0, in
+//               spans of 1024 that are folded left to right. It holds within one build, pass and set of options.
+//
+// -O0           A debug build runs the kernels unoptimised, some 30 times slower. Two lines give back the speed:
+//                   cc -O2 -c -x c -DATTN_IMPLEMENTATION attn.h -o attn.o       (once)
+//                   cc -O0 -g game.c attn.o                                     (game.c includes attn.h plainly)
+//
+// -------------------------------------------------------------------------------------------------------------------
+// >>config
+//
+//     macro                default         effect
+//     ATTN_IMPLEMENTATION  not set         in one file: the functions, not only their declarations
+//     ATTN_STATIC          not set         every function is static: a private copy for this file
+//     ATTN_DEF             extern          what stands before each declaration (dllexport, a visibility attribute)
+//     ATTN_MALLOC(n)       malloc          with ATTN_REALLOC(p, n) and ATTN_FREE(p): your allocator, all three or none
+//     ATTN_ASSERT(x)       nothing         checks of the library's own invariants, never of your input
+//     ATTN_NO_STDLIB       not set         no malloc: caller's workspace and arena; only memcpy, memmove, memset, memcmp
+//     ATTN_NO_STDIO        not set         leaves out what opens files (the print and draw functions never do)
+//     ATTN_NO_THREADS      not set         leaves out attn_pool_open; the parallel hook stays
+//     ATTN_NO_SIMD         not set         scalar passes only
+//     ATTN_NO_F64          not set         leaves out the f64 pass; f64 arrays are then refused
+//     ATTN_NO_AVX2         not set         leaves out that pass and those above it
+//     ATTN_NO_AVX512       not set         the same
+//     ATTN_NO_AVX512V      not set         the same
+//     ATTN_NO_NEON         not set         the same
+//     ATTN_NO_NEON82       not set         the same
+//     ATTN_NO_NEON86       not set         the same
+//     ATTN_USE_SIMDE       not set         adds the pass "simde": the avx2 block by SIMDe, at this file's own flags
+//     ATTN_SIMDE_NEON      not set         with it: the neon block instead
+//     ATTN_ONLY_KERNELS    not set         depth 1 alone: no tensors, tape, layers, drawing
+//     ATTN_NO_DISPATCH     not set         no re-inclusion: one pass, the best that the compiler flags allow as such
+//     ATTN_FILENAME        "attn.h"        the name under which the header finds itself: set it when you rename the file
+//
+#ifndef ATTN__CONFIG
+#define ATTN__CONFIG
+
+#define ATTN_VERSION_MAJOR 0
+#define ATTN_VERSION_MINOR 1
+#define ATTN_VERSION_PATCH 0
+#define ATTN_VERSION (ATTN_VERSION_MAJOR * 10000 + ATTN_VERSION_MINOR * 100 + ATTN_VERSION_PATCH)
+
+#include <stddef.h>
+#include <stdint.h>
+
+#if (defined(ATTN_MALLOC) || defined(ATTN_REALLOC) || defined(ATTN_FREE)) && \
+    !(defined(ATTN_MALLOC) && defined(ATTN_REALLOC) && defined(ATTN_FREE))
+#error "attn.h: define all of ATTN_MALLOC, ATTN_REALLOC and ATTN_FREE, or none"
+#endif
+#if defined(ATTN_NO_STDLIB) && defined(ATTN_MALLOC)
+#error "attn.h: ATTN_NO_STDLIB says no allocator, ATTN_MALLOC names one"
+#endif
+#if defined(ATTN_USE_SIMDE) && defined(ATTN_NO_SIMD)
+#error "attn.h: ATTN_USE_SIMDE asks for a vector pass, ATTN_NO_SIMD for none"
+#endif
+#if defined(ATTN_SIMDE_NEON) && !defined(ATTN_USE_SIMDE)
+#error "attn.h: ATTN_SIMDE_NEON chooses SIMDe's block: define ATTN_USE_SIMDE too"
+#endif
+#if defined(ATTN_USE_SIMDE) && defined(ATTN_NO_DISPATCH)
+#error "attn.h: ATTN_NO_DISPATCH compiles one pass, ATTN_USE_SIMDE adds one by re-inclusion"
+#endif
+#if defined(ATTN_STATIC) && defined(ATTN_DEF)
+#error "attn.h: ATTN_STATIC decides the linkage, ATTN_DEF as well: define one"
+#endif
+
+#if defined(ATTN_STATIC)
+#if defined(__GNUC__) || defined(__clang__)
+#define ATTN_DEF static __attribute__((unused))
+#else
+#define ATTN_DEF static
+#endif
+#elif !defined(ATTN_DEF)
+#define ATTN_DEF extern
+#endif
+
+#ifdef __cplusplus
+#define ATTN_ZERO {}
+#else
+#define ATTN_ZERO {0}
+#endif
+#endif // ATTN__CONFIG
+
+// -------------------------------------------------------------------------------------------------------------------
+// >>api
+#ifndef ATTN_H
+#define ATTN_H
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// ---- version, status, instruction sets
+
+// The number of the implementation that was linked; compare with ATTN_VERSION, the number of this header.
+ATTN_DEF int attn_version(void);
+// What was compiled in, one line: version, compiler, passes, options. A misspelt config macro shows here.
+ATTN_DEF const char *attn_build_info(void);
+
+// Every status and its sentence, once.
+#define ATTN_STATUS_LIST(ROW)                                                                    \
+    ROW(OK, "done")                                                                              \
+    ROW(ERR_NULL, "a pointer that is needed is NULL")                                            \
+    ROW(ERR_SHAPE, "shapes do not fit together")                                                 \
+    ROW(ERR_DTYPE, "a type that is not taken here")                                              \
+    ROW(ERR_RANGE, "a number outside its range")                                                 \
+    ROW(ERR_OVERLAP, "an output lies over an input or over itself")                              \
+    ROW(ERR_WORKSPACE, "the workspace is too small")                                             \
+    ROW(ERR_MEMORY, "out of memory")                                                             \
+    ROW(ERR_STATE, "not possible in this state")                                                 \
+    ROW(ERR_UNSUPPORTED, "not offered: the combination, or this build")                          \
+    ROW(ERR_VERSION, "a descriptor longer than this version knows")                              \
+    ROW(ERR_IO, "reading or writing failed")
+
+typedef enum attn_status {
+#define ATTN__ROW(NAME, text) ATTN_##NAME,
+    ATTN_STATUS_LIST(ATTN__ROW)
+#undef ATTN__ROW
+    ATTN_STATUS_COUNT
+} attn_status;
+
+// The sentence of a status; "unknown status" for any other number.
+ATTN_DEF const char *attn_status_str(attn_status s);
+
+// Every instruction set, weakest first within a family. BEST (0) leaves the choice to the machine.
+#define ATTN_ISA_LIST(ROW)                                                                       \
+    ROW(BEST, best) ROW(SCALAR, scalar) ROW(SIMDE, simde) ROW(NEON, neon) ROW(NEON82, neon82)    \
+    ROW(NEON86, neon86) ROW(AVX2, avx2) ROW(AVX512, avx512) ROW(AVX512V, avx512v)
+
+enum {
+#define ATTN__ROW(NAME, name) ATTN_ISA_##NAME,
+    ATTN_ISA_LIST(ATTN__ROW)
+#undef ATTN__ROW
+    ATTN_ISA_COUNT
+};
+
+// The best instruction set that was compiled in and that this machine has: an ATTN_ISA_ number, never 0.
+ATTN_DEF int attn_isa(void);
+// ATTN_ISA_COUNT of the implementation: numbers 1 .. count-1 exist; attn_isa_has tells which can run here.
+ATTN_DEF int attn_isa_count(void);
+ATTN_DEF int attn_isa_has(int isa);
+// "scalar", "avx2", ...; NULL for a number that is none.
+ATTN_DEF const char *attn_isa_name(int isa);
+
+// ---- types of array elements
+
+#define ATTN_TYPE_LIST(ROW) /* name, text, bytes of a block, elements of a block */              \
+    ROW(F32, "f32", 4, 1) ROW(F64, "f64", 8, 1) ROW(F16, "f16", 2, 1) ROW(BF16, "bf16", 2, 1)    \
+    ROW(I8, "i8", 1, 1) ROW(U8, "u8", 1, 1) ROW(I32, "i32", 4, 1) ROW(I64, "i64", 8, 1)          \
+    ROW(BOOL, "bool", 1, 1) ROW(Q8_0, "q8_0", 34, 32) ROW(Q4_0, "q4_0", 18, 32) ROW(Q4_1, "q4_1", 20, 32)
+
+enum {
+#define ATTN__ROW(NAME, text, bytes, elements) ATTN_##NAME,
+    ATTN_TYPE_LIST(ATTN__ROW)
+#undef ATTN__ROW
+    ATTN_TYPE_COUNT
+};
+ATTN_DEF const char *attn_type_str(int type);
+
+// ---- threads
+
+// How to run tasks side by side. run must call task(arg, i, worker) for each i in 0..n-1 and return when all are done;
+// worker is in 0..workers-1 and never the same in two calls at once. OpenMP, TBB or a job system in a few lines.
+typedef struct attn_parallel {
+    void (*run)(void *user, void (*task)(void *arg, ptrdiff_t i, int worker), void *arg, ptrdiff_t n);
+    void *user;
+    int workers;
+} attn_parallel;
+
+// A pool of `threads` workers, the caller's thread among them (0 = one for each processor); NULL when none can be had.
+// Idle workers block. attn_pool_close(NULL) does nothing. A pool serves one call at a time; a second caller waits.
+ATTN_DEF const attn_parallel *attn_pool_open(int threads);
+ATTN_DEF void attn_pool_close(const attn_parallel *pool);
+
+// ---- depth 1: random numbers
+
+// out[0..3] = Philox4x32-10 of a 128-bit counter and a 64-bit key. Any element of a stream is had without the others.
+// source  Salmon, Moraes, Dror, Shaw 2011
+ATTN_DEF void attn_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]);
+
+// ---- depth 1: functions of one argument
+
+enum { ATTN_MAP_EXP, ATTN_MAP_TANH, ATTN_MAP_ERF, ATTN_MAP_RELU, ATTN_MAP_SQUARE, ATTN_MAP_COUNT };
+// y[i] = f(x[i]) for n contiguous elements; y may be x. exp within 1 ULP, tanh and erf within 4.
+// errors  NULL, RANGE (op, n < 0)
+ATTN_DEF attn_status attn_map_f32(int op, float *y, const float *x, ptrdiff_t n, int isa);
+ATTN_DEF attn_status attn_map_f64(int op, double *y, const double *x, ptrdiff_t n);
+// Sum of x[i]*y[i]. bf16 is a uint16_t with the upper half of a float; products are exact, sums f32 in an order of the
+// pass's own. The i8 sum is exact (n up to 2^16). avx512v, neon82 and neon86 have instructions for these.
+// errors  NULL, RANGE
+ATTN_DEF attn_status attn_dot_bf16(float *sum, const uint16_t *x, const uint16_t *y, ptrdiff_t n, int isa);
+ATTN_DEF attn_status attn_dot_i8(int32_t *sum, const int8_t *x, const int8_t *y, ptrdiff_t n, int isa);
+
+// ---- depth 1: matrix product
+
+// c = alpha a b + beta c for each of `batch` matrices: a [m,k], b [k,n], c [m,n]. {0} and the sizes is a plain product.
+typedef struct attn_matmul_desc {
+    size_t size;                      // 0 = sizeof(attn_matmul_desc)
+    const void *a, *b;
+    void *c;                          // must not lie over a or b
+    ptrdiff_t m, n, k;                // 0 is fine: k = 0 leaves beta c
+    int32_t trans_a, trans_b;         // 1: a is stored [k,m], b is stored [n,k]
+    ptrdiff_t a_row, a_col;           // elements from one stored row (column) to the next; both 0 = contiguous
+    ptrdiff_t b_row, b_col;
+    ptrdiff_t c_row, c_col;
+    ptrdiff_t batch;                  // 0 = 1
+    ptrdiff_t a_batch, b_batch;       // elements from one matrix to the next; 0 = all share one
+    ptrdiff_t c_batch;                // 0 = contiguous
+    double alpha, beta;               // alpha 0 = 1; beta 0 does not read c
+    void *workspace;                  // NULL = one allocation where packing is needed
+    size_t workspace_bytes;
+    const attn_parallel *parallel;    // NULL = this thread
+    int32_t isa;                      // cap; 0 = the best
+} attn_matmul_desc;
+
+// errors  NULL, SHAPE (negative), RANGE (overflow), OVERLAP (c_row, c_col), WORKSPACE, MEMORY
+// Same bits for any number of threads. source  Goto and van de Geijn 2008; BLIS (Van Zee and van de Geijn 2015)
+ATTN_DEF attn_status attn_matmul_f32(const attn_matmul_desc *d);
+ATTN_DEF attn_status attn_matmul_f64(const attn_matmul_desc *d);
+// Bytes of workspace that a call with this desc wants, 0 when none or when the desc is wrong.
+ATTN_DEF size_t attn_matmul_workspace(const attn_matmul_desc *d);
+
+// ---- depth 1: softmax over rows
+
+// y = softmax(x) over the last axis of x [rows,cols].
+typedef struct attn_softmax_desc {
+    size_t size;
+    const void *x;                    // [rows,cols]
+    void *y;                          // [rows,cols], may be x
+    ptrdiff_t rows, cols;
+    ptrdiff_t x_row, y_row;           // elements from row to row; 0 = cols
+    const int32_t *lengths;           // [rows / rows_per_length]: elements j >= length are left out; NULL = none
+    ptrdiff_t rows_per_length;        // 0 = 1. The notes' valid_lens of shape [B] with N queries: N
+    float masked_score;               // 0 = left out exactly; else the number put in their place (the notes' -1e6)
+    const attn_parallel *parallel;
+    int32_t isa;
+} attn_softmax_desc;
+
+// A row with every element left out is all 0, never NaN. errors  NULL, SHAPE, RANGE (a length outside 0..cols)
+// source  Bridle 1990; maximum first: Milakov and Gimelshein 2018
+ATTN_DEF attn_status attn_softmax_f32(const attn_softmax_desc *d);
+ATTN_DEF attn_status attn_softmax_f64(const attn_softmax_desc *d);
+
+// ---- depth 1: attention
+
+enum { ATTN_ARITH_F32, ATTN_ARITH_NATIVE, ATTN_ARITH_COUNT };
+enum { ATTN_QK_NORM_NONE, ATTN_QK_NORM_RMS, ATTN_QK_NORM_L2, ATTN_QK_NORM_COUNT };
+enum { ATTN_ALIGN_UPPER_LEFT, ATTN_ALIGN_LOWER_RIGHT, ATTN_ALIGN_AT, ATTN_ALIGN_COUNT };
+enum { ATTN_CAUSAL_NONE, ATTN_CAUSAL_LOWER_RIGHT, ATTN_CAUSAL_UPPER_LEFT, ATTN_CAUSAL_AT, ATTN_CAUSAL_COUNT };
+enum { ATTN_REL_NONE, ATTN_REL_OFFSET, ATTN_REL_T5, ATTN_REL_WINDOW_2D, ATTN_REL_COUNT };
+enum { ATTN_SCORE_DOT, ATTN_SCORE_BILINEAR, ATTN_SCORE_ADDITIVE, ATTN_SCORE_GAUSSIAN, ATTN_SCORE_BOXCAR,
+       ATTN_SCORE_EPANECHNIKOV, ATTN_SCORE_TRIANGLE, ATTN_SCORE_TRICUBE, ATTN_SCORE_COSINE, ATTN_SCORE_NEG_L2,
+       ATTN_SCORE_CUSTOM, ATTN_SCORE_COUNT };
+enum { ATTN_NORM_SOFTMAX, ATTN_NORM_HARD, ATTN_NORM_AVERAGE, ATTN_NORM_SIGMOID, ATTN_NORM_RELU, ATTN_NORM_NONE,
+       ATTN_NORM_TOP_K, ATTN_NORM_SPARSEMAX, ATTN_NORM_ENTMAX15, ATTN_NORM_COUNT };
+enum { ATTN_ROPE_NONE, ATTN_ROPE_INTERLEAVED, ATTN_ROPE_HALF, ATTN_ROPE_COUNT };
+enum { ATTN_WEIGHTS_SOFTMAX, ATTN_WEIGHTS_SCORES, ATTN_WEIGHTS_CAPPED, ATTN_WEIGHTS_BIASED, ATTN_WEIGHTS_COUNT };
+#define ATTN_SCALE_NONE 1.0f
+
+// A block of scores handed to desc.custom: element (key j, query i) is s[(j - j0) * ld + (i - i0)].
+typedef struct attn_tile {
+    ptrdiff_t b, h, i0, ni, j0, nj, ld, dim;
+    const float *const *q, *const *k; // rows i0.., j0.. after rope
+    float *const *dq, *const *dk;     // in custom_grad: gradients to add to
+    int worker;
+    void *user;
+} attn_tile;
+
+// How attention is computed. Zero is the default of every field; arrays are [B,H,N,D] contiguous unless strides are given
+// (in elements, order B,H,N,D; all zero = contiguous). Masks and bias: all-zero strides = contiguous [N,M] shared by B and
+// H; otherwise a stride of 0 repeats along that axis. Marked (later): declared and checked, refused as UNSUPPORTED so far.
+typedef struct attn_desc {
+    size_t size;                      // 0 = sizeof(attn_desc); a binding sets its own
+    // -- arrays
+    const void *q;                    // [B,H,N,D]
+    const void *k;                    // [B,Hk,M,D]
+    const void *v;                    // [B,Hk,M,E]
+    void *o;                          // [B,H,N,E]; may be q's very array
+    int32_t q_type, k_type, v_type, o_type;   // ATTN_F32 or all ATTN_F64; others (later)
+    ptrdiff_t q_stride[4], k_stride[4], v_stride[4], o_stride[4];
+    // -- sizes
+    ptrdiff_t batch;                  // B; 0 = 1
+    ptrdiff_t heads, kv_heads;        // H, Hk; kv_heads 0 = heads; query head h reads key head h / (H / Hk)
+    ptrdiff_t queries, keys;          // N, M; 0 queries do nothing; 0 keys give zeros
+    ptrdiff_t dim, vdim;              // D, E; vdim 0 = dim
+    // -- arithmetic and scale
+    int32_t arith;                    // ATTN_ARITH_; (later)
+    float scale;                      // 0 = 1/sqrt(D); ATTN_SCALE_NONE = 1
+    const float *logit_scale;         // [H], times the scale (later)
+    int32_t qk_norm;                  // ATTN_QK_NORM_ (later)
+    float norm_eps;
+    const float *q_norm, *k_norm;     // [D]
+    // -- position: query i stands at p_i = i + offset
+    int32_t align;                    // ATTN_ALIGN_: upper left (offset 0), lower right (keys in use less queries), at
+    int32_t query_offset;             // offset for ATTN_ALIGN_AT and ATTN_CAUSAL_AT
+    const int32_t *query_offsets;     // [B], instead of query_offset
+    int32_t causal;                   // ATTN_CAUSAL_: keys j <= p_i with that align
+    int32_t window;                   // 1: p_i - window_left <= j <= p_i + window_right; -1 = open (later)
+    int32_t window_left, window_right;
+    // -- lengths
+    const int32_t *key_lengths;       // [B]: keys j >= length do not exist
+    const int32_t *query_lengths;     // [B]: rows i >= length are zeros
+    const int32_t *row_lengths;       // [B,N]: keys row i may see
+    float masked_score;               // 0 = masked keys are left out; else the number in their place (later)
+    // -- masks and bias
+    const uint8_t *keep;              // 1 = may attend (PyTorch's SDPA, ONNX)
+    const uint8_t *drop;              // 1 = may not (PyTorch's MultiheadAttention); both set: they intersect
+    ptrdiff_t keep_stride[4], drop_stride[4];
+    const void *bias;                 // added to scores; a finite -1e6 here is arithmetic, not a mask
+    int32_t bias_type;                // the type of q
+    ptrdiff_t bias_stride[4];
+    // -- structure (later)
+    const uint8_t *block_mask;        // [H or 1, ceil(N / block_q), ceil(M / block_k)]
+    int32_t block_heads, block_q, block_k;
+    const int32_t *doc_q, *doc_k;     // [B,N], [B,M]: equal ids see each other
+    const int32_t *prefix;            // [B]: keys j < prefix are seen by all, beside causal
+    const int32_t *tree_parent;       // [N]: the last N keys are the queries' own nodes; -1 = root
+    // -- tables (later)
+    const float *alibi_slopes;        // [H]
+    int32_t alibi;                    // 1: the slopes of the paper for H heads
+    int32_t rel_kind;                 // ATTN_REL_
+    const float *rel_table;
+    int32_t rel_count, rel_max_distance, rel_both_ways, rel_height, rel_width;
+    // -- score (later, but dot)
+    int32_t score;                    // ATTN_SCORE_
+    const float *w_score;             // [D,D] bilinear
+    const float *w_q, *w_k, *w_v;     // additive: [score_width,D], [score_width,D], [score_width]
+    ptrdiff_t score_width;
+    const float *kernel_width;        // [H]
+    void (*custom)(const attn_tile *t, float *s);
+    void (*custom_grad)(const attn_tile *t, const float *s, float *ds);
+    void *user;
+    float softcap;                    // c tanh(s / c); 0 = off
+    const float *sink;                // [H]: a key without value
+    int32_t off_by_one;               // 1: a sink of 0
+    // -- normaliser (later, but softmax)
+    int32_t norm;                     // ATTN_NORM_
+    float sigmoid_bias, relu_div;
+    int32_t top_k;
+    // -- rope (later)
+    int32_t rope_kind, rope_dim;      // ATTN_ROPE_: no default pairing
+    const float *rope_cos, *rope_sin; // [positions, rope_dim / 2]
+    ptrdiff_t rope_positions;
+    const int32_t *rope_q_pos, *rope_k_pos;   // [B,N], [B,M]; NULL = p_i and j
+    // -- dropout of weights (later)
+    float dropout;
+    const uint8_t *keep_weights;      // [B,H,N,M]
+    uint64_t seed;
+    // -- packed sequences and cache (later)
+    const int32_t *cu_q, *cu_k;       // [B+1]
+    void *k_cache, *v_cache;          // instead of k and v
+    const void *k_new, *v_new;
+    ptrdiff_t new_keys;
+    const int32_t *block_table;       // [B, pages_per_row]
+    ptrdiff_t pages_per_row, page, page_count;
+    int32_t ring;
+    // -- outputs beside o
+    int32_t weights_stage;            // ATTN_WEIGHTS_; others than softmax (later)
+    void *weights;                    // [B,H,N,M] contiguous, of o's type; NULL = not wanted
+    void *lse;                        // [B,H,N] natural log of the sum of exp of the scores; -inf where no key is seen
+    // -- gradients (attn_bwd, later)
+    const void *grad_o, *grad_lse;
+    void *grad_q, *grad_k, *grad_v, *grad_bias, *grad_sink, *grad_scale, *grad_slopes, *grad_rel_table;
+    void *grad_w_score, *grad_w_q, *grad_w_k, *grad_w_v, *grad_kernel_width;
+    int32_t grad_type, accumulate;
+    // -- execution
+    void *workspace;                  // NULL = one allocation for the call; 64-byte alignment is made inside
+    size_t workspace_bytes;
+    const attn_parallel *parallel;    // NULL = this thread
+    int32_t isa;                      // cap on the instruction set; 0 = the best
+    int32_t free_order;               // 1: fastest order of sums in decode (later)
+} attn_desc;
+
+// o = softmax(scale q k' + bias) v with the masks of the desc. A row that sees no key is zeros in o and weights, -inf in lse.
+// errors  NULL, SHAPE, DTYPE, RANGE, OVERLAP, WORKSPACE, MEMORY, UNSUPPORTED, VERSION; outputs are then untouched
+// source  Vaswani et al. 2017; online softmax in tiles: Rabe and Staats 2021, Dao et al. 2022
+ATTN_DEF attn_status attn_fwd(const attn_desc *d);
+// Bytes that attn_fwd wants; reads no array; 0 for a wrong desc. One thread: depends on dim and vdim alone.
+ATTN_DEF size_t attn_workspace(const attn_desc *d);
+// Enough for any call on one thread: a constant, for static arrays.
+#define ATTN_WORKSPACE(dim, vdim) ((size_t)(65536 + 1280 * ((dim) + 63) + 1536 * ((vdim) + 63)))
+// Writes the sentence for what is wrong with d (field, value, reason) into text[0..n-1], ended by 0; returns text.
+// The checks run again: no state is kept. For ATTN_OK, or a status not from the checks, the status's own sentence.
+ATTN_DEF const char *attn_explain(attn_status s, const attn_desc *d, char *text, size_t n);
+ATTN_DEF const char *attn_explain_matmul(attn_status s, const attn_matmul_desc *d, char *text, size_t n);
+ATTN_DEF const char *attn_explain_softmax(attn_status s, const attn_softmax_desc *d, char *text, size_t n);
+
+// Layout of attn_desc for bindings: name, offset and size of field i; 0 past the last.
+typedef struct attn_field { const char *name; size_t offset, size; } attn_field;
+ATTN_DEF int attn_desc_layout(int i, attn_field *field);
+
+// The passes' own limits, for benchmarks: runs `loops` rounds of independent FMAs, returns the flops done.
+ATTN_DEF double attn_peak_loop(ptrdiff_t loops, int isa);
+
+#ifndef ATTN_ONLY_KERNELS
+// ---- depth 2: contexts
+
+typedef struct attn_ctx attn_ctx;
+
+typedef struct attn_ctx_desc {
+    size_t size;
+    int32_t isa;                      // cap; 0 = the best
+    const attn_parallel *parallel;
+    size_t chunk;                     // bytes of a chunk when memory is not given; 0 = 1 MB
+    uint64_t seed;                    // of attn_uniform and attn_normal
+} attn_ctx_desc;
+
+#define ATTN_MAX_RANK 6
+enum { ATTN_TENSOR_PARAM = 1, ATTN_TENSOR_EMPTY = 2, ATTN_TENSOR_RECORDED = 4 };
+
+// A strided view of an array. Read its fields; only the library writes them. Lives as long as its context or, for values,
+// until attn_reset to a mark taken before it was made.
+typedef struct attn_tensor {
+    void *data;
+    int32_t type, rank, flags;
+    ptrdiff_t shape[ATTN_MAX_RANK], stride[ATTN_MAX_RANK];   // elements
+    struct attn_tensor *grad;         // after attn_backward; same shape; NULL = none
+    struct attn_tensor *next;         // the next parameter
+    struct attn_tensor *state;        // of a parameter: the optimiser's
+    size_t place;                     // where in the arena it was made
+} attn_tensor;
+
+// A context inside mem, or in growing chunks by ATTN_MALLOC when mem is NULL. desc may be NULL. NULL when memory is too
+// small or there is none. A context is used by one thread at a time.
+ATTN_DEF attn_ctx *attn_open(void *mem, size_t bytes, const attn_ctx_desc *desc);
+ATTN_DEF void attn_close(attn_ctx *c);
+// First error since attn_clear, and its text: operator, argument, both shapes. "" when there is none.
+ATTN_DEF attn_status attn_error(const attn_ctx *c);
+ATTN_DEF const char *attn_message(const attn_ctx *c);
+ATTN_DEF void attn_clear(attn_ctx *c);
+// Values made after attn_mark are given back by attn_reset; parameters and their gradients stay.
+ATTN_DEF size_t attn_mark(const attn_ctx *c);
+ATTN_DEF void attn_reset(attn_ctx *c, size_t mark);
+// Bytes in use now and at most so far, parameters and values.
+ATTN_DEF size_t attn_used(const attn_ctx *c);
+ATTN_DEF size_t attn_peak(const attn_ctx *c);
+
+// ---- depth 2: making tensors; shape has `rank` extents; errors  DTYPE, SHAPE (rank, negative, overflow), MEMORY
+
+ATTN_DEF attn_tensor *attn_zeros(attn_ctx *c, int type, int rank, const ptrdiff_t *shape);
+ATTN_DEF attn_tensor *attn_full(attn_ctx *c, int type, int rank, const ptrdiff_t *shape, double value);
+// A copy of data, contiguous, of that type.
+ATTN_DEF attn_tensor *attn_from(attn_ctx *c, int type, int rank, const ptrdiff_t *shape, const void *data);
+// A view of your memory, no copy; stride NULL = contiguous.
+ATTN_DEF attn_tensor *attn_wrap(attn_ctx *c, int type, int rank, const ptrdiff_t *shape, const ptrdiff_t *stride, void *data);
+// Zeros that outlive attn_reset and whose gradient attn_backward collects. f32 or f64.
+ATTN_DEF attn_tensor *attn_param(attn_ctx *c, int type, int rank, const ptrdiff_t *shape);
+// First parameter, the others by ->next.
+ATTN_DEF attn_tensor *attn_params(const attn_ctx *c);
+// Fill t in place from the context's Philox stream: uniform in [low, high), normal by Box and Muller 1958.
+ATTN_DEF attn_tensor *attn_uniform(attn_ctx *c, attn_tensor *t, double low, double high);
+ATTN_DEF attn_tensor *attn_normal(attn_ctx *c, attn_tensor *t, double mean, double deviation);
+// 0, 1, .., n-1.
+ATTN_DEF attn_tensor *attn_arange(attn_ctx *c, int type, ptrdiff_t n);
+// Number of elements; the one element of a tensor of one (0 and an error otherwise); all elements, row-major, into out.
+ATTN_DEF ptrdiff_t attn_count(const attn_tensor *t);
+ATTN_DEF double attn_item(attn_ctx *c, const attn_tensor *t);
+ATTN_DEF attn_status attn_read(attn_ctx *c, const attn_tensor *t, void *out);
+// Takes `bytes` bytes of UTF-8 text; returns 0 when taken, anything else stops the writer with ATTN_ERR_IO.
+typedef int (*attn_write)(void *user, const char *text, size_t bytes);
+// Prints t as NumPy does (4 digits, summary beyond 1000 elements), a line break at the end.
+ATTN_DEF attn_status attn_format(const attn_tensor *t, attn_write write, void *user);
+
+// ---- depth 2: operators. Shapes broadcast from the last axis as in NumPy; types must match; negative axes count from
+// the end. On the tape unless it says otherwise. errors  SHAPE (names both), DTYPE, RANGE (axis), MEMORY, NULL
+
+// Every operator, once: name, tensors in, what the tape keeps, whether a derivative exists (HAS, NONE by nature, LATER),
+// the derivative (g = gradient of the result y).
+#define ATTN_OP_LIST(ROW)                                                                                          \
+    ROW(ADD, add, 2, NOTHING, HAS, "da = g, db = g, summed over broadcast axes")                                   \
+    ROW(SUB, sub, 2, NOTHING, HAS, "da = g, db = -g")                                                              \
+    ROW(MUL, mul, 2, INPUTS, HAS, "da = g b, db = g a")                                                            \
+    ROW(DIV, div, 2, INPUTS, HAS, "da = g / b, db = -g a / b^2")                                                   \
+    ROW(SCALE, scale, 1, NOTHING, HAS, "dx = s g")                                                                 \
+    ROW(SQUARE, square, 1, INPUTS, HAS, "dx = 2 g x")                                                              \
+    ROW(EXP, exp, 1, OUTPUT, HAS, "dx = g y")                                                                      \
+    ROW(TANH, tanh, 1, OUTPUT, HAS, "dx = g (1 - y^2)")                                                            \
+    ROW(RELU, relu, 1, OUTPUT, HAS, "dx = g where y > 0")                                                          \
+    ROW(SUM, sum, 1, NOTHING, HAS, "dx = g, repeated")                                                             \
+    ROW(MEAN, mean, 1, NOTHING, HAS, "dx = g / n, repeated")                                                       \
+    ROW(MAX, max, 1, OUTPUT, HAS, "dx = g at the first maximum")                                                   \
+    ROW(ARGMAX, argmax, 1, NOTHING, NONE, "an index has no derivative")                                            \
+    ROW(MATMUL, matmul, 2, INPUTS, HAS, "da = g b', db = a' g, summed over broadcast batches")                     \
+    ROW(SOFTMAX, softmax, 1, OUTPUT, HAS, "dx = y (g - sum(g y))")                                                 \
+    ROW(RESHAPE, reshape, 1, NOTHING, HAS, "dx = g in the shape of x")                                             \
+    ROW(TRANSPOSE, transpose, 1, NOTHING, HAS, "dx = g with the axes back")                                        \
+    ROW(SLICE, slice, 1, NOTHING, HAS, "dx = g inside the slice, 0 outside")                                       \
+    ROW(BROADCAST, broadcast, 1, NOTHING, HAS, "dx = g summed over the repeated axes")                             \
+    ROW(CROSS_ENTROPY, cross_entropy, 2, INPUTS, HAS, "dx = (softmax(x) - onehot) g / n")                          \
+    ROW(MSE, mse, 2, INPUTS, HAS, "da = 2 (a - b) g / n, db = -da")                                                \
+    ROW(SDPA, sdpa, 3, OUTPUT, LATER, "with attn_bwd")
+
+enum {
+#define ATTN__ROW(NAME, name, in, keeps, has, grad) ATTN_OP_##NAME,
+    ATTN_OP_LIST(ATTN__ROW)
+#undef ATTN__ROW
+    ATTN_OP_COUNT
+};
+enum { ATTN_GRAD_HAS, ATTN_GRAD_NONE, ATTN_GRAD_LATER };
+typedef struct attn_op_info { const char *name; int inputs; const char *keeps; int has; const char *grad; } attn_op_info;
+// The row of an operator; NULL past the last.
+ATTN_DEF const attn_op_info *attn_op(int op);
+
+ATTN_DEF attn_tensor *attn_add(attn_ctx *c, attn_tensor *a, attn_tensor *b);
+ATTN_DEF attn_tensor *attn_sub(attn_ctx *c, attn_tensor *a, attn_tensor *b);
+ATTN_DEF attn_tensor *attn_mul(attn_ctx *c, attn_tensor *a, attn_tensor *b);
+ATTN_DEF attn_tensor *attn_div(attn_ctx *c, attn_tensor *a, attn_tensor *b);
+ATTN_DEF attn_tensor *attn_scale(attn_ctx *c, attn_tensor *x, double s);
+ATTN_DEF attn_tensor *attn_square(attn_ctx *c, attn_tensor *x);
+ATTN_DEF attn_tensor *attn_exp(attn_ctx *c, attn_tensor *x);
+ATTN_DEF attn_tensor *attn_tanh(attn_ctx *c, attn_tensor *x);
+ATTN_DEF attn_tensor *attn_relu(attn_ctx *c, attn_tensor *x);
+// Over one axis, kept with extent 1; attn_sum_all and attn_mean_all over all axes, to a tensor of rank 0.
+ATTN_DEF attn_tensor *attn_sum(attn_ctx *c, attn_tensor *x, int axis);
+ATTN_DEF attn_tensor *attn_mean(attn_ctx *c, attn_tensor *x, int axis);
+ATTN_DEF attn_tensor *attn_sum_all(attn_ctx *c, attn_tensor *x);
+ATTN_DEF attn_tensor *attn_mean_all(attn_ctx *c, attn_tensor *x);
+// Largest element along an axis, kept with extent 1; the first of equals; NaN wins. argmax (not NULL) receives its index, i32.
+// An axis of extent 0 is an error (SHAPE).
+ATTN_DEF attn_tensor *attn_max(attn_ctx *c, attn_tensor *x, int axis, attn_tensor **argmax);
+ATTN_DEF attn_tensor *attn_argmax(attn_ctx *c, attn_tensor *x, int axis);
+// a [..,m,k], b [..,k,n] -> [..,m,n]; the axes before the last two broadcast. Transposes are views and cost nothing.
+ATTN_DEF attn_tensor *attn_matmul(attn_ctx *c, attn_tensor *a, attn_tensor *b);
+ATTN_DEF attn_tensor *attn_softmax(attn_ctx *c, attn_tensor *x, int axis);
+// Softmax over the last axis of x [B,N,M] or [B,M] with lengths i32 [B] or [B,N]: what lies beyond a length weighs 0.
+ATTN_DEF attn_tensor *attn_masked_softmax(attn_ctx *c, attn_tensor *x, const attn_tensor *lengths);
+// One extent may be -1. A view where the strides allow it, else a copy.
+ATTN_DEF attn_tensor *attn_reshape(attn_ctx *c, attn_tensor *x, int rank, const ptrdiff_t *shape);
+// Two axes exchanged: a view.
+ATTN_DEF attn_tensor *attn_transpose(attn_ctx *c, attn_tensor *x, int axis1, int axis2);
+// Elements first .. first+count-1 of an axis: a view.
+ATTN_DEF attn_tensor *attn_slice(attn_ctx *c, attn_tensor *x, int axis, ptrdiff_t first, ptrdiff_t count);
+// Axes of extent 1, and axes in front, repeated: a view with strides 0.
+ATTN_DEF attn_tensor *attn_broadcast(attn_ctx *c, attn_tensor *x, int rank, const ptrdiff_t *shape);
+// A contiguous copy, x itself when it is.
+ATTN_DEF attn_tensor *attn_contiguous(attn_ctx *c, attn_tensor *x);
+// Mean over n rows of -log softmax(x)[target]: x [n,classes], targets i32 [n] in 0..classes-1 (RANGE otherwise). Rank 0.
+ATTN_DEF attn_tensor *attn_cross_entropy(attn_ctx *c, attn_tensor *x, attn_tensor *targets);
+// Mean of (a - b)^2 over all elements. Rank 0.
+ATTN_DEF attn_tensor *attn_mse(attn_ctx *c, attn_tensor *a, attn_tensor *b);
+// Attention on tensors q [B,H,N,D], k [B,Hk,M,D], v [B,Hk,M,E]; d may be NULL; its q, k, v, o are not read.
+// Not on the tape yet: recording it is an error (UNSUPPORTED).
+ATTN_DEF attn_tensor *attn_sdpa(attn_ctx *c, attn_tensor *q, attn_tensor *k, attn_tensor *v, const attn_desc *d);
+
+// ---- depth 3: tape
+
+// 1: operators are recorded from here on whatever their inputs; 0 (at opening): only those that depend on a parameter;
+// -1: none. Returns what was set before.
+ATTN_DEF int attn_record(attn_ctx *c, int on);
+// Gradients of a loss of one element: every recorded tensor it depends on gets ->grad; parameters' gradients add up until
+// attn_zero_grad. A second call for the same record is ATTN_ERR_STATE. First derivatives only.
+ATTN_DEF attn_status attn_backward(attn_ctx *c, attn_tensor *loss);
+ATTN_DEF void attn_zero_grad(attn_ctx *c);
+// param -= rate * grad for every parameter with a gradient; momentum 0 = plain. source  Robbins and Monro 1951; Polyak 1964
+ATTN_DEF attn_status attn_sgd(attn_ctx *c, double rate, double momentum);
+
+// ---- drawing
+// DRAW_API_GOES_HERE
+#endif // ATTN_ONLY_KERNELS
+
+#ifdef __cplusplus
+}
+#endif
+#endif // ATTN_H
+// ---- END OF API: what follows is the implementation --------------------------------------------------------------------
+
+#if defined(ATTN_IMPLEMENTATION) && (!defined(ATTN__DONE) || defined(ATTN__AGAIN))
+#ifndef ATTN__AGAIN // ======== base and tensor: compiled once ========
+#define ATTN__DONE
+// -------------------------------------------------------------------------------------------------------------------
+// >>base
+#include <string.h>
+#ifndef ATTN_NO_STDLIB
+#include <stdlib.h>
+#ifndef ATTN_NO_STDIO
+#include <stdio.h>
+#endif
+#ifndef ATTN_MALLOC
+#define ATTN_MALLOC(n) malloc(n)
+#define ATTN_REALLOC(p, n) realloc(p, n)
+#define ATTN_FREE(p) free(p)
+#endif
+#endif
+#ifndef ATTN_ASSERT
+#define ATTN_ASSERT(x) ((void)0)
+#endif
+#ifndef ATTN_FILENAME
+#define ATTN_FILENAME "attn.h"   // found beside the including text; __FILE__ is not, when the header came by -I
+#endif
+
+#define ATTN__CAT_(a, b) a##b
+#define ATTN__CAT(a, b) ATTN__CAT_(a, b)
+
+#if (defined(__GNUC__) || defined(__clang__)) && !defined(__TINYC__)
+#define ATTN__GNU 1
+#define ATTN__FUNC static __attribute__((unused))
+#define ATTN__OUTLINE static __attribute__((unused, noinline))
+#define ATTN__INL static inline __attribute__((always_inline, unused))
+#define ATTN__HIDE(p) __asm__("" : "+r"(p))          // the optimizer cannot see how p came about
+#define ATTN__PREFETCH(p) __builtin_prefetch(p, 0, 2)
+#define ATTN__PREFETCH_W(p) __builtin_prefetch(p, 1, 2)
+#define ATTN__LIKELY(x) __builtin_expect(!!(x), 1)
+#define ATTN__LOAD_WORD(p) __atomic_load_n(p, __ATOMIC_RELAXED)
+#define ATTN__STORE_WORD(p, x) __atomic_store_n(p, x, __ATOMIC_RELAXED)
+#if defined(__x86_64__) || (defined(__i386__) && defined(__SSE2_MATH__))
+#define ATTN__HIDE_F(x) __asm__("" : "+x"(x))        // a float or vector value that must not be folded into the next step
+#elif defined(__aarch64__)
+#define ATTN__HIDE_F(x) __asm__("" : "+w"(x))
+#else
+#define ATTN__HIDE_F(x) __asm__("" : "+m"(x))
+#endif
+#else
+#define ATTN__GNU 0
+#define ATTN__FUNC static
+#define ATTN__OUTLINE static
+#define ATTN__INL static inline
+#define ATTN__HIDE(p) ((void)(p))
+#define ATTN__PREFETCH(p) ((void)(p))
+#define ATTN__PREFETCH_W(p) ((void)(p))
+#define ATTN__LIKELY(x) (x)
+#define ATTN__LOAD_WORD(p) (*(volatile const int *)(p))
+#define ATTN__STORE_WORD(p, x) (*(volatile int *)(p) = (x))
+#define ATTN__HIDE_F(x) ((void)(x))
+#endif
+#if defined(__clang__)
+#define ATTN__UNROLL _Pragma("clang loop unroll(full)")
+#elif ATTN__GNU
+#define ATTN__UNROLL _Pragma("GCC unroll 32")
+#else
+#define ATTN__UNROLL
+#endif
+
+// The machine family, once. tcc defines __x86_64__ too but has no intrinsics.
+#if !defined(ATTN_NO_SIMD) && !defined(ATTN_NO_DISPATCH) && !defined(__TINYC__)
+#if (defined(__x86_64__) || defined(_M_X64)) && (ATTN__GNU || defined(_MSC_VER)) && !defined(ATTN_NO_AVX2)
+#define ATTN__X86 1
+#elif (defined(__aarch64__) || (defined(__ARM_NEON) && defined(__ARM_FEATURE_FMA))) && ATTN__GNU && \
+    !defined(ATTN_NO_NEON) && !defined(__AARCH64EB__) && !defined(__ARM_BIG_ENDIAN)
+#define ATTN__ARM 1
+#endif
+#endif
+#ifndef ATTN__X86
+#define ATTN__X86 0
+#endif
+#ifndef ATTN__ARM
+#define ATTN__ARM 0
+#endif
+// Intrinsics are included outside every target pragma: each function there carries its own target.
+#if ATTN__X86
+#include <immintrin.h>
+#ifdef _MSC_VER
+#include <intrin.h>
+#else
+#include <cpuid.h>
+#endif
+#endif
+#if ATTN__ARM
+#include <arm_neon.h>
+#if defined(__linux__) && defined(__aarch64__) && !defined(ATTN_NO_STDLIB)
+#include <sys/auxv.h>
+#endif
+#endif
+#ifdef ATTN_USE_SIMDE
+#if defined(__has_include)
+#if !__has_include(<simde/x86/avx2.h>)
+#error "attn.h: ATTN_USE_SIMDE: <simde/x86/avx2.h> not found; apt-get install libsimde-dev, or -I a copy of simde"
+#endif
+#endif
+#ifdef ATTN_SIMDE_NEON
+#include <simde/arm/neon.h>
+#else
+#include <simde/x86/avx2.h>
+#include <simde/x86/fma.h>
+#endif
+#endif
+#if !defined(ATTN_NO_THREADS) && !defined(ATTN_NO_STDLIB)
+#if defined(_WIN32)
+#define ATTN__WIN32 1
+#ifndef WIN32_LEAN_AND_MEAN
+#define WIN32_LEAN_AND_MEAN
+#endif
+#ifndef NOMINMAX
+#define NOMINMAX
+#endif
+#include <windows.h>
+#elif (defined(__unix__) || defined(__APPLE__)) && !(defined(__wasm__) && !defined(__EMSCRIPTEN_PTHREADS__))
+#define ATTN__PTHREAD 1
+#include <pthread.h>
+#include <unistd.h>
+#endif
+#endif
+#ifndef ATTN__WIN32
+#define ATTN__WIN32 0
+#endif
+#ifndef ATTN__PTHREAD
+#define ATTN__PTHREAD 0
+#endif
+
+// Sums and products stay as written, whatever the flags: gcc by options, clang by pragmas (design: -Ofast builds).
+#if defined(__clang__)
+#pragma clang fp contract(off)
+#if __clang_major__ >= 12
+#pragma float_control(push)
+#pragma float_control(precise, on)
+#endif
+#elif ATTN__GNU
+#pragma GCC push_options
+#pragma GCC optimize("fp-contract=off", "no-fast-math")
+#endif
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+// ---- status and sizes
+
+static const char *const attn__status_text[ATTN_STATUS_COUNT] = {
+#define ATTN__ROW(NAME, text) text,
+    ATTN_STATUS_LIST(ATTN__ROW)
+#undef ATTN__ROW
+};
+ATTN_DEF const char *attn_status_str(attn_status s) {
+    return (int)s >= 0 && (int)s < ATTN_STATUS_COUNT ? attn__status_text[(int)s] : "unknown status";
+}
+ATTN_DEF int attn_version(void) { return ATTN_VERSION; }
+
+typedef struct attn__type_row { const char *text; int bytes, elements; } attn__type_row;
+static const attn__type_row attn__types[ATTN_TYPE_COUNT] = {
+#define ATTN__ROW(NAME, text, bytes, elements) { text, bytes, elements },
+    ATTN_TYPE_LIST(ATTN__ROW)
+#undef ATTN__ROW
+};
+ATTN_DEF const char *attn_type_str(int type) {
+    return type >= 0 && type < ATTN_TYPE_COUNT ? attn__types[type].text : "unknown type";
+}
+
+// x*y and x+y of extents that are not negative; -1 when the result does not fit (and -1 stays -1).
+ATTN__FUNC ptrdiff_t attn__mul_size(ptrdiff_t x, ptrdiff_t y) {
+    if (x < 0 || y < 0) return -1;
+    return y != 0 && x > PTRDIFF_MAX / y ? -1 : x * y;
+}
+ATTN__FUNC ptrdiff_t attn__add_size(ptrdiff_t x, ptrdiff_t y) {
+    return x < 0 || y < 0 || x > PTRDIFF_MAX - y ? -1 : x + y;
+}
+// Space for n bytes at a multiple of 64 from *at; NULL base only counts.
+ATTN__FUNC void *attn__carve(void *base, size_t *at, size_t n) {
+    void *p = base ? (void *)((char *)base + *at) : NULL;
+    *at += (n + 63) & ~(size_t)63;
+    return p;
+}
+ATTN__FUNC void *attn__align(void *p) {
+    const uintptr_t a = (uintptr_t)p;
+    return (void *)((char *)p + ((64 - (a & 63)) & 63));
+}
+
+// ---- sentences: text is built in the caller's buffer, cut at its end
+
+typedef struct attn__text { char *at; size_t left; } attn__text;
+ATTN__FUNC void attn__say(attn__text *t, const char *s) {
+    if (!t || !t->left) return;
+    while (*s && t->left > 1) { *t->at++ = *s++; t->left--; }
+    *t->at = 0;
+}
+ATTN__FUNC void attn__say_int(attn__text *t, int64_t x) {
+    char b[24];
+    int n = 23;
+    uint64_t u = x < 0 ? 0u - (uint64_t)x : (uint64_t)x;
+    b[n] = 0;
+    do { b[--n] = (char)('0' + (int)(u % 10)); u /= 10; } while (u);
+    if (x < 0) b[--n] = '-';
+    attn__say(t, b + n);
+}
+ATTN__FUNC void attn__say_shape(attn__text *t, int rank, const ptrdiff_t *shape) {
+    attn__say(t, "[");
+    for (int i = 0; i < rank; i++) { if (i) attn__say(t, ","); attn__say_int(t, (int64_t)shape[i]); }
+    attn__say(t, "]");
+}
+// field = value: reason
+ATTN__FUNC attn_status attn__wrong(attn__text *t, attn_status s, const char *field, int64_t value, const char *why) {
+    attn__say(t, field); attn__say(t, " = "); attn__say_int(t, value); attn__say(t, ": "); attn__say(t, why);
+    return s;
+}
+ATTN__FUNC attn_status attn__missing(attn__text *t, const char *field) {
+    attn__say(t, field); attn__say(t, " = NULL: it is needed");
+    return ATTN_ERR_NULL;
+}
+
+// ---- maths in double without libm, for what is once per row or rarer
+/* ---- scalar maths in double without libm. Infinities and NaN are made and recognised by bit pattern, and sums that
+   must round where they stand are hidden from the compiler: -ffast-math costs a fraction of an ULP, not the result. */
+#ifndef ATTN__HIDE_D
+#if defined(__GNUC__) && !defined(__TINYC__)
+#define ATTN__HIDE_D(x) __asm__("" : "+m"(x))
+#else
+#define ATTN__HIDE_D(x) do { volatile double attn__hidden = (x); (x) = attn__hidden; } while (0)
+#endif
+#endif
+#define ATTN__D_SIGN UINT64_C(0x8000000000000000)
+#define ATTN__D_INF  UINT64_C(0x7ff0000000000000)
+#define ATTN__D_NAN  UINT64_C(0x7ff8000000000000)
+#define ATTN__D_MANT UINT64_C(0x000fffffffffffff)
+#define ATTN__D_ONE  UINT64_C(0x3ff0000000000000)
+
+ATTN__FUNC uint64_t attn__bits_d(double x) { uint64_t u; memcpy(&u, &x, 8); return u; }
+ATTN__FUNC double attn__from_bits_d(uint64_t u) { double x; memcpy(&x, &u, 8); return x; }
+ATTN__FUNC double attn__keep_d(double x) { ATTN__HIDE_D(x); return x; }    /* x, rounded here and now */
+ATTN__FUNC double attn__round_d(double x) {            /* to nearest even, |x| < 2^51 */
+    return attn__keep_d(attn__keep_d(x + 6755399441055744.0) - 6755399441055744.0);
+}
+ATTN__FUNC double attn__poly_d(const double *k, int count, double x) {   /* highest power first */
+    double p = k[0];
+    int i;
+    for (i = 1; i < count; i++) p = p * x + k[i];
+    return p;
+}
+
+/* e^x. A subnormal result is rounded as an integer: right even where the processor flushes subnormals to zero. */
+ATTN__FUNC double attn__exp_d(double x) {
+    static const double k[] = {
+        2.5000047364485488e-08, 2.7630265834642913e-07, 2.7557586505285732e-06, 2.4801493053878811e-05,
+        0.00019841269506337591, 0.0013888888943669286, 0.0083333333334946139, 0.041666666666530031,
+        0.16666666666666413, 0.50000000000000111 };
+    const uint64_t u = attn__bits_d(x), a = u & ~ATTN__D_SIGN;
+    double n, hi, lo, r, p;
+    int64_t e;
+    if (a > ATTN__D_INF) return attn__from_bits_d(u | ATTN__D_NAN);
+    if (a >= UINT64_C(0x40874a0000000000)) return attn__from_bits_d(u >> 63 ? 0 : ATTN__D_INF);  /* |x| >= 745.25 */
+    n = attn__round_d(x * 1.4426950408889634);
+    hi = attn__keep_d(x - n * 0.6931471805592082);     /* exact: the constant has 40 bits */
+    lo = n * 7.371002565167799e-13;
+    r = attn__keep_d(hi - lo);
+    p = r * r * attn__poly_d(k, 10, r);
+    lo = attn__keep_d(hi - r) - lo;                    /* what r lost */
+    p = attn__keep_d(attn__keep_d(p + lo) + r) + 1.0;
+    e = (int64_t)n + (int64_t)(attn__bits_d(p) >> 52);
+    if (e >= 2047) return attn__from_bits_d(ATTN__D_INF);
+    if (e >= 1) return attn__from_bits_d((attn__bits_d(p) & ATTN__D_MANT) | (uint64_t)e << 52);
+    p = attn__keep_d(p * attn__from_bits_d((uint64_t)((int64_t)n + 1074 + 1023) << 52));
+    p += 4503599627370496.0;                           /* 2^52: the mantissa now holds p as an integer */
+    return attn__from_bits_d(attn__bits_d(p) - UINT64_C(0x4330000000000000));
+}
+
+/* x > 0, finite: mantissa bits below 2^53 and exponent e with x = bits 2^e, bits >= 2^52 */
+ATTN__FUNC uint64_t attn__split_d(uint64_t u, int *e) {
+    if (u >> 52) { *e = (int)(u >> 52) - 1075; return (u & ATTN__D_MANT) | (ATTN__D_MANT + 1); }
+    for (*e = -1074; !(u >> 52); --*e) u <<= 1;
+    return u;
+}
+
+/* ln x = e ln 2 + ln(1 + f); with s = f / (2 + f), ln(1 + f) = 2 artanh s = f - s (f - s^2 q(s^2)) */
+ATTN__FUNC double attn__log_d(double x) {
+    static const double k[] = {
+        0.14796148272033441, 0.15314035239463428, 0.1818356474061309, 0.22222198568885884,
+        0.28571428742392385, 0.39999999999414831, 0.6666666666666734 };
+    const uint64_t u = attn__bits_d(x);
+    uint64_t m, up;
+    double f, s, w, n;
+    int e;
+    if ((u & ~ATTN__D_SIGN) > ATTN__D_INF) return attn__from_bits_d(u | ATTN__D_NAN);
+    if (!(u & ~ATTN__D_SIGN)) return attn__from_bits_d(ATTN__D_INF | ATTN__D_SIGN);
+    if (u >> 63) return attn__from_bits_d(ATTN__D_NAN);
+    if (u == ATTN__D_INF) return x;
+    m = attn__split_d(u, &e) & ATTN__D_MANT;
+    up = m > UINT64_C(0x6a09e667f3bcc);                /* above sqrt 2: halved, f in (-0.293, 0.414) */
+    f = attn__keep_d(attn__from_bits_d((m | ATTN__D_ONE) - (up << 52)) - 1.0);
+    n = e + 52 + (int)up;
+    s = f / (2.0 + f);
+    w = s * s;
+    w = attn__keep_d(s * (f - w * attn__poly_d(k, 7, w)) - n * 7.371002565167799e-13);
+    return n * 0.6931471805592082 + attn__keep_d(f - w);   /* the product is exact */
+}
+
+/* sin(x + quarter pi/2). |x| <= 1e6: error <= 1.5 ULP, also next to the zeros. Above, the absolute error grows as
+   |x| 2^-53, which is how well x itself is known; NaN above 2^52. */
+ATTN__FUNC double attn__sincos_d(double x, int quarter) {
+    static const double ks[] = {
+        1.5896188018432467e-10, -2.5050747057213432e-08, 2.7557313617022452e-06, -0.00019841269829577398,
+        0.0083333333333221044, -0.1666666666666663 };
+    static const double kc[] = {
+        -1.1358507258986906e-11, 2.0875700290008489e-09, -2.7557314175337173e-07, 2.4801587288838365e-05,
+        -0.0013888888888873036, 0.041666666666666595 };
+    const uint64_t u = attn__bits_d(x);
+    double n, a, b, c, w, r;
+    if ((u & ~ATTN__D_SIGN) > UINT64_C(0x4330000000000000)) return attn__from_bits_d(u | ATTN__D_NAN);
+    n = attn__round_d(x * 0.6366197723675814);
+    a = attn__keep_d(x - n * 1.5707963267341256);      /* pi/2 in 33 + 33 + 53 bits: two exact products */
+    w = attn__keep_d(n * 6.077100506303966e-11);
+    b = attn__keep_d(a - w);
+    c = attn__keep_d(attn__keep_d(a - b) - w);         /* what b lost */
+    w = attn__keep_d(n * 2.0222662487959506e-21 - c);
+    r = attn__keep_d(b - w);
+    c = attn__keep_d(attn__keep_d(b - r) - w);         /* x - n pi/2 = r + c */
+    quarter = (int)(((int64_t)n + quarter) & 3);
+    w = r * r;
+    if (quarter & 1) {
+        a = 1.0 - attn__keep_d(0.5 * w - (w * w * attn__poly_d(kc, 6, w) - r * c));
+    } else a = r + attn__keep_d(r * w * attn__poly_d(ks, 6, w) + c * (1.0 - 0.5 * w));
+    return attn__from_bits_d(attn__bits_d(a) ^ (uint64_t)(quarter & 2) << 62);
+}
+ATTN__FUNC double attn__sin_d(double x) {              /* tiny x as it is: keeps -0 and subnormals */
+    return (attn__bits_d(x) & ~ATTN__D_SIGN) < UINT64_C(0x3e40000000000000) ? x : attn__sincos_d(x, 0);
+}
+ATTN__FUNC double attn__cos_d(double x) { return attn__sincos_d(x, 1); }
+
+/* correctly rounded: Heron's steps, then the exact remainder of the integer root y of m 2^52 (taken modulo 2^64) */
+ATTN__FUNC double attn__sqrt_d(double x) {
+    const uint64_t u = attn__bits_d(x);
+    uint64_t m, y;
+    int64_t rest;
+    double v, g;
+    int e, i;
+    if ((u & ~ATTN__D_SIGN) > ATTN__D_INF) return attn__from_bits_d(u | ATTN__D_NAN);
+    if (!(u & ~ATTN__D_SIGN) || u == ATTN__D_INF) return x;
+    if (u >> 63) return attn__from_bits_d(ATTN__D_NAN);
+    m = attn__split_d(u, &e);
+    if (e & 1) { m <<= 1; e--; }                       /* m in [2^52, 2^54) */
+    v = (double)(int64_t)m * 2.220446049250313e-16;
+    g = 0.6 + 0.36 * v;
+    for (i = 0; i < 4; i++) g = 0.5 * (g + v / g);
+    y = (uint64_t)(int64_t)(g * 4503599627370496.0);
+    rest = (int64_t)((m << 52) - y * y);
+    while (rest > (int64_t)y) { rest -= (int64_t)(2 * y + 1); y++; }
+    while (rest <= -(int64_t)y) { rest += (int64_t)(2 * y - 1); y--; }
+    return attn__from_bits_d((y & ATTN__D_MANT) | (uint64_t)(e / 2 + 26 + 1023) << 52);
+}
+
+ATTN__FUNC double attn__tanh_d(double x) {
+    const uint64_t u = attn__bits_d(x), a = u & ~ATTN__D_SIGN;
+    double y = attn__from_bits_d(a), z = y * y, d = 15.0;
+    int i;
+    if (a > ATTN__D_INF) return attn__from_bits_d(u | ATTN__D_NAN);
+    if (a < UINT64_C(0x3e40000000000000)) return x;    /* 2^-27 */
+    if (a < UINT64_C(0x3fe2000000000000)) {            /* 0.5625: tanh x = x / (1 + z / (3 + z / (5 + ...))) */
+        for (i = 13; i > 1; i -= 2) d = i + z / d;
+        y -= attn__keep_d(y * (z / (d + z)));
+    } else y = a < UINT64_C(0x4034000000000000) ? 1.0 - 2.0 / (attn__exp_d(2.0 * y) + 1.0) : 1.0;     /* 20 */
+    return attn__from_bits_d(attn__bits_d(y) | (u & ATTN__D_SIGN));
+}
+
+/* subnormal results are zero where the processor flushes them */
+ATTN__FUNC double attn__erf_d(double x) {
+    static const double k0[] = {                       /* erf(y) / y - 1 in y^2, y < 1 */
+        -7.7794697812501107e-10, 1.3710981246786489e-08, -1.6206313997772236e-07, 1.6447131609245276e-06,
+        -1.4924712305740111e-05, 0.00012055293577135585, -0.00085483259293239787, 0.005223977606118712,
+        -0.026866170643111503, 0.11283791670944185, -0.37612638903183521, 0.12837916709551256 };
+    static const double k1[] = {                       /* erfc(y) e^(y^2) in (y - 2) / (y + 2.5), 1 <= y < 6 */
+        -0.00014632980625208251, -0.0002061575323229698, 0.00077810086150941838, 0.0013006241424912753,
+        -0.0060798375767836619, -0.0034291753157341433, 0.063424140189696207, -0.19642321414371636,
+        0.36592166188097364, -0.48058407834075012, 0.25539567631050503 };
+    const uint64_t u = attn__bits_d(x), a = u & ~ATTN__D_SIGN;
+    double y = attn__from_bits_d(a);
+    if (a > ATTN__D_INF) return attn__from_bits_d(u | ATTN__D_NAN);
+    if (a < UINT64_C(0x3e30000000000000)) y *= 1.1283791670955126;   /* 2^-28 */
+    else if (a < ATTN__D_ONE) y += attn__keep_d(y * attn__poly_d(k0, 12, y * y));
+    else if (a < UINT64_C(0x4018000000000000))
+        y = 1.0 - attn__exp_d(-y * y) * attn__poly_d(k1, 11, (y - 2.0) / (y + 2.5));
+    else y = 1.0;
+    return attn__from_bits_d(attn__bits_d(y) | (u & ATTN__D_SIGN));
+}
+
+ATTN__FUNC int attn__finite(double x) { return (attn__bits_d(x) & 0x7fffffffffffffffu) < 0x7ff0000000000000u; }
+
+// ---- random numbers
+
+ATTN_DEF void attn_philox(const uint32_t counter[4], const uint32_t key[2], uint32_t out[4]) {
+    uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3], k0 = key[0], k1 = key[1];
+    for (int r = 0; r < 10; r++) {
+        const uint64_t p = (uint64_t)0xD2511F53u * c0, q = (uint64_t)0xCD9E8D57u * c2;
+        c0 = (uint32_t)(q >> 32) ^ c1 ^ k0; c1 = (uint32_t)q;
+        c2 = (uint32_t)(p >> 32) ^ c3 ^ k1; c3 = (uint32_t)p;
+        k0 += 0x9E3779B9u; k1 += 0xBB67AE85u;
+    }
+    out[0] = c0; out[1] = c1; out[2] = c2; out[3] = c3;
+}
+
+// ---- threads
+
+typedef void (*attn__task)(void *arg, ptrdiff_t i, int worker);
+ATTN__FUNC void attn__run(const attn_parallel *p, attn__task task, void *arg, ptrdiff_t n) {
+    if (p && p->workers > 1 && n > 1) { p->run(p->user, task, arg, n); return; }
+    for (ptrdiff_t i = 0; i < n; i++) task(arg, i, 0);
+}
+ATTN__FUNC int attn__workers(const attn_parallel *p) { return p && p->workers > 1 ? p->workers : 1; }
+
+#ifndef ATTN_NO_THREADS
+#if ATTN__PTHREAD
+typedef pthread_t attn__thread;
+typedef pthread_mutex_t attn__lock;
+typedef pthread_cond_t attn__signal;
+#define ATTN__LOCK_INIT(x) pthread_mutex_init(x, NULL)
+#define ATTN__LOCK_FREE(x) pthread_mutex_destroy(x)
+#define ATTN__LOCK(x) pthread_mutex_lock(x)
+#define ATTN__UNLOCK(x) pthread_mutex_unlock(x)
+#define ATTN__SIGNAL_INIT(x) pthread_cond_init(x, NULL)
+#define ATTN__SIGNAL_FREE(x) pthread_cond_destroy(x)
+#define ATTN__WAIT(s, x) pthread_cond_wait(s, x)
+#define ATTN__WAKE(s) pthread_cond_broadcast(s)
+#elif ATTN__WIN32
+typedef HANDLE attn__thread;
+typedef CRITICAL_SECTION attn__lock;
+typedef CONDITION_VARIABLE attn__signal;
+#define ATTN__LOCK_INIT(x) InitializeCriticalSection(x)
+#define ATTN__LOCK_FREE(x) DeleteCriticalSection(x)
+#define ATTN__LOCK(x) EnterCriticalSection(x)
+#define ATTN__UNLOCK(x) LeaveCriticalSection(x)
+#define ATTN__SIGNAL_INIT(x) InitializeConditionVariable(x)
+#define ATTN__SIGNAL_FREE(x) ((void)(x))
+#define ATTN__WAIT(s, x) SleepConditionVariableCS(s, x, INFINITE)
+#define ATTN__WAKE(s) WakeAllConditionVariable(s)
+#endif
+#if ATTN__PTHREAD || ATTN__WIN32
+typedef struct attn__pool attn__pool;
+typedef struct attn__seat { attn__pool *pool; attn__thread thread; int worker; } attn__seat;
+struct attn__pool {
+    attn_parallel face;               // first: the caller holds a pointer to it
+    attn__lock lock, turn;            // turn: one call at a time
+    attn__signal work, done;
+    attn__task task;
+    void *arg;
+    ptrdiff_t n, next, left;          // next unclaimed task, tasks not finished
+    int stop, seats;
+    attn__seat *seat;
+};
+// Claims tasks until none is left; the lock is held on entry and on return.
+ATTN__FUNC void attn__pool_work(attn__pool *p, int worker) {
+    while (p->next < p->n) {
+        const ptrdiff_t i = p->next++;
+        const attn__task task = p->task;
+        void *arg = p->arg;
+        ATTN__UNLOCK(&p->lock);
+        task(arg, i, worker);
+        ATTN__LOCK(&p->lock);
+        if (--p->left == 0) ATTN__WAKE(&p->done);
+    }
+}
+#if ATTN__WIN32
+ATTN__FUNC DWORD WINAPI attn__pool_main(LPVOID arg) {
+#else
+ATTN__FUNC void *attn__pool_main(void *arg) {
+#endif
+    attn__seat *s = (attn__seat *)arg;
+    attn__pool *p = s->pool;
+    ATTN__LOCK(&p->lock);
+    while (!p->stop) {
+        if (p->next < p->n) attn__pool_work(p, s->worker);
+        else ATTN__WAIT(&p->work, &p->lock);
+    }
+    ATTN__UNLOCK(&p->lock);
+    return 0;
+}
+ATTN__FUNC void attn__pool_run(void *user, attn__task task, void *arg, ptrdiff_t n) {
+    attn__pool *p = (attn__pool *)user;
+    ATTN__LOCK(&p->turn);
+    ATTN__LOCK(&p->lock);
+    p->task = task; p->arg = arg; p->n = n; p->left = n; p->next = 0;
+    ATTN__WAKE(&p->work);
+    attn__pool_work(p, 0);
+    while (p->left > 0) ATTN__WAIT(&p->done, &p->lock);
+    p->n = 0; p->next = 0;
+    ATTN__UNLOCK(&p->lock);
+    ATTN__UNLOCK(&p->turn);
+}
+ATTN__FUNC int attn__processors(void) {
+#if ATTN__WIN32
+    SYSTEM_INFO s;
+    GetSystemInfo(&s);
+    return (int)s.dwNumberOfProcessors;
+#else
+    const long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n < 1 ? 1 : n > 1024 ? 1024 : (int)n;
+#endif
+}
+ATTN__FUNC int attn__thread_start(attn__seat *s) {
+#if ATTN__WIN32
+    s->thread = CreateThread(NULL, 0, attn__pool_main, s, 0, NULL);
+    return s->thread != NULL;
+#else
+    return pthread_create(&s->thread, NULL, attn__pool_main, s) == 0;
+#endif
+}
+ATTN_DEF const attn_parallel *attn_pool_open(int threads) {
+    attn__pool *p;
+    if (threads <= 0) threads = attn__processors();
+    if (threads > 4096) return NULL;
+    p = (attn__pool *)ATTN_MALLOC(sizeof *p + sizeof(attn__seat) * (size_t)threads);
+    if (!p) return NULL;
+    memset(p, 0, sizeof *p);
+    p->seat = (attn__seat *)(void *)(p + 1);
+    p->face.run = attn__pool_run; p->face.user = p; p->face.workers = 1;
+    ATTN__LOCK_INIT(&p->lock); ATTN__LOCK_INIT(&p->turn);
+    ATTN__SIGNAL_INIT(&p->work); ATTN__SIGNAL_INIT(&p->done);
+    while (p->seats < threads - 1) {
+        attn__seat *s = &p->seat[p->seats];
+        s->pool = p; s->worker = p->seats + 1;
+        if (!attn__thread_start(s)) break;       // fewer workers than asked for still work
+        p->seats++; p->face.workers++;
+    }
+    return &p->face;
+}
+ATTN_DEF void attn_pool_close(const attn_parallel *pool) {
+    attn__pool *p;
+    if (!pool) return;
+    p = (attn__pool *)pool->user;
+    ATTN__LOCK(&p->lock);
+    p->stop = 1;
+    ATTN__WAKE(&p->work);
+    ATTN__UNLOCK(&p->lock);
+    for (int i = 0; i < p->seats; i++) {
+#if ATTN__WIN32
+        WaitForSingleObject(p->seat[i].thread, INFINITE);
+        CloseHandle(p->seat[i].thread);
+#else
+        pthread_join(p->seat[i].thread, NULL);
+#endif
+    }
+    ATTN__LOCK_FREE(&p->lock); ATTN__LOCK_FREE(&p->turn);
+    ATTN__SIGNAL_FREE(&p->work); ATTN__SIGNAL_FREE(&p->done);
+    ATTN_FREE(p);
+}
+#else
+ATTN_DEF const attn_parallel *attn_pool_open(int threads) { (void)threads; return NULL; }
+ATTN_DEF void attn_pool_close(const attn_parallel *pool) { (void)pool; }
+#endif
+#endif // ATTN_NO_THREADS
+
+// ---- arguments of the kernels: one struct each, the same for every pass
+
+#define ATTN__TQ_MOST 32
+// y[i] = f(a[i], b[i]), or y[i] += with add; ys 0 and add: y[0] gains the sum. s is the operator's number.
+typedef struct attn__loop_args {
+    int op, add;
+    ptrdiff_t n, ys, as, bs;
+    void *y;
+    const void *a, *b;
+    double s;
+} attn__loop_args;
+typedef struct attn__softmax_args {
+    const void *x;
+    void *y;
+    ptrdiff_t rows, cols, x_row, y_row, per, first;
+    const int32_t *lengths;
+    float masked_score;
+} attn__softmax_args;
+// c[i*crs + j*ccs] = alpha sum over p of a[i*ars + p*acs] b[p*brs + j*bcs], added to c with add
+typedef struct attn__gemm_args {
+    const void *a, *b;
+    void *c, *work;
+    ptrdiff_t m, n, k, ars, acs, brs, bcs, crs, ccs;
+    double alpha;
+    int add;
+} attn__gemm_args;
+// One tile of attention: up to TQ rows that read the same key head, each with its own query, limits and masks.
+typedef struct attn__tile_args {
+    int lanes, partly;                // rows in use; partly: limits differ or masks exist
+    ptrdiff_t dk, dv, keys, k_row, k_col, v_row, v_col, q_row, q_col, o_row, o_col;
+    ptrdiff_t keep_col, drop_col, bias_col;
+    const void *k, *v;
+    double scale;                     // times log2(e): scores are powers of two
+    void *work;
+    const void *q[ATTN__TQ_MOST], *bias[ATTN__TQ_MOST];
+    void *o[ATTN__TQ_MOST], *lse[ATTN__TQ_MOST], *weights[ATTN__TQ_MOST];
+    const uint8_t *keep[ATTN__TQ_MOST], *drop[ATTN__TQ_MOST];
+    ptrdiff_t limit[ATTN__TQ_MOST];   // keys 0 .. limit-1 exist for the row
+    const void *next_k, *next_v, *next_q;   // of the next key head, touched meanwhile; NULL = none
+    void *next_o;
+    ptrdiff_t next_row, next_rows, next_calls, next_due;
+} attn__tile_args;
+typedef struct attn__peak_args { ptrdiff_t loops; double flops; } attn__peak_args;
+typedef struct attn__dot_args { const void *x, *y; ptrdiff_t n; float f; int32_t i; } attn__dot_args;
+
+// Every kernel, once; a pass that lacks one does not compile. DOTS are what the overlays replace.
+#define ATTN__KERNELS(K) K(loop) K(softmax) K(gemm) K(gemv) K(tile) K(peak)
+#define ATTN__DOTS(K) K(dot_bf16) K(dot_i8)
+typedef attn__gemm_args attn__gemv_args;
+typedef attn__dot_args attn__dot_bf16_args;
+typedef attn__dot_args attn__dot_i8_args;
+typedef struct attn__table {
+#define ATTN__ROW(name) void (*name)(attn__##name##_args *);
+    ATTN__KERNELS(ATTN__ROW)
+    ATTN__DOTS(ATTN__ROW)
+#undef ATTN__ROW
+    int bytes, tq, kt, mr, mc, kc, nc;   // of an element; shapes that plans and workspaces follow
+} attn__table;
+
+// What the loop kernel computes; g is b where it is a gradient.
+enum { ATTN__LOOP_COPY, ATTN__LOOP_ADD, ATTN__LOOP_SUB, ATTN__LOOP_MUL, ATTN__LOOP_DIV, ATTN__LOOP_SCALE,
+       ATTN__LOOP_SQUARE, ATTN__LOOP_EXP, ATTN__LOOP_TANH, ATTN__LOOP_ERF, ATTN__LOOP_RELU, ATTN__LOOP_MUL_SCALE,
+       ATTN__LOOP_TANH_GRAD, ATTN__LOOP_RELU_GRAD, ATTN__LOOP_SQUARE_SUB };
+ATTN__FUNC float attn__neg_inf(void) { const uint32_t u = 0xff800000u; float x; memcpy(&x, &u, 4); return x; }
+#if ATTN__ARM || defined(ATTN_SIMDE_NEON)
+static const uint32_t attn__lane_bits[4] = { 1, 2, 4, 8 };
+#endif
+
+#ifndef ATTN_ONLY_KERNELS
+// ---- contexts: an arena with two ends
+
+// Values are a chain of chunks; base: bytes of values in the chunks before. In memory that was given there is one chunk, and
+// parameters come down from its end; a growing context has a second chain for them.
+typedef struct attn__chunk {
+    struct attn__chunk *prev, *next;
+    size_t base, used, size;
+    char *data;
+} attn__chunk;
+// One recorded operator. place: where in the arena, so that a reset finds it.
+typedef struct attn__node {
+    struct attn__node *prev;
+    attn_tensor *y, *x[3];
+    size_t place;
+    ptrdiff_t i[4];
+    double s;
+    int op, all, done;
+} attn__node;
+struct attn_ctx {
+    attn_ctx_desc d;
+    attn__chunk first[2], *values, *params;
+    attn_tensor *first_param, *last_param, *graded;   // graded: values with a gradient
+    attn__node *nodes;                                // newest first
+    attn_tensor empty;
+    attn_status error;
+    int record, grows;
+    size_t param_bytes, peak;
+    uint64_t drawn;                                   // random numbers taken
+    char message[256];
+};
+
+ATTN__FUNC size_t attn__place(const attn_ctx *c) { return c->values->base + c->values->used; }
+ATTN__FUNC attn__chunk *attn__chunk_new(const attn_ctx *c, size_t bytes) {
+#ifdef ATTN_NO_STDLIB
+    (void)c; (void)bytes;
+    return NULL;
+#else
+    const size_t size = bytes > c->d.chunk ? bytes : c->d.chunk;
+    attn__chunk *k;
+    if (size > (size_t)PTRDIFF_MAX - 256) return NULL;
+    k = (attn__chunk *)ATTN_MALLOC(sizeof *k + 63 + size);
+    if (!k) return NULL;
+    memset(k, 0, sizeof *k);
+    k->data = (char *)attn__align(k + 1); k->size = size;
+    return k;
+#endif
+}
+// n bytes of values or parameters; NULL when there are none
+ATTN__FUNC void *attn__take(attn_ctx *c, size_t n, int param) {
+    attn__chunk *k = param && c->grows ? c->params : c->values;
+    void *p;
+    if (n > (size_t)PTRDIFF_MAX - 63) return NULL;
+    n = (n + 63) & ~(size_t)63;
+    while (k->size - k->used < n) {
+        attn__chunk *more = k->next;
+        if (!c->grows) return NULL;
+        if (!more || more->size < n) {
+            more = attn__chunk_new(c, n);
+            if (!more) return NULL;
+            more->next = k->next; more->prev = k;
+            if (k->next) k->next->prev = more;
+            k->next = more;
+        }
+        more->used = 0; more->base = k->base + k->used;
+        k = more;
+    }
+    if (param && !c->grows) { k->size -= n; p = k->data + k->size; }
+    else { p = k->data + k->used; k->used += n; }
+    if (param) { c->param_bytes += n; if (c->grows) c->params = k; } else c->values = k;
+    if (c->param_bytes + attn__place(c) > c->peak) c->peak = c->param_bytes + attn__place(c);
+    return p;
+}
+ATTN_DEF attn_ctx *attn_open(void *mem, size_t bytes, const attn_ctx_desc *desc) {
+    attn_ctx *c = (attn_ctx *)attn__align(mem);
+    attn_ctx_desc d;
+    const size_t head = (sizeof *c + 63) & ~(size_t)63, lost = mem ? (size_t)((char *)c - (char *)mem) : 0;
+    memset(&d, 0, sizeof d);
+    if (desc) {
+        const size_t size = desc->size ? desc->size : sizeof d;
+        if (size > sizeof d || size < sizeof size) return NULL;
+        memcpy(&d, desc, size);
+    }
+    if (d.isa < 0 || d.isa >= ATTN_ISA_COUNT) return NULL;
+    if (!d.chunk) d.chunk = (size_t)1 << 20;
+    if (!mem) {
+#ifdef ATTN_NO_STDLIB
+        return NULL;
+#else
+        c = (attn_ctx *)ATTN_MALLOC(sizeof *c);
+        if (!c) return NULL;
+#endif
+    } else if (bytes < lost + head) return NULL;
+    memset(c, 0, sizeof *c);
+    c->d = d;
+    c->grows = !mem;
+    c->values = &c->first[0]; c->params = &c->first[1];
+    if (mem) { c->first[0].data = (char *)c + head; c->first[0].size = (bytes - lost - head) & ~(size_t)63; }
+    c->empty.flags = ATTN_TENSOR_EMPTY; c->empty.data = c->message;   // readable, and of no element
+    c->empty.rank = 1; c->empty.stride[0] = 1;
+    return c;
+}
+ATTN_DEF void attn_close(attn_ctx *c) {
+    if (!c || !c->grows) return;
+#ifndef ATTN_NO_STDLIB
+    for (int i = 0; i < 2; i++)
+        for (attn__chunk *k = c->first[i].next, *next; k; k = next) { next = k->next; ATTN_FREE(k); }
+    ATTN_FREE(c);
+#endif
+}
+ATTN_DEF attn_status attn_error(const attn_ctx *c) { return c ? c->error : ATTN_ERR_NULL; }
+ATTN_DEF const char *attn_message(const attn_ctx *c) { return !c ? attn_status_str(ATTN_ERR_NULL) : c->message; }
+ATTN_DEF void attn_clear(attn_ctx *c) { if (c) { c->error = ATTN_OK; c->message[0] = 0; } }
+ATTN_DEF size_t attn_mark(const attn_ctx *c) { return c ? attn__place(c) : 0; }
+ATTN_DEF size_t attn_used(const attn_ctx *c) { return c ? attn__place(c) + c->param_bytes : 0; }
+ATTN_DEF size_t attn_peak(const attn_ctx *c) { return c ? c->peak : 0; }
+ATTN_DEF void attn_reset(attn_ctx *c, size_t mark) {
+    attn_tensor **link;
+    if (!c || mark > attn__place(c)) return;
+    while (c->nodes && c->nodes->place >= mark) c->nodes = c->nodes->prev;
+    for (link = &c->graded; *link; ) {                  // gradients of older values go too when they were made later
+        attn_tensor *t = *link;
+        if (t->place < mark && t->grad && t->grad->place < mark) { link = &t->next; continue; }
+        *link = t->next;
+        if (t->place < mark) { t->grad = NULL; t->next = NULL; }
+    }
+    while (c->values->prev && c->values->base >= mark) c->values = c->values->prev;
+    c->values->used = mark - c->values->base;
+}
+// The first error stays, with its text; returns the empty tensor.
+ATTN__FUNC attn__text attn__fail_text(attn_ctx *c, attn_status s, const char *op) {
+    attn__text t;
+    t.at = c->message; t.left = c->error ? 0 : sizeof c->message;
+    if (!c->error) { c->error = s; c->message[0] = 0; attn__say(&t, op); attn__say(&t, ": "); }
+    return t;
+}
+ATTN__FUNC attn_tensor *attn__fail(attn_ctx *c, attn_status s, const char *op, const char *why) {
+    attn__text t = attn__fail_text(c, s, op);
+    attn__say(&t, why);
+    return &c->empty;
+}
+ATTN__FUNC attn_tensor *attn__fail_shapes(attn_ctx *c, const char *op, const attn_tensor *a, const attn_tensor *b, const char *why) {
+    attn__text t = attn__fail_text(c, ATTN_ERR_SHAPE, op);
+    attn__say_shape(&t, a->rank, a->shape);
+    if (b) { attn__say(&t, " and "); attn__say_shape(&t, b->rank, b->shape); }
+    attn__say(&t, ": "); attn__say(&t, why);
+    return &c->empty;
+}
+ATTN__FUNC attn_tensor *attn__fail_number(attn_ctx *c, attn_status s, const char *op, const char *what, ptrdiff_t x, const char *why) {
+    attn__text t = attn__fail_text(c, s, op);
+    attn__wrong(&t, s, what, x, why);
+    return &c->empty;
+}
+
+// -------------------------------------------------------------------------------------------------------------------
+// >>tensor
+
+ATTN__FUNC int attn__is_float(int type) { return type == ATTN_F32 || type == ATTN_F64; }
+ATTN_DEF ptrdiff_t attn_count(const attn_tensor *t) {
+    ptrdiff_t n = 1;
+    if (!t || t->flags & ATTN_TENSOR_EMPTY) return 0;
+    for (int i = 0; i < t->rank; i++) n *= t->shape[i];
+    return n;
+}
+ATTN__FUNC void attn__contiguous_strides(attn_tensor *t) {
+    ptrdiff_t s = 1;
+    for (int i = t->rank - 1; i >= 0; i--) { t->stride[i] = s; s *= t->shape[i] ? t->shape[i] : 1; }
+}
+ATTN__FUNC int attn__is_contiguous(const attn_tensor *t) {
+    ptrdiff_t s = 1;
+    for (int i = t->rank - 1; i >= 0; i--) {
+        if (t->shape[i] > 1 && t->stride[i] != s) return 0;
+        s *= t->shape[i];
+    }
+    return 1;
+}
+ATTN__FUNC int attn__same_shape(const attn_tensor *a, const attn_tensor *b) {
+    return a->rank == b->rank && !memcmp(a->shape, b->shape, sizeof(ptrdiff_t) * (size_t)a->rank);
+}
+// A handle of that shape; data, uninitialised, with room
+ATTN__FUNC attn_tensor *attn__new(attn_ctx *c, const char *op, int type, int rank, const ptrdiff_t *shape, int room, int param) {
+    const size_t head = (sizeof(attn_tensor) + 63) & ~(size_t)63, place = attn__place(c);
+    ptrdiff_t n = 1;
+    attn_tensor *t;
+    if (c->error) return &c->empty;
+    if (type < 0 || type >= ATTN_TYPE_COUNT || attn__types[type].elements != 1)
+        return attn__fail_number(c, ATTN_ERR_DTYPE, op, "type", type, "not a plain type");
+    if (rank < 0 || rank > ATTN_MAX_RANK) return attn__fail_number(c, ATTN_ERR_SHAPE, op, "rank", rank, "outside 0..6");
+    if (rank > 0 && !shape) return attn__fail(c, ATTN_ERR_NULL, op, "shape is NULL");
+    for (int i = 0; i < rank; i++) {
+        if (shape[i] < 0) return attn__fail_number(c, ATTN_ERR_SHAPE, op, "extent", shape[i], "negative");
+        n = attn__mul_size(n, shape[i] ? shape[i] : 1);
+    }
+    n = attn__mul_size(n, attn__types[type].bytes);
+    if (n < 0 || n > PTRDIFF_MAX - 4096) return attn__fail(c, ATTN_ERR_RANGE, op, "more elements than memory can hold");
+    t = (attn_tensor *)attn__take(c, head + (room ? (size_t)n : 0), param);
+    if (!t) {
+        attn__text w = attn__fail_text(c, ATTN_ERR_MEMORY, op);
+        attn__say(&w, "no memory for "); attn__say_shape(&w, rank, shape);
+        return &c->empty;
+    }
+    memset(t, 0, sizeof *t);
+    t->data = room ? (char *)t + head : NULL;
+    t->type = type; t->rank = rank; t->place = place; t->flags = param ? ATTN_TENSOR_PARAM : 0;
+    for (int i = 0; i < rank; i++) t->shape[i] = shape[i];
+    attn__contiguous_strides(t);
+    return t;
+}
+// Inputs of an operator: none missing, none failed; says so once. 1 = go on
+ATTN__FUNC int attn__ready(attn_ctx *c, const char *op, const attn_tensor *a, const attn_tensor *b) {
+    if (c->error) return 0;
+    if (!a || !b) { attn__fail(c, ATTN_ERR_NULL, op, "an input is NULL"); return 0; }
+    if ((a->flags | b->flags) & ATTN_TENSOR_EMPTY) { attn__fail(c, ATTN_ERR_STATE, op, "an input failed before"); return 0; }
+    return 1;
+}
+ATTN__FUNC int attn__axis(attn_ctx *c, const char *op, const attn_tensor *x, int *axis) {
+    const int a = *axis < 0 ? *axis + x->rank : *axis;
+    if (a < 0 || a >= x->rank) { attn__fail_number(c, ATTN_ERR_RANGE, op, "axis", *axis, "no such axis"); return 0; }
+    *axis = a;
+    return 1;
+}
+// A second handle on x's data
+ATTN__FUNC attn_tensor *attn__view(attn_ctx *c, const char *op, const attn_tensor *x, int rank, const ptrdiff_t *shape) {
+    attn_tensor *t = attn__new(c, op, x->type, rank, shape, 0, 0);
+    if (!(t->flags & ATTN_TENSOR_EMPTY)) t->data = x->data;
+    return t;
+}
+// Shape that a and b broadcast to; 0 when they do not
+ATTN__FUNC int attn__broadcast_shape(const attn_tensor *a, const attn_tensor *b, int *rank, ptrdiff_t *shape) {
+    *rank = a->rank > b->rank ? a->rank : b->rank;
+    for (int i = 1; i <= *rank; i++) {
+        const ptrdiff_t x = i <= a->rank ? a->shape[a->rank - i] : 1, y = i <= b->rank ? b->shape[b->rank - i] : 1;
+        if (x != y && x != 1 && y != 1) return 0;
+        shape[*rank - i] = x == 1 ? y : x;
+    }
+    return 1;
+}
+// Element `index` (row-major) of t
+ATTN__FUNC char *attn__element(const attn_tensor *t, ptrdiff_t index) {
+    ptrdiff_t at = 0;
+    for (int i = t->rank - 1; i >= 0; i--) { at += index % t->shape[i] * t->stride[i]; index /= t->shape[i]; }
+    return (char *)t->data + at * attn__types[t->type].bytes;
+}
+ATTN__FUNC double attn__get(int type, const void *p) {
+    float f; double d; int32_t i; int64_t l;
+    switch (type) {
+    case ATTN_F32: memcpy(&f, p, 4); return (double)f;
+    case ATTN_F64: memcpy(&d, p, 8); return d;
+    case ATTN_I32: memcpy(&i, p, 4); return (double)i;
+    case ATTN_I64: memcpy(&l, p, 8); return (double)l;
+    case ATTN_I8: return (double)*(const int8_t *)p;
+    case ATTN_BF16: { uint16_t h; uint32_t u; memcpy(&h, p, 2); u = (uint32_t)h << 16; memcpy(&f, &u, 4); return (double)f; }
+    case ATTN_F16: {
+        uint16_t h;
+        double x;
+        memcpy(&h, p, 2);
+        if ((h >> 10 & 31) == 31) x = attn__from_bits_d(h & 1023 ? ATTN__D_NAN : ATTN__D_INF);
+        else if (h >> 10 & 31) x = attn__from_bits_d(((uint64_t)(h >> 10 & 31) + 1008) << 52 | (uint64_t)(h & 1023) << 42);
+        else x = (double)(h & 1023) * (1.0 / 16777216.0);
+        return h >> 15 ? -x : x;
+    }
+    default: return (double)*(const uint8_t *)p;
+    }
+}
+ATTN__FUNC void attn__put(int type, void *p, double x) {
+    float f = (float)x; int32_t i; int64_t l;
+    switch (type) {
+    case ATTN_F32: memcpy(p, &f, 4); break;
+    case ATTN_F64: memcpy(p, &x, 8); break;
+    case ATTN_I32: i = (int32_t)x; memcpy(p, &i, 4); break;
+    case ATTN_I64: l = (int64_t)x; memcpy(p, &l, 8); break;
+    case ATTN_I8: *(int8_t *)p = (int8_t)x; break;
+    case ATTN_BOOL: *(uint8_t *)p = x != 0; break;
+    case ATTN_U8: *(uint8_t *)p = (uint8_t)x; break;
+    default: break;
+    }
+}
+// All elements, row-major, of any plain type
+ATTN__FUNC void attn__copy_out(void *out, const attn_tensor *t) {
+    const size_t e = (size_t)attn__types[t->type].bytes;
+    const ptrdiff_t n = attn_count(t), run = t->rank && t->stride[t->rank - 1] == 1 ? t->shape[t->rank - 1] : 1;
+    if (n == 0) return;
+    if (attn__is_contiguous(t)) { memcpy(out, t->data, e * (size_t)n); return; }
+    for (ptrdiff_t i = 0; i < n; i += run) memcpy((char *)out + (size_t)i * e, attn__element(t, i), e * (size_t)run);
+}
+// Puts an operator on the record when something it depends on is a parameter, or when everything is recorded.
+ATTN__FUNC attn__node *attn__record_op(attn_ctx *c, int op, attn_tensor *y, attn_tensor *a, attn_tensor *b) {
+    const int on = ATTN_TENSOR_PARAM | ATTN_TENSOR_RECORDED;
+    attn__node *n;
+    const size_t place = attn__place(c);
+    if (c->record < 0 || c->error || y->flags & ATTN_TENSOR_EMPTY) return NULL;
+    if (!c->record && !((a->flags | (b ? b->flags : 0)) & on)) return NULL;
+    n = (attn__node *)attn__take(c, sizeof *n, 0);
+    if (!n) { attn__fail(c, ATTN_ERR_MEMORY, "attn_record", "no memory for the record"); return NULL; }
+    memset(n, 0, sizeof *n);
+    n->op = op; n->y = y; n->x[0] = a; n->x[1] = b; n->all = c->record > 0; n->place = place;
+    n->prev = c->nodes; c->nodes = n;
+    y->flags |= ATTN_TENSOR_RECORDED;
+    return n;
+}
+#endif // ATTN_ONLY_KERNELS
+
+#define ATTN__ISA scalar
+#define ATTN__LANES 1
+#endif // ======== vec and kernels: compiled once per pass ========
+// -------------------------------------------------------------------------------------------------------------------
+// >>vec
+//
+// The same words in every block. A pass is named by ATTN__ISA and chosen here by ATTN__BLOCK; nothing else in vec and
+// kernels asks which instruction set it is in. a, b, c are vectors, m masks, p pointers, x one number.
+//     attn__v attn__m attn__t        vector, mask, running magnitudes
+//     _set _load _store              x in every lane; LANES elements at p
+//     _load_n _store_n               the first n of them (n >= 1, also beyond LANES); _load_n fills with x
+//     _add _sub _mul _div _max _min  _max(a, b) is a > b ? a : b, so a NaN in a gives b; _min likewise
+//     _fma _fnma                     a b + c and c - a b, fused except in the scalar blocks
+//     _abs _sign _round              magnitude; magnitude of a with b's sign (a >= 0); nearest even
+//     _lt _sel _any _bits _mask      a < b; m ? a : b; any lane; mask to bits; bits to mask
+//     _hsum _hmax                    over lanes, in a fixed tree
+//     _pow2n                         a 2^n, n integral, in steps that neither overflow nor vanish early
+//     _exp2                          2^a for a <= 127, relative error 2e-7; 0 at -inf; NaN stays
+//     _seen _bad                     magnitudes joined to a running maximum; did any reach Inf or NaN
+//     _fma_at(acc, s, i, v)          acc + s[i] v with a packet of ATTN__PACKET scalars read at once
+//     transpose(r)                   LANES x LANES in registers
+// Shapes of the kernels: ATTN__QV vectors of queries (or columns) times a number of rows of scalars. ROWS: scalars that
+// follow each other along the contraction (keys of a score); COLS: along the rows (columns of the output, packed a).
+// Without packets the two are one kernel.
+
+#define ATTN__FN(name) ATTN__CAT(ATTN__CAT(attn__, name), ATTN__CAT(_, ATTN__ISA))
+
+#ifdef ATTN__DOUBLE
+#define attn__e double
+#define attn__u uint64_t
+#define ATTN__C(x) x
+#define ATTN__MAG_BITS 0x7fffffffffffffffu
+#define ATTN__INF_BITS 0x7ff0000000000000u
+#else
+#define attn__e float
+#define attn__u uint32_t
+#define ATTN__C(x) x##f
+#define ATTN__MAG_BITS 0x7fffffffu
+#define ATTN__INF_BITS 0x7f800000u
+#endif
+
+// Shapes: QV vectors of columns by R3, R2, R1 rows; E2 columns of an output; KT keys of a block; MC, KC, NC blocks of a
+// matrix product; MR rows of its panels, C2 the size below.
+#if ATTN__LANES == 16
+#define ATTN__QV 2
+#define ATTN__R3 12
+#define ATTN__R2 8
+#define ATTN__R1 4
+#define ATTN__E2 8
+#define ATTN__PACKET 1
+#define ATTN__KT 128
+#define ATTN__MC 288
+#define ATTN__KC 512
+#define ATTN__NC 512
+#define ATTN__MR 12
+#define ATTN__C2 4
+#elif ATTN__LANES == 8
+#define ATTN__QV 2
+#define ATTN__R3 6
+#define ATTN__R2 4
+#define ATTN__R1 2
+#define ATTN__E2 6
+#define ATTN__PACKET 1
+#define ATTN__KT 128
+#define ATTN__MC 144
+#define ATTN__KC 256
+#define ATTN__NC 1024
+#define ATTN__MR 6
+#define ATTN__C2 4
+#elif ATTN__LANES == 4
+#define ATTN__QV 3
+#define ATTN__R3 6
+#define ATTN__R2 4
+#define ATTN__R1 2
+#define ATTN__E2 8
+#define ATTN__PACKET 4
+#define ATTN__KT 128
+#define ATTN__MC 144
+#define ATTN__KC 256
+#define ATTN__NC 768
+#define ATTN__MR 8
+#define ATTN__C2 4
+#else
+#define ATTN__QV 4
+#define ATTN__R3 3
+#define ATTN__R2 2
+#define ATTN__R1 1
+#define ATTN__E2 3
+#define ATTN__PACKET 1
+#define ATTN__KT 64
+#define ATTN__MC 96
+#define ATTN__KC 256
+#define ATTN__NC 256
+#define ATTN__MR 3
+#define ATTN__C2 2
+#endif
+#define ATTN__TQ (ATTN__QV * ATTN__LANES)   // queries (columns) of a tile
+
+#if defined(ATTN__OVERLAY) && ATTN__LANES == 16
+// ---- AVX-512 with BF16 and VNNI: dot products over the avx512 table
+#define ATTN__HAS_BF16 1
+#define ATTN__HAS_I8 1
+#define ATTN__W_BF16 32
+#define ATTN__W_I8 64
+#define ATTN__W_END() _mm256_zeroupper()
+#define attn__w_f32 __m512
+#define attn__w_i32 __m512i
+#define attn__w_zero() _mm512_setzero_ps()
+#define attn__w_zero_i() _mm512_setzero_si512()
+#define attn__w_dot_bf16(acc, p, q) \
+    _mm512_dpbf16_ps(acc, (__m512bh)_mm512_loadu_si512(p), (__m512bh)_mm512_loadu_si512(q))
+#define attn__w_sum(a) _mm512_reduce_add_ps(a)
+#define attn__w_sum_i(a) _mm512_reduce_add_epi32(a)
+ATTN__INL __m512i ATTN__FN(dot64)(__m512i acc, const int8_t *p, const int8_t *q) {   // the instruction takes u8 by i8:
+    const __m512i x = _mm512_loadu_si512(p), y = _mm512_loadu_si512(q), half = _mm512_set1_epi8((char)-128);
+    const __m512i shift = _mm512_dpbusd_epi32(_mm512_setzero_si512(), half, y);      // (x + 128) y - 128 y
+    return _mm512_sub_epi32(_mm512_dpbusd_epi32(acc, _mm512_xor_si512(x, half), y), shift);
+}
+#define attn__w_dot_i8(acc, p, q) ATTN__FN(dot64)(acc, p, q)
+#elif defined(ATTN__OVERLAY)
+// ---- NEON with dot products; ATTN__HAS_BF16 comes from the stanza that includes
+#define ATTN__HAS_I8 1
+#define ATTN__W_BF16 8
+#define ATTN__W_I8 16
+#define ATTN__W_END() ((void)0)
+#define attn__w_f32 float32x4_t
+#define attn__w_i32 int32x4_t
+#define attn__w_zero() vdupq_n_f32(0)
+#define attn__w_zero_i() vdupq_n_s32(0)
+#define attn__w_dot_bf16(acc, p, q) \
+    vbfdotq_f32(acc, vreinterpretq_bf16_u16(vld1q_u16(p)), vreinterpretq_bf16_u16(vld1q_u16(q)))
+#define attn__w_sum(a) vaddvq_f32(a)
+#define attn__w_sum_i(a) vaddvq_s32(a)
+#define attn__w_dot_i8(acc, p, q) vdotq_s32(acc, vld1q_s8(p), vld1q_s8(q))
+
+#elif ATTN__LANES == 16
+// ---- AVX-512
+#define attn__v __m512
+#define attn__m __mmask16
+#define attn__t __m512i
+#define attn__s __m512
+#define attn__v_set(x) _mm512_set1_ps(x)
+#define attn__v_load(p) _mm512_loadu_ps(p)
+#define attn__v_store(p, a) _mm512_storeu_ps(p, a)
+#define ATTN__FIRST(n) ((n) >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << (n)) - 1u))
+#define attn__v_load_n(p, n, x) _mm512_mask_loadu_ps(_mm512_set1_ps(x), ATTN__FIRST(n), p)
+#define attn__v_store_n(p, n, a) _mm512_mask_storeu_ps(p, ATTN__FIRST(n), a)
+#define attn__v_add(a, b) _mm512_add_ps(a, b)
+#define attn__v_sub(a, b) _mm512_sub_ps(a, b)
+#define attn__v_mul(a, b) _mm512_mul_ps(a, b)
+#define attn__v_div(a, b) _mm512_div_ps(a, b)
+#define attn__v_max(a, b) _mm512_max_ps(a, b)
+#define attn__v_min(a, b) _mm512_min_ps(a, b)
+#define attn__v_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define attn__v_fnma(a, b, c) _mm512_fnmadd_ps(a, b, c)
+#define attn__v_abs(a) _mm512_abs_ps(a)
+#define attn__v_sign(a, b) \
+    _mm512_castsi512_ps(_mm512_ternarylogic_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b), \
+                                                  _mm512_set1_epi32((int)0x80000000u), 0xd8))
+#define attn__v_round(a) _mm512_roundscale_ps(a, 8)
+#define attn__v_lt(a, b) _mm512_cmp_ps_mask(a, b, 0x11)
+#define attn__v_sel(m, a, b) _mm512_mask_blend_ps(m, b, a)
+#define attn__v_any(m) ((m) != 0)
+#define attn__v_bits(m) ((uint32_t)(m))
+#define attn__v_mask(bits) ((__mmask16)(bits))
+#define attn__v_fract(a) _mm512_reduce_ps(a, 9)                     // a - floor(a); 0 at -inf
+#define attn__v_scalef(a, n) _mm512_scalef_ps(a, n)                 // a 2^floor(n)
+#define attn__v_pow2n(a, n) _mm512_scalef_ps(a, n)
+#define attn__t_zero() _mm512_setzero_si512()
+#define attn__v_seen(t, a) \
+    _mm512_max_epu32(t, _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7fffffff)))
+#define attn__t_bad(t) (_mm512_cmpge_epu32_mask(t, _mm512_set1_epi32(0x7f800000)) != 0)
+#define attn__s_load(p) _mm512_set1_ps(*(p))
+#define attn__v_fma_at(acc, s, i, v) _mm512_fmadd_ps(s, v, acc)
+#define attn__v_end() _mm256_zeroupper()
+#define ATTN__FOLD512(a, op) \
+    op(_mm512_castps512_ps256(a), _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1)))
+ATTN__INL float ATTN__FN(tree)(__m256 a, int sum) {
+    __m128 b = _mm256_castps256_ps128(a), c = _mm256_extractf128_ps(a, 1);
+    b = sum ? _mm_add_ps(b, c) : _mm_max_ps(b, c);
+    c = _mm_movehl_ps(b, b); b = sum ? _mm_add_ps(b, c) : _mm_max_ps(b, c);
+    c = _mm_movehdup_ps(b); b = sum ? _mm_add_ps(b, c) : _mm_max_ps(b, c);
+    return _mm_cvtss_f32(b);
+}
+#define attn__v_hsum(a) ATTN__FN(tree)(ATTN__FOLD512(a, _mm256_add_ps), 1)
+#define attn__v_hmax(a) ATTN__FN(tree)(ATTN__FOLD512(a, _mm256_max_ps), 0)
+ATTN__INL void ATTN__FN(transpose)(__m512 *r) {
+    __m512 t[16];
+    ATTN__UNROLL for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]); t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
+    }
+    ATTN__UNROLL for (int i = 0; i < 16; i += 4) {
+        const __m512d a = _mm512_castps_pd(t[i]), b = _mm512_castps_pd(t[i + 1]);
+        const __m512d c = _mm512_castps_pd(t[i + 2]), d = _mm512_castps_pd(t[i + 3]);
+        r[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c)); r[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c));
+        r[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d)); r[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
+    }
+    ATTN__UNROLL for (int i = 0; i < 4; i++) {
+        const __m512 a = _mm512_shuffle_f32x4(r[i], r[i + 4], 0x88), b = _mm512_shuffle_f32x4(r[i], r[i + 4], 0xdd);
+        const __m512 c = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x88), d = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xdd);
+        r[i] = _mm512_shuffle_f32x4(a, c, 0x88); r[i + 8] = _mm512_shuffle_f32x4(a, c, 0xdd);
+        r[i + 4] = _mm512_shuffle_f32x4(b, d, 0x88); r[i + 12] = _mm512_shuffle_f32x4(b, d, 0xdd);
+    }
+}
+
+#elif ATTN__LANES == 8
+// ---- AVX2 with FMA, native or by SIMDe
+#ifdef ATTN__BY_SIMDE
+#define ATTN__X(name) ATTN__CAT(simde, name)
+#define attn__v_end() ((void)0)
+#else
+#define ATTN__X(name) name
+#define attn__v_end() _mm256_zeroupper()
+#endif
+#define attn__v ATTN__X(__m256)
+#define attn__m ATTN__X(__m256)
+#define attn__t ATTN__X(__m256i)
+#define attn__s ATTN__X(__m256)
+#define ATTN__PS(name) ATTN__X(_mm256_##name##_ps)
+#define ATTN__IC(a) ATTN__X(_mm256_castps_si256)(a)
+#define ATTN__FC(a) ATTN__X(_mm256_castsi256_ps)(a)
+#define attn__v_set(x) ATTN__PS(set1)(x)
+#define attn__v_load(p) ATTN__PS(loadu)(p)
+#define attn__v_store(p, a) ATTN__PS(storeu)(p, a)
+ATTN__INL attn__t ATTN__FN(first)(ptrdiff_t n) {
+    return ATTN__X(_mm256_cmpgt_epi32)(ATTN__X(_mm256_set1_epi32)(n > 8 ? 8 : (int)n),
+                                       ATTN__X(_mm256_setr_epi32)(0, 1, 2, 3, 4, 5, 6, 7));
+}
+#define attn__v_load_n(p, n, x) \
+    ATTN__PS(blendv)(ATTN__PS(set1)(x), ATTN__PS(maskload)(p, ATTN__FN(first)(n)), ATTN__FC(ATTN__FN(first)(n)))
+#define attn__v_store_n(p, n, a) ATTN__PS(maskstore)(p, ATTN__FN(first)(n), a)
+#define attn__v_add(a, b) ATTN__PS(add)(a, b)
+#define attn__v_sub(a, b) ATTN__PS(sub)(a, b)
+#define attn__v_mul(a, b) ATTN__PS(mul)(a, b)
+#define attn__v_div(a, b) ATTN__PS(div)(a, b)
+#define attn__v_max(a, b) ATTN__PS(max)(a, b)
+#define attn__v_min(a, b) ATTN__PS(min)(a, b)
+#define attn__v_fma(a, b, c) ATTN__PS(fmadd)(a, b, c)
+#define attn__v_fnma(a, b, c) ATTN__PS(fnmadd)(a, b, c)
+#define attn__v_abs(a) ATTN__PS(andnot)(ATTN__PS(set1)(-0.0f), a)
+#define attn__v_sign(a, b) ATTN__PS(or)(a, ATTN__PS(and)(b, ATTN__PS(set1)(-0.0f)))
+#define attn__v_round(a) ATTN__PS(round)(a, 8)
+#define attn__v_lt(a, b) ATTN__PS(cmp)(a, b, 0x11)
+#define attn__v_sel(m, a, b) ATTN__PS(blendv)(b, a, m)
+#define attn__v_any(m) (ATTN__PS(movemask)(m) != 0)
+#define attn__v_bits(m) ((uint32_t)ATTN__PS(movemask)(m))
+ATTN__INL attn__m ATTN__FN(mask)(uint32_t bits) {
+    const attn__t one = ATTN__X(_mm256_setr_epi32)(1, 2, 4, 8, 16, 32, 64, 128);
+    return ATTN__FC(ATTN__X(_mm256_cmpeq_epi32)(ATTN__X(_mm256_and_si256)(ATTN__X(_mm256_set1_epi32)((int)bits), one), one));
+}
+#define attn__v_mask(bits) ATTN__FN(mask)(bits)
+#define attn__v_addexp(p, t) \
+    ATTN__FC(ATTN__X(_mm256_add_epi32)(ATTN__IC(p), ATTN__X(_mm256_slli_epi32)(ATTN__IC(t), 23)))
+ATTN__INL attn__v ATTN__FN(ldexp)(attn__v a, attn__v n) {           // -126 <= n <= 127
+    const attn__t e = ATTN__X(_mm256_add_epi32)(ATTN__X(_mm256_cvtps_epi32)(n), ATTN__X(_mm256_set1_epi32)(127));
+    return attn__v_mul(a, ATTN__FC(ATTN__X(_mm256_slli_epi32)(e, 23)));
+}
+#define attn__t_zero() ATTN__X(_mm256_setzero_si256)()
+#define attn__v_seen(t, a) ATTN__X(_mm256_max_epu32)(t, ATTN__IC(attn__v_abs(a)))
+#define attn__t_bad(t) \
+    (ATTN__X(_mm256_movemask_epi8)(ATTN__X(_mm256_cmpgt_epi32)(t, ATTN__X(_mm256_set1_epi32)(0x7f7fffff))) != 0)
+#define attn__s_load(p) ATTN__X(_mm256_broadcast_ss)(p)
+#define attn__v_fma_at(acc, s, i, v) ATTN__PS(fmadd)(s, v, acc)
+ATTN__INL float ATTN__FN(tree)(attn__v a, int sum) {
+    ATTN__X(__m128) b = ATTN__X(_mm256_castps256_ps128)(a), c = ATTN__X(_mm256_extractf128_ps)(a, 1);
+    b = sum ? ATTN__X(_mm_add_ps)(b, c) : ATTN__X(_mm_max_ps)(b, c);
+    c = ATTN__X(_mm_movehl_ps)(b, b); b = sum ? ATTN__X(_mm_add_ps)(b, c) : ATTN__X(_mm_max_ps)(b, c);
+    c = ATTN__X(_mm_movehdup_ps)(b); b = sum ? ATTN__X(_mm_add_ps)(b, c) : ATTN__X(_mm_max_ps)(b, c);
+    return ATTN__X(_mm_cvtss_f32)(b);
+}
+#define attn__v_hsum(a) ATTN__FN(tree)(a, 1)
+#define attn__v_hmax(a) ATTN__FN(tree)(a, 0)
+ATTN__INL void ATTN__FN(transpose)(attn__v *r) {
+    attn__v t[8];
+    ATTN__UNROLL for (int i = 0; i < 8; i += 2) {
+        t[i] = ATTN__PS(unpacklo)(r[i], r[i + 1]); t[i + 1] = ATTN__PS(unpackhi)(r[i], r[i + 1]);
+    }
+    ATTN__UNROLL for (int i = 0; i < 8; i += 4) {
+        r[i] = ATTN__PS(shuffle)(t[i], t[i + 2], 0x44); r[i + 1] = ATTN__PS(shuffle)(t[i], t[i + 2], 0xee);
+        r[i + 2] = ATTN__PS(shuffle)(t[i + 1], t[i + 3], 0x44); r[i + 3] = ATTN__PS(shuffle)(t[i + 1], t[i + 3], 0xee);
+    }
+    ATTN__UNROLL for (int i = 0; i < 4; i++) {
+        const attn__v a = ATTN__X(_mm256_permute2f128_ps)(r[i], r[i + 4], 0x20);
+        const attn__v b = ATTN__X(_mm256_permute2f128_ps)(r[i], r[i + 4], 0x31);
+        r[i] = a; r[i + 4] = b;
+    }
+}
+
+#elif ATTN__LANES == 4
+// ---- NEON, native (aarch64; armv7 with FMA) or by SIMDe. Words that SIMDe 0.7 or armv7 lack are built from others.
+#ifdef ATTN__BY_SIMDE
+#define ATTN__X(name) ATTN__CAT(simde_, name)
+#else
+#define ATTN__X(name) name
+#endif
+#define attn__v_end() ((void)0)
+#define attn__v ATTN__X(float32x4_t)
+#define attn__m ATTN__X(uint32x4_t)
+#define attn__t ATTN__X(uint32x4_t)
+#define attn__s ATTN__X(float32x4_t)
+#define ATTN__IC(a) ATTN__X(vreinterpretq_u32_f32)(a)
+#define ATTN__FC(a) ATTN__X(vreinterpretq_f32_u32)(a)
+#define attn__v_set(x) ATTN__X(vdupq_n_f32)(x)
+#define attn__v_load(p) ATTN__X(vld1q_f32)(p)
+#define attn__v_store(p, a) ATTN__X(vst1q_f32)(p, a)
+ATTN__INL attn__v ATTN__FN(load_n)(const float *p, ptrdiff_t n, float x) {
+    float t[4];
+    if (n >= 4) return attn__v_load(p);
+    t[0] = p[0]; t[1] = n > 1 ? p[1] : x; t[2] = n > 2 ? p[2] : x; t[3] = x;
+    return attn__v_load(t);
+}
+ATTN__INL void ATTN__FN(store_n)(float *p, ptrdiff_t n, attn__v a) {
+    float t[4];
+    if (n >= 4) { attn__v_store(p, a); return; }
+    attn__v_store(t, a);
+    p[0] = t[0]; if (n > 1) p[1] = t[1]; if (n > 2) p[2] = t[2];
+}
+#define attn__v_load_n(p, n, x) ATTN__FN(load_n)(p, n, x)
+#define attn__v_store_n(p, n, a) ATTN__FN(store_n)(p, n, a)
+#define attn__v_add(a, b) ATTN__X(vaddq_f32)(a, b)
+#define attn__v_sub(a, b) ATTN__X(vsubq_f32)(a, b)
+#define attn__v_mul(a, b) ATTN__X(vmulq_f32)(a, b)
+#define attn__v_lt(a, b) ATTN__X(vcltq_f32)(a, b)
+#define attn__v_sel(m, a, b) ATTN__X(vbslq_f32)(m, a, b)
+#define attn__v_max(a, b) attn__v_sel(attn__v_lt(b, a), a, b)      // vmaxq gives NaN where either is
+#define attn__v_min(a, b) attn__v_sel(attn__v_lt(a, b), a, b)
+#define attn__v_fma(a, b, c) ATTN__X(vfmaq_f32)(c, a, b)
+#if defined(ATTN__BY_SIMDE)
+#define attn__v_fnma(a, b, c) ATTN__X(vfmaq_f32)(c, ATTN__X(vnegq_f32)(a), b)
+#else
+#define attn__v_fnma(a, b, c) vfmsq_f32(c, a, b)
+#endif
+#define attn__v_abs(a) ATTN__X(vabsq_f32)(a)
+#define attn__v_sign(a, b) \
+    ATTN__FC(ATTN__X(vorrq_u32)(ATTN__IC(a), ATTN__X(vandq_u32)(ATTN__IC(b), ATTN__X(vdupq_n_u32)(0x80000000u))))
+#if defined(__aarch64__) && !defined(ATTN__BY_SIMDE)
+#define attn__v_div(a, b) vdivq_f32(a, b)
+#define attn__v_round(a) vrndnq_f32(a)
+#define attn__v_any(m) (vmaxvq_u32(m) != 0)
+#define attn__v_bits(m) vaddvq_u32(vandq_u32(m, vld1q_u32(attn__lane_bits)))
+#define ATTN__ROUND_INT(a) vcvtnq_s32_f32(a)
+#define ATTN__LANE(acc, v, s, i) vfmaq_laneq_f32(acc, v, s, i)
+#else
+ATTN__INL attn__v ATTN__FN(div)(attn__v a, attn__v b) {
+    float x[4], y[4];
+    attn__v_store(x, a); attn__v_store(y, b);
+    for (int i = 0; i < 4; i++) x[i] /= y[i];
+    return attn__v_load(x);
+}
+#define attn__v_div(a, b) ATTN__FN(div)(a, b)
+ATTN__INL attn__v ATTN__FN(round)(attn__v a) {                      // beyond 2^22 every step is integral or huge already
+    const attn__v big = attn__v_sign(attn__v_set(8388608.0f), a);
+    attn__v t = attn__v_add(attn__v_sel(attn__v_lt(attn__v_abs(a), attn__v_set(8388608.0f)), a, attn__v_set(0)), big);
+    ATTN__HIDE_F(t);
+    return attn__v_sel(attn__v_lt(attn__v_abs(a), attn__v_set(8388608.0f)), attn__v_sub(t, big), a);
+}
+#define attn__v_round(a) ATTN__FN(round)(a)
+ATTN__INL uint32_t ATTN__FN(bits)(attn__m m) {
+    uint32_t t[4];
+    ATTN__X(vst1q_u32)(t, m);
+    return (t[0] & 1u) | (t[1] & 2u) | (t[2] & 4u) | (t[3] & 8u);
+}
+#define attn__v_bits(m) ATTN__FN(bits)(m)
+#define attn__v_any(m) (ATTN__FN(bits)(m) != 0)
+#define ATTN__ROUND_INT(a) ATTN__X(vcvtq_s32_f32)(attn__v_round(a))
+#define ATTN__LANE(acc, v, s, i) ATTN__X(vfmaq_f32)(acc, v, attn__v_set(ATTN__X(vgetq_lane_f32)(s, i)))
+#endif
+ATTN__INL attn__m ATTN__FN(mask)(uint32_t bits) {
+    const attn__m one = ATTN__X(vld1q_u32)(attn__lane_bits);
+    return ATTN__X(vceqq_u32)(ATTN__X(vandq_u32)(ATTN__X(vdupq_n_u32)(bits), one), one);
+}
+#define attn__v_mask(bits) ATTN__FN(mask)(bits)
+#define attn__v_addexp(p, t) ATTN__FC(ATTN__X(vaddq_u32)(ATTN__IC(p), ATTN__X(vshlq_n_u32)(ATTN__IC(t), 23)))
+ATTN__INL attn__v ATTN__FN(ldexp)(attn__v a, attn__v n) {
+    const ATTN__X(int32x4_t) e = ATTN__X(vaddq_s32)(ATTN__ROUND_INT(n), ATTN__X(vdupq_n_s32)(127));
+    return attn__v_mul(a, ATTN__X(vreinterpretq_f32_s32)(ATTN__X(vshlq_n_s32)(e, 23)));
+}
+#define attn__t_zero() ATTN__X(vdupq_n_u32)(0)
+#define attn__v_seen(t, a) ATTN__X(vmaxq_u32)(t, ATTN__IC(attn__v_abs(a)))
+#define attn__t_bad(t) attn__v_any(ATTN__X(vcgtq_u32)(t, ATTN__X(vdupq_n_u32)(0x7f7fffffu)))
+#define attn__s_load(p) ATTN__X(vld1q_f32)(p)
+#define attn__v_fma_at(acc, s, i, v) ATTN__LANE(acc, v, s, i)
+ATTN__INL float ATTN__FN(tree)(attn__v a, int sum) {
+    float t[4];
+    attn__v_store(t, a);
+    if (sum) return (t[0] + t[2]) + (t[1] + t[3]);
+    t[0] = t[0] > t[2] ? t[0] : t[2]; t[1] = t[1] > t[3] ? t[1] : t[3];
+    return t[0] > t[1] ? t[0] : t[1];
+}
+#define attn__v_hsum(a) ATTN__FN(tree)(a, 1)
+#define attn__v_hmax(a) ATTN__FN(tree)(a, 0)
+ATTN__INL void ATTN__FN(transpose)(attn__v *r) {
+    const ATTN__X(float32x4x2_t) a = ATTN__X(vtrnq_f32)(r[0], r[1]), b = ATTN__X(vtrnq_f32)(r[2], r[3]);
+    r[0] = ATTN__X(vcombine_f32)(ATTN__X(vget_low_f32)(a.val[0]), ATTN__X(vget_low_f32)(b.val[0]));
+    r[1] = ATTN__X(vcombine_f32)(ATTN__X(vget_low_f32)(a.val[1]), ATTN__X(vget_low_f32)(b.val[1]));
+    r[2] = ATTN__X(vcombine_f32)(ATTN__X(vget_high_f32)(a.val[0]), ATTN__X(vget_high_f32)(b.val[0]));
+    r[3] = ATTN__X(vcombine_f32)(ATTN__X(vget_high_f32)(a.val[1]), ATTN__X(vget_high_f32)(b.val[1]));
+}
+
+#else
+// ---- one lane of plain C: the scalar pass and the f64 pass. A product and a sum round twice here, on every machine.
+#define attn__v attn__e
+#define attn__m int
+#define attn__t attn__u
+#define attn__s attn__e
+#define attn__v_end() ((void)0)
+#define attn__v_set(x) ((attn__e)(x))
+#define attn__v_load(p) (*(p))
+#define attn__v_store(p, a) ((void)(*(p) = (a)))
+#define attn__v_load_n(p, n, x) (*(p))
+#define attn__v_store_n(p, n, a) ((void)(*(p) = (a)))
+#define attn__v_add(a, b) ((a) + (b))
+#define attn__v_sub(a, b) ((a) - (b))
+#define attn__v_mul(a, b) ((a) * (b))
+#define attn__v_div(a, b) ((a) / (b))
+#define attn__v_fma(a, b, c) ((a) * (b) + (c))
+#define attn__v_fnma(a, b, c) ((c) - (a) * (b))
+#define attn__v_lt(a, b) ((a) < (b))
+#define attn__v_sel(m, a, b) ((m) ? (a) : (b))
+#define attn__v_any(m) (m)
+#define attn__v_bits(m) ((uint32_t)(m))
+#define attn__v_mask(bits) ((int)((bits) & 1u))
+#define attn__v_hsum(a) (a)
+#define attn__v_hmax(a) (a)
+#define attn__t_zero() 0
+#define attn__t_bad(t) ((t) >= ATTN__INF_BITS)
+#define attn__s_load(p) (*(p))
+#define attn__v_fma_at(acc, s, i, v) ((s) * (v) + (acc))
+ATTN__INL attn__u ATTN__FN(to_bits)(attn__e x) { attn__u u; memcpy(&u, &x, sizeof u); return u; }
+ATTN__INL attn__e ATTN__FN(of_bits)(attn__u u) { attn__e x; memcpy(&x, &u, sizeof x); return x; }
+ATTN__INL attn__e ATTN__FN(greater)(attn__e a, attn__e b) { return a > b ? a : b; }
+ATTN__INL attn__e ATTN__FN(lesser)(attn__e a, attn__e b) { return a < b ? a : b; }
+ATTN__INL attn__u ATTN__FN(seen)(attn__u t, attn__e a) {
+    const attn__u u = ATTN__FN(to_bits)(a) & (attn__u)ATTN__MAG_BITS;
+    return u > t ? u : t;
+}
+#define attn__v_max(a, b) ATTN__FN(greater)(a, b)
+#define attn__v_min(a, b) ATTN__FN(lesser)(a, b)
+#define attn__v_abs(a) ATTN__FN(of_bits)(ATTN__FN(to_bits)(a) & (attn__u)ATTN__MAG_BITS)
+#define attn__v_sign(a, b) \
+    ATTN__FN(of_bits)(ATTN__FN(to_bits)(a) | (ATTN__FN(to_bits)(b) & ~(attn__u)ATTN__MAG_BITS))
+#define attn__v_seen(t, a) ATTN__FN(seen)(t, a)
+ATTN__INL void ATTN__FN(transpose)(attn__e *r) { (void)r; }
+#ifndef ATTN__DOUBLE
+ATTN__INL float ATTN__FN(round)(float x) {                          // |x| < 2^22; nearest even by the adder
+    volatile float t = x + 12582912.0f;
+    return t - 12582912.0f;
+}
+#define attn__v_round(a) ATTN__FN(round)(a)
+ATTN__INL float ATTN__FN(addexp)(float p, float t) {
+    return ATTN__FN(of_bits)(ATTN__FN(to_bits)(p) + (ATTN__FN(to_bits)(t) << 23));
+}
+#define attn__v_addexp(p, t) ATTN__FN(addexp)(p, t)
+ATTN__INL float ATTN__FN(ldexp)(float a, float n) {
+    const int e = n == n ? (int)n + 127 : 0;
+    return a * ATTN__FN(of_bits)((uint32_t)e << 23);
+}
+#endif
+#endif
+#ifndef ATTN__OVERLAY
+#define ATTN__W_END() attn__v_end()
+#if !defined(attn__v_pow2n) && !defined(ATTN__DOUBLE)
+ATTN__INL attn__v ATTN__FN(pow2n)(attn__v a, attn__v n) {           // in two steps: 2^n alone may not be a number
+    const attn__v half = attn__v_round(attn__v_mul(n, attn__v_set(0.5f)));
+    return ATTN__FN(ldexp)(ATTN__FN(ldexp)(a, half), attn__v_sub(n, half));
+}
+#define attn__v_pow2n(a, n) ATTN__FN(pow2n)(a, n)
+#endif
+#endif
+
+// -------------------------------------------------------------------------------------------------------------------
+// >>kernels
+#ifndef ATTN__OVERLAY
+
+// ---- maths. f32: minimax polynomials, errors in docs/precision.md. f64: the cores of >>base.
+#ifdef ATTN__DOUBLE
+#define ATTN__NEG_INF attn__from_bits_d(0xfff0000000000000u)
+#define ATTN__LARGEST 1.7976931348623157e308
+ATTN__FUNC double ATTN__FN(exp)(double x) { return attn__exp_d(x); }
+ATTN__FUNC double ATTN__FN(exp2)(double x) { return attn__exp_d(x * 0.69314718055994531); }
+ATTN__FUNC double ATTN__FN(tanh)(double x) { return attn__tanh_d(x); }
+ATTN__FUNC double ATTN__FN(erf)(double x) { return attn__erf_d(x); }
+#else
+#define ATTN__NEG_INF attn__neg_inf()
+#define ATTN__LARGEST 3.402823466e38f
+ATTN__INL attn__v ATTN__FN(exp2)(attn__v x) {
+    attn__v f, p;
+#ifdef attn__v_scalef
+    f = attn__v_fract(x);
+    p = attn__v_fma(attn__v_set(0.0018671297f), f, attn__v_set(0.009017030708f));
+    p = attn__v_fma(p, f, attn__v_set(0.05579990894f)); p = attn__v_fma(p, f, attn__v_set(0.2401644737f));
+    p = attn__v_fma(p, f, attn__v_set(0.6931512952f)); p = attn__v_fma(p, f, attn__v_set(1.0f));
+    return attn__v_scalef(p, x);
+#else
+    attn__v t;
+    x = attn__v_max(attn__v_set(-127.0f), x);          // at -127 the exponent field becomes 0 and p is exactly 1
+    t = attn__v_add(x, attn__v_set(12582912.0f)); ATTN__HIDE_F(t);
+    f = attn__v_sub(t, attn__v_set(12582912.0f)); ATTN__HIDE_F(f);
+    f = attn__v_sub(x, f);
+    p = attn__v_fma(attn__v_set(0.001326472731f), f, attn__v_set(0.009671512991f));
+    p = attn__v_fma(p, f, attn__v_set(0.05550732464f)); p = attn__v_fma(p, f, attn__v_set(0.2402224392f));
+    p = attn__v_fma(p, f, attn__v_set(0.6931470037f)); p = attn__v_fma(p, f, attn__v_set(1.0f));
+    return attn__v_addexp(p, t);
+#endif
+}
+ATTN__INL attn__v ATTN__FN(exp)(attn__v x) {
+    attn__v n, r, p;
+    x = attn__v_min(attn__v_set(89.5f), attn__v_max(attn__v_set(-104.5f), x));   // this order keeps NaN
+    n = attn__v_round(attn__v_mul(x, attn__v_set(1.44269504f))); ATTN__HIDE_F(n);
+    r = attn__v_fnma(n, attn__v_set(0.693145751953125f), x); ATTN__HIDE_F(r);
+    r = attn__v_fnma(n, attn__v_set(1.42860677e-6f), r);
+    p = attn__v_fma(attn__v_set(0.00138145488f), r, attn__v_set(0.008368745228f));
+    p = attn__v_fma(p, r, attn__v_set(0.04166839061f)); p = attn__v_fma(p, r, attn__v_set(0.166665204f));
+    p = attn__v_fma(p, r, attn__v_set(0.4999999343f));
+#if ATTN__LANES == 1
+    p = attn__v_add(attn__v_fma(attn__v_mul(r, r), p, r), attn__v_set(1.0f));    // without FMA: 0.97 ULP, else 1.15
+#else
+    p = attn__v_fma(p, r, attn__v_set(1.0f)); p = attn__v_fma(p, r, attn__v_set(1.0f));
+#endif
+    return attn__v_pow2n(p, n);
+}
+// Odd polynomial below 0.625, 1 - 2 / (e^2x + 1) above.
+ATTN__FUNC attn__v ATTN__FN(tanh)(attn__v x) {
+    const attn__v a = attn__v_min(attn__v_set(9.5f), attn__v_abs(x)), z = attn__v_mul(x, x);
+    const attn__v e = ATTN__FN(exp)(attn__v_add(a, a));
+    const attn__v big = attn__v_sub(attn__v_set(1.0f), attn__v_div(attn__v_set(2.0f), attn__v_add(e, attn__v_set(1.0f))));
+    attn__v p = attn__v_fma(attn__v_set(-0.005666974252f), z, attn__v_set(0.02060617384f));
+    p = attn__v_fma(p, z, attn__v_set(-0.05373000623f)); p = attn__v_fma(p, z, attn__v_set(0.1333133099f));
+    p = attn__v_fma(p, z, attn__v_set(-0.3333327806f));
+    p = attn__v_fma(attn__v_mul(p, z), a, a);
+    return attn__v_sign(attn__v_sel(attn__v_lt(a, attn__v_set(0.625f)), p, big), x);
+}
+// Odd polynomial below 1, 1 - e^q(|x|) above.
+ATTN__FUNC attn__v ATTN__FN(erf)(attn__v x) {
+    const attn__v a = attn__v_min(attn__v_set(3.95f), attn__v_abs(x)), z = attn__v_mul(x, x);
+    attn__v p = attn__v_fma(attn__v_set(7.837262134e-5f), z, attn__v_set(-0.0008005568046f)), q;
+    p = attn__v_fma(p, z, attn__v_set(0.005187847231f)); p = attn__v_fma(p, z, attn__v_set(-0.02685358352f));
+    p = attn__v_fma(p, z, attn__v_set(0.1128358028f)); p = attn__v_fma(p, z, attn__v_set(-0.3761262545f));
+    p = attn__v_fma(p, z, attn__v_set(0.1283791657f)); p = attn__v_fma(p, x, x);
+    q = attn__v_fma(attn__v_set(-2.169761883e-5f), a, attn__v_set(0.0004414727156f));
+    q = attn__v_fma(q, a, attn__v_set(-0.004205285123f)); q = attn__v_fma(q, a, attn__v_set(0.02521034093f));
+    q = attn__v_fma(q, a, attn__v_set(-0.1084221018f)); q = attn__v_fma(q, a, attn__v_set(-0.6332163943f));
+    q = attn__v_fma(q, a, attn__v_set(-1.129580313f)); q = attn__v_fma(q, a, attn__v_set(0.0001884682509f));
+    q = attn__v_sub(attn__v_set(1.0f), ATTN__FN(exp)(q));
+    return attn__v_sel(attn__v_lt(attn__v_abs(x), attn__v_set(1.0f)), p, attn__v_sign(q, x));
+}
+#endif
+
+// ---- elementwise
+
+// y[i] = EXPR of va and vb. add: onto y; ys 0: all added up in *sum and, for the last partial vector, in *rest.
+#define ATTN__LOOP(EXPR)                                                                                          \
+    for (; i + ATTN__LANES <= n; i += ATTN__LANES) {                                                              \
+        const attn__v va = as ? attn__v_load(a + i) : a0, vb = bs ? attn__v_load(b + i) : b0, r = EXPR;           \
+        (void)vb;                                                                                                 \
+        if (!ys) sum = attn__v_add(sum, r);                                                                       \
+        else attn__v_store(y + i, add ? attn__v_add(attn__v_load(y + i), r) : r);                                 \
+    }                                                                                                             \
+    if (i < n) {                                                                                                  \
+        const ptrdiff_t left = n - i;                                                                             \
+        const attn__v va = as ? attn__v_load_n(a + i, left, 1) : a0, vb = bs ? attn__v_load_n(b + i, left, 1) : b0; \
+        const attn__v r = EXPR;                                                                                   \
+        (void)vb;                                                                                                 \
+        if (!ys) { attn__v_store(t, r); for (ptrdiff_t u = 0; u < left; u++) rest += (double)t[u]; }              \
+        else attn__v_store_n(y + i, left, add ? attn__v_add(attn__v_load_n(y + i, left, 0), r) : r);              \
+    }                                                                                                             \
+    break
+
+// Strides are 1, or 0 for an operand that repeats. Returns the sum when ys is 0.
+ATTN__OUTLINE double ATTN__FN(loop_unit)(int op, attn__e *y, const attn__e *a, const attn__e *b, ptrdiff_t n,
+                                         const int ys, const int as, const int bs, const int add, attn__e s) {
+    const attn__v vs = attn__v_set(s), zero = attn__v_set(0), one = attn__v_set(1);
+    const attn__v a0 = attn__v_set(*a), b0 = attn__v_set(*b);
+    attn__v sum = zero;
+    attn__e t[ATTN__LANES];
+    double rest = 0;
+    ptrdiff_t i = 0;
+    switch (op) {
+    case ATTN__LOOP_COPY: ATTN__LOOP(va);
+    case ATTN__LOOP_ADD: ATTN__LOOP(attn__v_add(va, vb));
+    case ATTN__LOOP_SUB: ATTN__LOOP(attn__v_sub(va, vb));
+    case ATTN__LOOP_MUL: ATTN__LOOP(attn__v_mul(va, vb));
+    case ATTN__LOOP_DIV: ATTN__LOOP(attn__v_div(va, vb));
+    case ATTN__LOOP_SCALE: ATTN__LOOP(attn__v_mul(va, vs));
+    case ATTN__LOOP_SQUARE: ATTN__LOOP(attn__v_mul(va, va));
+    case ATTN__LOOP_EXP: ATTN__LOOP(ATTN__FN(exp)(va));
+    case ATTN__LOOP_TANH: ATTN__LOOP(ATTN__FN(tanh)(va));
+    case ATTN__LOOP_ERF: ATTN__LOOP(ATTN__FN(erf)(va));
+    case ATTN__LOOP_RELU: ATTN__LOOP(attn__v_max(zero, va));                          // NaN stays
+    case ATTN__LOOP_MUL_SCALE: ATTN__LOOP(attn__v_mul(attn__v_mul(va, vb), vs));
+    case ATTN__LOOP_TANH_GRAD: ATTN__LOOP(attn__v_mul(vb, attn__v_fnma(va, va, one)));
+    case ATTN__LOOP_RELU_GRAD: ATTN__LOOP(attn__v_sel(attn__v_lt(zero, va), vb, zero));
+    case ATTN__LOOP_SQUARE_SUB: ATTN__LOOP(attn__v_mul(attn__v_sub(va, vb), attn__v_sub(va, vb)));
+    default: break;
+    }
+    return rest + (double)attn__v_hsum(sum);
+}
+#undef ATTN__LOOP
+
+ATTN__FUNC void ATTN__FN(loop)(attn__loop_args *g) {
+    attn__e ya[64], aa[64], ba[64];
+    attn__e *y = (attn__e *)g->y;
+    const attn__e *a = (const attn__e *)g->a, *b = (const attn__e *)g->b;
+    const attn__e s = (attn__e)g->s;
+    const int unit = (g->ys == 1 || g->ys == 0) && (g->as == 1 || g->as == 0) && (g->bs == 1 || g->bs == 0);
+    double total = 0;
+    if (g->n <= 0) return;
+    for (ptrdiff_t i = 0, n; i < g->n; i += n) {        // chunks: strides other than 0 and 1 go through 64 elements
+        const ptrdiff_t most = unit ? 4096 : 64;
+        n = g->n - i < most ? g->n - i : most;
+        if (unit) {
+            total += ATTN__FN(loop_unit)(g->op, y + i * g->ys, a + i * g->as, b + i * g->bs, n, (int)g->ys, (int)g->as,
+                                         (int)g->bs, g->add, s);
+            continue;
+        }
+        for (ptrdiff_t u = 0; u < n; u++) { aa[u] = a[(i + u) * g->as]; ba[u] = b[(i + u) * g->bs]; }
+        if (g->ys == 0) { total += ATTN__FN(loop_unit)(g->op, ya, aa, ba, n, 0, 1, 1, 0, s); continue; }
+        if (g->add) for (ptrdiff_t u = 0; u < n; u++) ya[u] = y[(i + u) * g->ys];
+        ATTN__FN(loop_unit)(g->op, ya, aa, ba, n, 1, 1, 1, g->add, s);
+        for (ptrdiff_t u = 0; u < n; u++) y[(i + u) * g->ys] = ya[u];
+    }
+    if (g->ys == 0) *y = (attn__e)(g->add ? (double)*y + total : total);
+    attn__v_end();
+}
+
+// ---- row softmax: maximum, exponentials with their sum, division
+
+ATTN__FUNC void ATTN__FN(softmax_row)(attn__e *y, const attn__e *x, ptrdiff_t n, ptrdiff_t cols, attn__e masked) {
+    const attn__v log2e = attn__v_set(ATTN__C(1.4426950408889634));
+    attn__v m[4], s[4], top;
+    attn__e peak, total, hidden = 0;
+    ptrdiff_t i = 0;
+    ATTN__UNROLL for (int u = 0; u < 4; u++) { m[u] = attn__v_set(ATTN__NEG_INF); s[u] = attn__v_set(0); }
+    for (; i + 4 * ATTN__LANES <= n; i += 4 * ATTN__LANES)
+        ATTN__UNROLL for (int u = 0; u < 4; u++) m[u] = attn__v_max(attn__v_load(x + i + u * ATTN__LANES), m[u]);
+    for (; i < n; i += ATTN__LANES) m[0] = attn__v_max(attn__v_load_n(x + i, n - i, ATTN__NEG_INF), m[0]);
+    peak = attn__v_hmax(attn__v_max(attn__v_max(m[0], m[1]), attn__v_max(m[2], m[3])));
+    if (n < cols && masked != 0 && peak < masked) peak = masked;
+    top = attn__v_max(attn__v_set(-ATTN__LARGEST), attn__v_set(peak));          // a row of -inf: zeros, not NaN
+#define ATTN__P(a) ATTN__FN(exp2)(attn__v_mul(attn__v_sub(a, top), log2e))
+    for (i = 0; i + 4 * ATTN__LANES <= n; i += 4 * ATTN__LANES)
+        ATTN__UNROLL for (int u = 0; u < 4; u++) {
+            const attn__v p = ATTN__P(attn__v_load(x + i + u * ATTN__LANES));
+            s[u] = attn__v_add(s[u], p); attn__v_store(y + i + u * ATTN__LANES, p);
+        }
+    for (; i < n; i += ATTN__LANES) {
+        const attn__v p = ATTN__P(attn__v_load_n(x + i, n - i, ATTN__NEG_INF));
+        s[0] = attn__v_add(s[0], p); attn__v_store_n(y + i, n - i, p);
+    }
+    total = attn__v_hsum(attn__v_add(attn__v_add(s[0], s[1]), attn__v_add(s[2], s[3])));
+    if (n < cols && masked != 0) {
+        attn__e t[ATTN__LANES];
+        attn__v_store(t, ATTN__P(attn__v_set(masked)));
+        hidden = t[0]; total += hidden * (attn__e)(cols - n);
+    }
+#undef ATTN__P
+    if (total > 0) total = 1 / total;
+    top = attn__v_set(total);
+    for (i = 0; i + ATTN__LANES <= n; i += ATTN__LANES) attn__v_store(y + i, attn__v_mul(attn__v_load(y + i), top));
+    if (i < n) attn__v_store_n(y + i, n - i, attn__v_mul(attn__v_load_n(y + i, n - i, 0), top));
+    for (i = n; i < cols; i++) y[i] = hidden * total;
+}
+ATTN__FUNC void ATTN__FN(softmax)(attn__softmax_args *g) {
+    for (ptrdiff_t r = 0; r < g->rows; r++) {
+        const ptrdiff_t n = g->lengths ? g->lengths[(g->first + r) / g->per] : g->cols;
+        ATTN__FN(softmax_row)((attn__e *)g->y + r * g->y_row, (const attn__e *)g->x + r * g->x_row, n, g->cols,
+                              (attn__e)g->masked_score);
+    }
+    attn__v_end();
+}
+
+// ---- the microkernel of everything: n rows of scalars a against TQ columns of b
+//
+// c[i][*] = in[i][*] (0 without in) + sum over p < k of a[i*ars + p*acs] * b[p*ldb + *], one fma chain over p. Matrix
+// products, scores (a: keys, b: queries in lanes) and outputs (a: columns of v, b: weights in lanes) are this loop.
+// top, when given, takes the running maximum of c; test: the magnitudes of c are returned.
+// One pointer for every third row (+0, +ars, +2 ars are address modes): one per row overflows the integer registers.
+ATTN__INL attn__t ATTN__FN(micro)(attn__e *c, ptrdiff_t ldc, const attn__e *in, const attn__e *a, ptrdiff_t ars, ptrdiff_t acs,
+                                  const attn__e *b, ptrdiff_t ldb, ptrdiff_t k, attn__v *top, int test, const int n,
+                                  const int along) {
+    attn__v acc[12][ATTN__QV];
+    attn__t seen = attn__t_zero();
+    const attn__e *row[4];
+    ptrdiff_t p = 0;
+    ATTN__UNROLL for (int i = 0; i < n; i++) ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++)
+        acc[i][j] = in ? attn__v_load(in + i * ldc + j * ATTN__LANES) : attn__v_set(0);
+    ATTN__UNROLL for (int i = 0; i < (n + 2) / 3; i++) row[i] = a + 3 * i * ars;
+#if ATTN__PACKET > 1
+    if (along) {
+        for (; p + ATTN__PACKET <= k; p += ATTN__PACKET) {          // scalars that follow each other along the contraction
+            attn__s s[12];
+            ATTN__UNROLL for (int i = 0; i < (n + 2) / 3; i++) ATTN__HIDE(row[i]);
+            ATTN__UNROLL for (int i = 0; i < n; i++) s[i] = attn__s_load(row[i / 3] + (i % 3) * ars);
+#define ATTN__STEP(u)                                                                                             \
+            { attn__v q[ATTN__QV];                                                                                \
+              ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++) q[j] = attn__v_load(b + (u) * ldb + j * ATTN__LANES); \
+              ATTN__UNROLL for (int i = 0; i < n; i++) ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++)            \
+                  acc[i][j] = attn__v_fma_at(acc[i][j], s[i], u, q[j]); }
+            ATTN__STEP(0) ATTN__STEP(1) ATTN__STEP(2) ATTN__STEP(3)
+#undef ATTN__STEP
+            ATTN__UNROLL for (int i = 0; i < (n + 2) / 3; i++) row[i] += ATTN__PACKET;
+            b += ATTN__PACKET * ldb;
+        }
+    } else if (n % ATTN__PACKET == 0 && ars == 1) {
+        for (; p < k; p++, a += acs, b += ldb) {                    // scalars that follow each other along the rows
+            attn__v q[ATTN__QV];
+            ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++) q[j] = attn__v_load(b + j * ATTN__LANES);
+            ATTN__UNROLL for (int i = 0; i < n; i += ATTN__PACKET) {
+                const attn__s s = attn__s_load(a + i);
+#define ATTN__STEP(u)                                                                                             \
+                ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++)                                                   \
+                    acc[i + (n % 4 ? 0 : u)][j] = attn__v_fma_at(acc[i + (n % 4 ? 0 : u)][j], s, u, q[j]);
+                ATTN__STEP(0) ATTN__STEP(1) ATTN__STEP(2) ATTN__STEP(3)
+#undef ATTN__STEP
+            }
+        }
+    }
+#else
+    (void)along;
+#endif
+    for (; p < k; p++, b += ldb) {
+        attn__v q[ATTN__QV];
+        ATTN__UNROLL for (int i = 0; i < (n + 2) / 3; i++) ATTN__HIDE(row[i]);
+        ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++) q[j] = attn__v_load(b + j * ATTN__LANES);
+        ATTN__UNROLL for (int i = 0; i < n; i++) {
+            const attn__v s = attn__v_set(row[i / 3][(i % 3) * ars]);
+            ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++) acc[i][j] = attn__v_fma(s, q[j], acc[i][j]);
+        }
+        ATTN__UNROLL for (int i = 0; i < (n + 2) / 3; i++) row[i] += acs;
+    }
+    ATTN__UNROLL for (int i = 0; i < n; i++) ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++)
+        attn__v_store(c + i * ldc + j * ATTN__LANES, acc[i][j]);
+    if (top) ATTN__UNROLL for (int i = 0; i < n; i++) ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++)
+        top[j] = attn__v_max(acc[i][j], top[j]);
+    if (test) ATTN__UNROLL for (int i = 0; i < n; i++) ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++)
+        seen = attn__v_seen(seen, acc[i][j]);
+    return seen;
+}
+#define ATTN__MICRO(name, n, along)                                                                               \
+    ATTN__OUTLINE attn__t ATTN__FN(name)(attn__e *c, ptrdiff_t ldc, const attn__e *in, const attn__e *a, ptrdiff_t ars,   \
+                                         ptrdiff_t acs, const attn__e *b, ptrdiff_t ldb, ptrdiff_t k, attn__v *top, int test) { \
+        return ATTN__FN(micro)(c, ldc, in, a, ars, acs, b, ldb, k, top, test, n, along);                          \
+    }
+#if ATTN__PACKET > 1
+ATTN__MICRO(rows3, ATTN__R3, 1)
+ATTN__MICRO(rows2, ATTN__R2, 1)
+ATTN__MICRO(rows1, ATTN__R1, 1)
+ATTN__MICRO(cols3, ATTN__E2, 0)
+ATTN__MICRO(cols2, ATTN__C2, 0)
+ATTN__MICRO(cols0, 1, 0)
+#define ATTN__ROWS(n) ((n) == ATTN__R3 ? ATTN__FN(rows3) : (n) == ATTN__R2 ? ATTN__FN(rows2) : ATTN__FN(rows1))
+#define ATTN__COLS(n) ((n) == ATTN__E2 ? ATTN__FN(cols3) : (n) == ATTN__C2 ? ATTN__FN(cols2) : ATTN__FN(cols0))
+#else
+ATTN__MICRO(rows3, ATTN__R3, 0)
+ATTN__MICRO(rows2, ATTN__R2, 0)
+#if ATTN__R1 > 1
+ATTN__MICRO(rows1, ATTN__R1, 0)
+#endif
+ATTN__MICRO(rows0, 1, 0)
+#if ATTN__R1 > 1
+#define ATTN__COLS(n) ((n) == ATTN__R3 ? ATTN__FN(rows3) : (n) == ATTN__R2 ? ATTN__FN(rows2) : \
+                       (n) == ATTN__R1 ? ATTN__FN(rows1) : ATTN__FN(rows0))
+#else
+#define ATTN__COLS(n) ((n) == ATTN__R3 ? ATTN__FN(rows3) : (n) == ATTN__R2 ? ATTN__FN(rows2) : ATTN__FN(rows0))
+#endif
+#define ATTN__ROWS(n) ATTN__COLS(n)
+#endif
+#undef ATTN__MICRO
+
+// ---- matrix product: five loops around the microkernel
+
+// How many rows a panel of `left` rows takes: the smallest size of the microkernel that holds them, at most MR.
+ATTN__INL int ATTN__FN(panel)(ptrdiff_t left) {
+#if ATTN__PACKET > 1
+    return left > ATTN__C2 ? ATTN__MR : left > 1 ? ATTN__C2 : 1;
+#else
+    return left > ATTN__R2 ? ATTN__R3 : left > ATTN__R1 ? ATTN__R2 : left > 1 ? ATTN__R1 : 1;
+#endif
+}
+// w rows (n of them real, the rest 0), k deep: t[p][w], times s
+ATTN__OUTLINE void ATTN__FN(pack_rows)(attn__e *t, const attn__e *a, ptrdiff_t ars, ptrdiff_t acs, ptrdiff_t n, const int w,
+                                       ptrdiff_t k, attn__e s) {
+    ptrdiff_t p = 0;
+    if (acs == 1 && w > 1) {
+        for (; p + ATTN__LANES <= k; p += ATTN__LANES)
+            for (int g = 0; g < w; g += ATTN__LANES) {
+                attn__v r[ATTN__LANES];
+                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
+                    r[i] = g + i < n ? attn__v_mul(attn__v_load(a + (g + i) * ars + p), attn__v_set(s)) : attn__v_set(0);
+                ATTN__FN(transpose)(r);
+                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) attn__v_store_n(t + (p + i) * w + g, w - g, r[i]);
+            }
+    } else if (ars == 1) {
+        for (; p < k; p++) for (int g = 0; g < w; g += ATTN__LANES)
+            attn__v_store_n(t + p * w + g, w - g, n > g ? attn__v_mul(attn__v_load_n(a + p * acs + g, n - g, 0), attn__v_set(s))
+                                                        : attn__v_set(0));
+    }
+    for (; p < k; p++) for (int i = 0; i < w; i++) t[p * w + i] = i < n ? a[i * ars + p * acs] * s : 0;
+}
+// TQ columns (n of them real, the rest 0), k deep: t[p][TQ]
+ATTN__OUTLINE void ATTN__FN(pack_cols)(attn__e *t, const attn__e *b, ptrdiff_t brs, ptrdiff_t bcs, ptrdiff_t n, ptrdiff_t k) {
+    ptrdiff_t p = 0;
+    if (bcs == 1 && n >= ATTN__TQ) {
+        for (; p < k; p++) ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++)
+            attn__v_store(t + p * ATTN__TQ + j * ATTN__LANES, attn__v_load(b + p * brs + j * ATTN__LANES));
+    } else if (brs == 1) {
+        for (; p + ATTN__LANES <= k; p += ATTN__LANES)
+            for (int g = 0; g < ATTN__TQ; g += ATTN__LANES) {
+                attn__v r[ATTN__LANES];
+                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
+                    r[i] = g + i < n ? attn__v_load(b + (g + i) * bcs + p) : attn__v_set(0);
+                ATTN__FN(transpose)(r);
+                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) attn__v_store(t + (p + i) * ATTN__TQ + g, r[i]);
+            }
+    }
+    for (; p < k; p++) for (int i = 0; i < ATTN__TQ; i++) t[p * ATTN__TQ + i] = i < n ? b[p * brs + i * bcs] : 0;
+}
+// one panel of w rows (n real) against one of TQ columns (cols real)
+ATTN__INL void ATTN__FN(gemm_panel)(const attn__gemm_args *g, attn__e *c, const attn__e *a, ptrdiff_t ars, ptrdiff_t acs,
+                                    const attn__e *b, ptrdiff_t ldb, ptrdiff_t n, int w, ptrdiff_t cols, ptrdiff_t k, int add) {
+    attn__e *t = (attn__e *)g->work;
+    if (n == w && cols >= ATTN__TQ && g->ccs == 1) {
+        ATTN__COLS(w)(c, g->crs, add ? c : NULL, a, ars, acs, b, ldb, k, NULL, 0);
+        return;
+    }
+    if (cols > ATTN__TQ) cols = ATTN__TQ;
+    if (add) for (ptrdiff_t i = 0; i < w; i++) for (ptrdiff_t j = 0; j < ATTN__TQ; j++)
+        t[i * ATTN__TQ + j] = i < n && j < cols ? c[i * g->crs + j * g->ccs] : 0;
+    ATTN__COLS(w)(t, ATTN__TQ, add ? t : NULL, a, ars, acs, b, ldb, k, NULL, 0);
+    for (ptrdiff_t i = 0; i < n; i++) for (ptrdiff_t j = 0; j < cols; j++) c[i * g->crs + j * g->ccs] = t[i * ATTN__TQ + j];
+}
+ATTN__FUNC void ATTN__FN(gemm)(attn__gemm_args *g) {
+    const attn__e *a = (const attn__e *)g->a, *b = (const attn__e *)g->b;
+    attn__e *c = (attn__e *)g->c, *pa = (attn__e *)g->work + ATTN__MR * ATTN__TQ, *pb;
+    const ptrdiff_t depth = (g->k + ATTN__KC - 1) / ATTN__KC, kc0 = depth ? (g->k + depth - 1) / depth : 0;
+    const ptrdiff_t mc0 = g->m < ATTN__MC ? (g->m + ATTN__MR - 1) / ATTN__MR * ATTN__MR : ATTN__MC;
+    // Small problems read a and b where they lie; a must not need alpha and every panel of rows must be full size.
+    const int small = ATTN__PACKET == 1 && g->k * g->n <= 8192 && g->m <= 256;
+    const int direct_a = small && g->alpha == 1.0, direct_b = small && g->bcs == 1;
+    pb = pa + mc0 * kc0 + ATTN__LANES;
+    for (ptrdiff_t jc = 0; jc < g->n; jc += ATTN__NC) for (ptrdiff_t pc = 0; pc < g->k; pc += kc0) {
+        const ptrdiff_t nc = g->n - jc < ATTN__NC ? g->n - jc : ATTN__NC, kc = g->k - pc < kc0 ? g->k - pc : kc0;
+        const int add = g->add || pc > 0;
+        for (ptrdiff_t j = 0; j < nc; j += ATTN__TQ) if (!direct_b || nc - j < ATTN__TQ)
+            ATTN__FN(pack_cols)(pb + j * kc, b + pc * g->brs + (jc + j) * g->bcs, g->brs, g->bcs, nc - j, kc);
+        for (ptrdiff_t ic = 0; ic < g->m; ic += mc0) {
+            const ptrdiff_t mc = g->m - ic < mc0 ? g->m - ic : mc0;
+            for (ptrdiff_t i = 0, w; i < mc; i += w) {
+                w = ATTN__FN(panel)(mc - i);
+                if (!direct_a || mc - i < w)
+                    ATTN__FN(pack_rows)(pa + i * kc, a + (ic + i) * g->ars + pc * g->acs, g->ars, g->acs, mc - i, (int)w, kc,
+                                        (attn__e)g->alpha);
+            }
+            for (ptrdiff_t j = 0; j < nc; j += ATTN__TQ) for (ptrdiff_t i = 0, w; i < mc; i += w) {
+                const int here_b = direct_b && nc - j >= ATTN__TQ;
+                const attn__e *bj = here_b ? b + pc * g->brs + jc + j : pb + j * kc;
+                attn__e *cij = c + (ic + i) * g->crs + (jc + j) * g->ccs;
+                ptrdiff_t n;
+                w = ATTN__FN(panel)(mc - i); n = mc - i < w ? mc - i : w;
+                if (direct_a && n == w)
+                    ATTN__FN(gemm_panel)(g, cij, a + (ic + i) * g->ars + pc * g->acs, g->ars, g->acs, bj,
+                                         here_b ? g->brs : ATTN__TQ, n, (int)w, nc - j, kc, add);
+                else
+                    ATTN__FN(gemm_panel)(g, cij, pa + i * kc, 1, w, bj, here_b ? g->brs : ATTN__TQ, n, (int)w, nc - j, kc, add);
+            }
+        }
+    }
+    attn__v_end();
+}
+
+// ---- one row times a matrix: b is read once, as it lies. c and (bcs 1) or (brs 1 and a) contiguous.
+
+// 8 rows of b at a time over a stretch of c that stays in the first cache
+ATTN__INL void ATTN__FN(gemv_rows)(const attn__gemm_args *g) {
+    enum { STRETCH = 2048 };
+    const attn__e *a = (const attn__e *)g->a;
+    for (ptrdiff_t j0 = 0; j0 < g->n; j0 += STRETCH) {
+        const ptrdiff_t n = g->n - j0 < STRETCH ? g->n - j0 : STRETCH;
+        const attn__e *b = (const attn__e *)g->b + j0;
+        attn__e *c = (attn__e *)g->c + j0;
+        for (ptrdiff_t p = 0; p < g->k; p += 8, b += 8 * g->brs) {
+            const int fresh = p == 0 && !g->add;
+            attn__v s[8];
+            ptrdiff_t at[8];
+            for (int u = 0; u < 8; u++) {               // past the end: the first row again, times 0 left out below
+                at[u] = (p + u < g->k ? u : 0) * g->brs;
+                s[u] = attn__v_set(p + u < g->k ? a[(p + u) * g->acs] * (attn__e)g->alpha : 0);
+            }
+            for (ptrdiff_t j = 0; j < n; j += ATTN__LANES) {
+                const ptrdiff_t left = n - j, rows = g->k - p;
+                attn__v y = fresh ? attn__v_set(0) : attn__v_load_n(c + j, left, 0);
+                if (rows >= 8 && left >= ATTN__LANES)
+                    ATTN__UNROLL for (int u = 0; u < 8; u++) y = attn__v_fma(s[u], attn__v_load(b + at[u] + j), y);
+                else
+                    for (int u = 0; u < 8 && u < rows; u++) y = attn__v_fma(s[u], attn__v_load_n(b + at[u] + j, left, 0), y);
+                attn__v_store_n(c + j, left, y);
+            }
+        }
+    }
+}
+// b^T lies in rows: 4 dot products at a time
+ATTN__INL void ATTN__FN(gemv_dots)(const attn__gemm_args *g) {
+    const attn__e *a = (const attn__e *)g->a;
+    attn__e *c = (attn__e *)g->c;
+    for (ptrdiff_t j = 0; j < g->n; j += 4) {
+        const attn__e *b = (const attn__e *)g->b + j * g->bcs;
+        const ptrdiff_t rows = g->n - j < 4 ? g->n - j : 4;
+        attn__v acc[4][2];
+        ptrdiff_t p = 0, at[4];
+        ATTN__UNROLL for (int u = 0; u < 4; u++) {
+            at[u] = (u < rows ? u : 0) * g->bcs;
+            acc[u][0] = acc[u][1] = attn__v_set(0);
+        }
+        for (; p + 2 * ATTN__LANES <= g->k; p += 2 * ATTN__LANES) {
+            const attn__v x = attn__v_load(a + p), y = attn__v_load(a + p + ATTN__LANES);
+            ATTN__UNROLL for (int u = 0; u < 4; u++) {
+                acc[u][0] = attn__v_fma(x, attn__v_load(b + at[u] + p), acc[u][0]);
+                acc[u][1] = attn__v_fma(y, attn__v_load(b + at[u] + p + ATTN__LANES), acc[u][1]);
+            }
+        }
+        for (; p < g->k; p += ATTN__LANES) {
+            const attn__v x = attn__v_load_n(a + p, g->k - p, 0);
+            ATTN__UNROLL for (int u = 0; u < 4; u++)
+                acc[u][0] = attn__v_fma(x, attn__v_load_n(b + at[u] + p, g->k - p, 0), acc[u][0]);
+        }
+        for (int u = 0; u < rows; u++) {
+            const attn__e y = (attn__e)g->alpha * attn__v_hsum(attn__v_add(acc[u][0], acc[u][1]));
+            c[j + u] = g->add ? c[j + u] + y : y;
+        }
+    }
+}
+ATTN__FUNC void ATTN__FN(gemv)(attn__gemm_args *g) {
+    if (g->bcs == 1) ATTN__FN(gemv_rows)(g); else ATTN__FN(gemv_dots)(g);
+    attn__v_end();
+}
+
+// ---- attention: queries in lanes
+//
+// A vector holds one score of LANES rows. Keys and values are read as scalars by the microkernel, so maximum, exponential
+// and sum over keys are vertical. The order of a row's arithmetic is its own (the row rule, in the manual): scores are one
+// fma chain over d; a block of KT keys from key 0 rescales the lane when its block maximum exceeds the running one by 2^8;
+// l and o are one chain over keys; spans of SPAN keys start from nothing and are folded left to right.
+
+enum { ATTN__FN(SPAN) = 1024 };
+#define ATTN__SPAN ATTN__FN(SPAN)
+#define ATTN__LANES_OF(j) for (int j = 0; j < ATTN__QV; j++)
+
+typedef struct ATTN__FN(state) { attn__v m[ATTN__QV], l[ATTN__QV]; } ATTN__FN(state);
+// Where the tile's arrays lie in the workspace; the same sum gives the size.
+typedef struct ATTN__FN(space) { attn__e *q, *s, *o[2], *sum, *k, *v; uint32_t *vis; } ATTN__FN(space);
+
+// rows of x -> t[d][lane], times c
+ATTN__OUTLINE void ATTN__FN(pack_q)(attn__e *t, const attn__tile_args *g) {
+    const attn__v vc = attn__v_set((attn__e)g->scale);
+    const attn__e *x[ATTN__LANES];
+    for (int lane = 0; lane < ATTN__TQ; lane += ATTN__LANES) {
+        ptrdiff_t d = 0;
+        for (int i = 0; i < ATTN__LANES; i++) x[i] = (const attn__e *)g->q[lane + i];
+        if (g->q_col == 1)
+            for (; d + ATTN__LANES <= g->dk; d += ATTN__LANES) {
+                attn__v r[ATTN__LANES];
+                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) r[i] = attn__v_load(x[i] + d);
+                ATTN__FN(transpose)(r);
+                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
+                    attn__v_store(t + (d + i) * ATTN__TQ + lane, attn__v_mul(r[i], vc));
+            }
+        for (; d < g->dk; d++) for (int i = 0; i < ATTN__LANES; i++)
+            t[d * ATTN__TQ + lane + i] = (attn__e)g->scale * x[i][d * g->q_col];
+    }
+}
+// t[e][lane] * r[lane] -> rows of o; + 0 so that a zero has no sign
+ATTN__OUTLINE void ATTN__FN(unpack_o)(const attn__tile_args *g, const attn__e *t, const attn__v *rl) {
+    for (int j = 0; j < ATTN__QV; j++) {
+        const int lane = j * ATTN__LANES;
+        ptrdiff_t d = 0;
+        attn__e x[ATTN__LANES];
+        if (lane >= g->lanes) return;
+        if (g->o_col == 1)
+            for (; d + ATTN__LANES <= g->dv; d += ATTN__LANES) {
+                attn__v r[ATTN__LANES];
+                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
+                    r[i] = attn__v_fma(attn__v_load(t + (d + i) * ATTN__TQ + lane), rl[j], attn__v_set(0));
+                ATTN__FN(transpose)(r);
+                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
+                    if (lane + i < g->lanes) attn__v_store((attn__e *)g->o[lane + i] + d, r[i]);
+            }
+        for (; d < g->dv; d++) {
+            attn__v_store(x, attn__v_fma(attn__v_load(t + d * ATTN__TQ + lane), rl[j], attn__v_set(0)));
+            for (int i = 0; i < ATTN__LANES; i++)
+                if (lane + i < g->lanes) ((attn__e *)g->o[lane + i])[d * g->o_col] = x[i];
+        }
+    }
+}
+// c[e][lane] *= f[lane]
+ATTN__INL void ATTN__FN(scale_lanes)(attn__e *c, ptrdiff_t rows, const attn__v *f) {
+    for (ptrdiff_t d = 0; d < rows; d++) ATTN__UNROLL ATTN__LANES_OF(j)
+        attn__v_store(c + d * ATTN__TQ + j * ATTN__LANES, attn__v_mul(attn__v_load(c + d * ATTN__TQ + j * ATTN__LANES), f[j]));
+}
+// Lane by lane: where top > m + 8, m becomes top and the factor is 2^(old m - top); elsewhere m stays, the factor is 1.
+ATTN__INL attn__v ATTN__FN(rescale)(attn__v *m, attn__v top) {
+    const attn__m grows = attn__v_lt(attn__v_add(*m, attn__v_set(8)), top);
+    const attn__v f = attn__v_sel(grows, ATTN__FN(exp2)(attn__v_sub(*m, top)), attn__v_set(1));
+    *m = attn__v_sel(grows, top, *m);
+    return f;
+}
+// Factors that join two partial results; an empty side (m = -inf, l = o = 0) leaves the other's bits as they are, since the
+// larger side's factor is 1 by choice and not by exp2(0).
+ATTN__INL void ATTN__FN(fold_factors)(attn__v *ma, attn__v mb, attn__v *ca, attn__v *cb) {
+    const attn__v n = attn__v_max(*ma, mb), one = attn__v_set(1);
+    *ca = attn__v_sel(attn__v_lt(*ma, n), ATTN__FN(exp2)(attn__v_sub(*ma, n)), one);
+    *cb = attn__v_sel(attn__v_lt(mb, n), ATTN__FN(exp2)(attn__v_sub(mb, n)), one);
+    *ma = n;
+}
+#define ATTN__JOIN(a, ca, b, cb) attn__v_fma(b, cb, attn__v_mul(a, ca))
+ATTN__OUTLINE void ATTN__FN(fold)(attn__e *sum, ATTN__FN(state) *a, const attn__e *o, const ATTN__FN(state) *b, ptrdiff_t dv) {
+    attn__v ca[ATTN__QV], cb[ATTN__QV];
+    ATTN__LANES_OF(j) {
+        ATTN__FN(fold_factors)(&a->m[j], b->m[j], &ca[j], &cb[j]);
+        a->l[j] = ATTN__JOIN(a->l[j], ca[j], b->l[j], cb[j]);
+    }
+    for (ptrdiff_t d = 0; d < dv; d++) ATTN__UNROLL ATTN__LANES_OF(j) {
+        attn__e *x = sum + d * ATTN__TQ + j * ATTN__LANES;
+        attn__v_store(x, ATTN__JOIN(attn__v_load(x), ca[j], attn__v_load(o + d * ATTN__TQ + j * ATTN__LANES), cb[j]));
+    }
+}
+
+// ---- which keys a lane sees: vis[r] has bit `lane` for key k0 + r
+
+// 8 keys of 8 lanes from bytes: bit u of byte i of the result is lane u, key i
+ATTN__INL uint64_t ATTN__FN(bits_of_bytes)(const uint8_t *const *row, ptrdiff_t at, ptrdiff_t col, ptrdiff_t n, uint64_t flip) {
+    const uint64_t low = UINT64_C(0x7f7f7f7f7f7f7f7f), one = UINT64_C(0x0101010101010101);
+    uint64_t all = 0;
+    for (int u = 0; u < 8 && u < ATTN__TQ; u++) {
+        uint64_t x = 0;
+        const uint8_t *p = row[u] + at * col;
+        for (ptrdiff_t i = 0; i < 8 && i < n; i++) x |= (uint64_t)p[i * col] << (8 * i);
+        x = ((((x & low) + low) | x) >> 7) & one;       // 1 in every byte that is not 0
+        all |= (x ^ flip) << u;
+    }
+    return all;
+}
+ATTN__OUTLINE void ATTN__FN(mask_bytes)(uint32_t *vis, const uint8_t *const *row, ptrdiff_t k0, ptrdiff_t nk, ptrdiff_t col,
+                                        int drop) {
+    const uint64_t flip = drop ? UINT64_C(0x0101010101010101) : 0;
+    for (ptrdiff_t r = 0; r < nk; r += 8) {
+        const ptrdiff_t n = nk - r < 8 ? nk - r : 8;
+        uint32_t bits[8] = { 0 };
+        for (int lane = 0; lane < ATTN__TQ; lane += 8) {
+            const uint64_t x = ATTN__FN(bits_of_bytes)(row + lane, k0 + r, col, n, flip);
+            for (int i = 0; i < 8; i++) bits[i] |= (uint32_t)(x >> (8 * i) & 0xff) << lane;
+        }
+        for (ptrdiff_t i = 0; i < n; i++) vis[r + i] &= bits[i];
+    }
+}
+#define ATTN__ALL_LANES ((uint32_t)(((uint64_t)1 << ATTN__TQ) - 1))
+// Fills vis for keys k0 .. k0+nk-1, trims [*first, *last) to keys that some lane sees; 1 when every lane sees all of them.
+ATTN__OUTLINE int ATTN__FN(visible)(const attn__tile_args *g, uint32_t *vis, ptrdiff_t k0, ptrdiff_t nk, ptrdiff_t *first,
+                                    ptrdiff_t *last) {
+    attn__e limit[ATTN__TQ];
+    ptrdiff_t lo = 0, hi = nk;
+    int all = 1;
+    for (int i = 0; i < ATTN__TQ; i++) {
+        const ptrdiff_t x = g->limit[i] - k0;
+        limit[i] = (attn__e)(x < 0 ? 0 : x > nk ? nk : x);
+    }
+    for (ptrdiff_t r = 0; r < nk; r++) {
+        uint32_t bits = 0;
+        ATTN__UNROLL ATTN__LANES_OF(j)
+            bits |= attn__v_bits(attn__v_lt(attn__v_set((attn__e)r), attn__v_load(limit + j * ATTN__LANES)))
+                    << (j * ATTN__LANES);
+        vis[r] = bits;
+    }
+    if (g->keep[0]) ATTN__FN(mask_bytes)(vis, g->keep, k0, nk, g->keep_col, 0);
+    if (g->drop[0]) ATTN__FN(mask_bytes)(vis, g->drop, k0, nk, g->drop_col, 1);
+    while (lo < hi && vis[lo] == 0) lo++;
+    while (lo < hi && vis[hi - 1] == 0) hi--;
+    for (ptrdiff_t r = lo; r < hi; r++) all &= vis[r] == ATTN__ALL_LANES;
+    *first = lo; *last = hi;
+    return all;
+}
+
+// ---- one block of keys
+
+// s[r][lane] += bias of key k0 + r; in scores that are powers of two
+ATTN__OUTLINE void ATTN__FN(add_bias)(const attn__tile_args *g, attn__e *s, ptrdiff_t k0, ptrdiff_t nk) {
+    const attn__e log2e = ATTN__C(1.4426950408889634);
+    for (int lane = 0; lane < ATTN__TQ; lane += ATTN__LANES) {
+        ptrdiff_t r = 0;
+        const attn__e *x[ATTN__LANES];
+        for (int i = 0; i < ATTN__LANES; i++) x[i] = (const attn__e *)g->bias[lane + i] + k0 * g->bias_col;
+        if (g->bias_col == 1)
+            for (; r + ATTN__LANES <= nk; r += ATTN__LANES) {
+                attn__v t[ATTN__LANES];
+                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) t[i] = attn__v_load(x[i] + r);
+                ATTN__FN(transpose)(t);
+                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) {
+                    attn__e *y = s + (r + i) * ATTN__TQ + lane;
+                    attn__v_store(y, attn__v_fma(t[i], attn__v_set(log2e), attn__v_load(y)));
+                }
+            }
+        for (; r < nk; r++) {
+            attn__e t[ATTN__LANES], *y = s + r * ATTN__TQ + lane;
+            for (int i = 0; i < ATTN__LANES; i++) t[i] = x[i][r * g->bias_col];
+            attn__v_store(y, attn__v_fma(attn__v_load(t), attn__v_set(log2e), attn__v_load(y)));
+        }
+    }
+}
+// Touches rows of the next key head while this one is worked on: next_rows of them spread over next_calls calls.
+ATTN__INL void ATTN__FN(touch)(attn__tile_args *g) {
+    for (g->next_due += g->next_rows; g->next_due >= g->next_calls && g->next_row < g->next_rows; g->next_due -= g->next_calls) {
+        const ptrdiff_t r = g->next_row++;
+        for (ptrdiff_t d = 0; d < g->dk; d += 64 / (ptrdiff_t)sizeof(attn__e)) {
+            ATTN__PREFETCH((const attn__e *)g->next_k + r * g->k_row + d);
+            ATTN__PREFETCH((const attn__e *)g->next_v + r * g->v_row + d);
+            ATTN__PREFETCH((const attn__e *)g->next_q + r * g->q_row + d);
+            ATTN__PREFETCH_W((attn__e *)g->next_o + r * g->o_row + d);
+        }
+    }
+}
+// rows of k -> scores of nk keys; top takes the maximum when given
+ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const ATTN__FN(space) *w, const attn__e *k, ptrdiff_t row,
+                                    ptrdiff_t nk, attn__v *top) {
+    for (ptrdiff_t i = 0; i < nk; ) {
+        const ptrdiff_t left = nk - i;
+        ptrdiff_t n = left <= ATTN__R1 ? ATTN__R1 : left <= ATTN__R2 || left == 2 * ATTN__R2 ? ATTN__R2 : ATTN__R3;
+        ptrdiff_t at = i + n <= nk ? i : nk - n, stride = row;     // overlaps the keys before: the same scores again
+        const attn__e *x = k + at * row;
+        if (at < 0) {                                              // fewer keys than the smallest size: the last one again
+            for (ptrdiff_t r = 0; r < n; r++)
+                memmove(w->k + r * g->dk, k + (r < nk ? r : nk - 1) * row, sizeof(attn__e) * (size_t)g->dk);
+            at = 0; x = w->k; stride = g->dk;
+        }
+        if (g->next_k) ATTN__FN(touch)(g);
+        ATTN__ROWS(n)(w->s + at * ATTN__TQ, ATTN__TQ, NULL, x, stride, 1, w->q, ATTN__TQ, g->dk, top, 0);
+        i = at + n;
+    }
+}
+// Scores become -inf where the lane does not see the key, by select: a NaN is gone here. top takes the maximum.
+ATTN__OUTLINE void ATTN__FN(hide)(attn__e *s, const uint32_t *vis, ptrdiff_t nk, attn__v *top) {
+    for (ptrdiff_t r = 0; r < nk; r++) ATTN__UNROLL ATTN__LANES_OF(j) {
+        attn__e *x = s + r * ATTN__TQ + j * ATTN__LANES;
+        const attn__v t = attn__v_sel(attn__v_mask(vis[r] >> (j * ATTN__LANES)), attn__v_load(x), attn__v_set(ATTN__NEG_INF));
+        attn__v_store(x, t);
+        top[j] = attn__v_max(t, top[j]);
+    }
+}
+// out[e][lane] = in[e][lane] + sum over keys of v[key][e] p[key][lane]; 1 when test finds Inf or NaN
+ATTN__OUTLINE int ATTN__FN(outputs)(attn__e *out, const attn__e *in, const attn__e *p, const attn__e *v, ptrdiff_t row,
+                                    ptrdiff_t nk, ptrdiff_t dv, int test) {
+    int bad = 0;
+    for (ptrdiff_t e = 0, n; e < dv; e += n) {
+        attn__t t;
+        n = dv - e >= ATTN__E2 ? ATTN__E2 : dv - e >= ATTN__C2 ? ATTN__C2 : 1;
+        t = ATTN__COLS(n)(out + e * ATTN__TQ, ATTN__TQ, in ? in + e * ATTN__TQ : NULL, v + e, 1, row, p, ATTN__TQ, nk, NULL, test);
+        if (test) bad |= attn__t_bad(t);
+    }
+    return bad;
+}
+// The same chains, a lane's step taken only where it sees the key.
+ATTN__OUTLINE void ATTN__FN(outputs_guarded)(attn__e *out, const attn__e *in, const attn__e *p, const attn__e *v, ptrdiff_t row,
+                                             ptrdiff_t nk, ptrdiff_t dv, const uint32_t *vis) {
+    for (ptrdiff_t e = 0; e < dv; e++) ATTN__LANES_OF(j) {
+        const ptrdiff_t at = e * ATTN__TQ + j * ATTN__LANES;
+        attn__v a = in ? attn__v_load(in + at) : attn__v_set(0);
+        for (ptrdiff_t r = 0; r < nk; r++)
+            a = attn__v_sel(attn__v_mask(vis[r] >> (j * ATTN__LANES)),
+                            attn__v_fma(attn__v_set(v[r * row + e]), attn__v_load(p + r * ATTN__TQ + j * ATTN__LANES), a), a);
+        attn__v_store(out + at, a);
+    }
+}
+// scores of nk keys from k0 -> weights rows, as they are; turned back by transposes
+ATTN__OUTLINE void ATTN__FN(keep_scores)(const attn__tile_args *g, const attn__e *s, ptrdiff_t k0, ptrdiff_t nk) {
+    for (int lane = 0; lane < g->lanes; lane += ATTN__LANES) for (ptrdiff_t r = 0; r < nk; r += ATTN__LANES) {
+        attn__v t[ATTN__LANES];
+        ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
+            t[i] = attn__v_load(s + (r + i < nk ? r + i : nk - 1) * ATTN__TQ + lane);
+        ATTN__FN(transpose)(t);
+        ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
+            if (lane + i < g->lanes) attn__v_store_n((attn__e *)g->weights[lane + i] + k0 + r, nk - r, t[i]);
+    }
+}
+// nk rows of x, n wide -> contiguous
+ATTN__OUTLINE void ATTN__FN(gather)(attn__e *t, const attn__e *x, ptrdiff_t row, ptrdiff_t col, ptrdiff_t nk, ptrdiff_t n) {
+    for (ptrdiff_t r = 0; r < nk; r++) {
+        if (col == 1) memcpy(t + r * n, x + r * row, sizeof(attn__e) * (size_t)n);
+        else for (ptrdiff_t d = 0; d < n; d++) t[r * n + d] = x[r * row + d * col];
+    }
+}
+// One block: keys k0 .. k0+nk-1 of a span. *at is the buffer that holds o, *fresh that o is still nothing.
+ATTN__INL void ATTN__FN(block)(attn__tile_args *g, const ATTN__FN(space) *w, ptrdiff_t k0, ptrdiff_t nk, ATTN__FN(state) *z,
+                               int *at, int *fresh) {
+    const attn__e *k, *v, *in;
+    ptrdiff_t first = 0, last = nk, k_row = g->k_row, v_row = g->v_row;
+    int all = 1, grow = 0;
+    attn__v top[ATTN__QV], sub[ATTN__QV];
+    if (g->partly) {
+        all = ATTN__FN(visible)(g, w->vis, k0, nk, &first, &last);
+        if (first >= last) return;                      // nobody sees any: bits stay, keys are not read
+    }
+    k0 += first; nk = last - first;
+    k = (const attn__e *)g->k + k0 * k_row; v = (const attn__e *)g->v + k0 * v_row;
+    if (g->k_col != 1) { ATTN__FN(gather)(w->k, k, k_row, g->k_col, nk, g->dk); k = w->k; k_row = g->dk; }
+    if (g->v_col != 1) { ATTN__FN(gather)(w->v, v, v_row, g->v_col, nk, g->dv); v = w->v; v_row = g->dv; }
+    ATTN__LANES_OF(j) top[j] = attn__v_set(ATTN__NEG_INF);
+    ATTN__FN(scores)(g, w, k, k_row, nk, all && !g->bias[0] ? top : NULL);
+    if (g->bias[0]) ATTN__FN(add_bias)(g, w->s, k0, nk);
+    if (!all || g->bias[0]) {
+        if (all) for (ptrdiff_t r = 0; r < nk; r++) w->vis[first + r] = ATTN__ALL_LANES;
+        ATTN__FN(hide)(w->s, w->vis + first, nk, top);
+    }
+    if (g->weights[0]) ATTN__FN(keep_scores)(g, w->s, k0, nk);
+    ATTN__LANES_OF(j) grow |= attn__v_any(attn__v_lt(attn__v_add(z->m[j], attn__v_set(8)), top[j]));
+    if (grow) {
+        attn__v f[ATTN__QV];
+        ATTN__LANES_OF(j) { f[j] = ATTN__FN(rescale)(&z->m[j], top[j]); z->l[j] = attn__v_mul(z->l[j], f[j]); }
+        if (!*fresh) ATTN__FN(scale_lanes)(w->o[*at], g->dv, f);
+    }
+    ATTN__LANES_OF(j) sub[j] = attn__v_max(attn__v_set(-ATTN__LARGEST), z->m[j]);   // -inf - -inf would be NaN
+    for (ptrdiff_t r = 0; r < nk; r++) ATTN__UNROLL ATTN__LANES_OF(j) {
+        attn__e *x = w->s + r * ATTN__TQ + j * ATTN__LANES;
+        const attn__v p = ATTN__FN(exp2)(attn__v_sub(attn__v_load(x), sub[j]));
+        z->l[j] = attn__v_add(z->l[j], p); attn__v_store(x, p);
+    }
+    in = *fresh ? NULL : w->o[*at];
+    if (all) ATTN__FN(outputs)(w->o[*at], in, w->s, v, v_row, nk, g->dv, 0);
+    else {                                              // o goes to the other buffer: the block can be done again
+        if (ATTN__FN(outputs)(w->o[1 - *at], in, w->s, v, v_row, nk, g->dv, 1))
+            ATTN__FN(outputs_guarded)(w->o[1 - *at], in, w->s, v, v_row, nk, g->dv, w->vis + first);
+        *at = 1 - *at;
+    }
+    *fresh = 0;
+}
+// The row of weights from its scores: 2^(s - m) / l
+ATTN__OUTLINE void ATTN__FN(finish_weights)(attn__e *x, ptrdiff_t n, attn__e m, attn__e r) {
+    const attn__v sub = attn__v_max(attn__v_set(-ATTN__LARGEST), attn__v_set(m)), vr = attn__v_set(r);
+    for (ptrdiff_t i = 0; i < n; i += ATTN__LANES)
+        attn__v_store_n(x + i, n - i, attn__v_mul(ATTN__FN(exp2)(attn__v_sub(attn__v_load_n(x + i, n - i, 0), sub)), vr));
+}
+ATTN__INL ATTN__FN(space) ATTN__FN(layout)(const attn__tile_args *g) {
+    ATTN__FN(space) w;
+    size_t at = 0;
+    const size_t e = sizeof(attn__e), tq = ATTN__TQ, dk = (size_t)g->dk, dv = (size_t)g->dv;
+    w.vis = (uint32_t *)attn__carve(g->work, &at, ATTN__KT * sizeof(uint32_t));
+    w.q = (attn__e *)attn__carve(g->work, &at, dk * tq * e);
+    w.s = (attn__e *)attn__carve(g->work, &at, ATTN__KT * tq * e);
+    w.o[0] = (attn__e *)attn__carve(g->work, &at, dv * tq * e);
+    w.o[1] = (attn__e *)attn__carve(g->work, &at, dv * tq * e);
+    w.sum = (attn__e *)attn__carve(g->work, &at, dv * tq * e);
+    w.k = (attn__e *)attn__carve(g->work, &at, dk * ATTN__KT * e);
+    w.v = (attn__e *)attn__carve(g->work, &at, dv * ATTN__KT * e);
+    return w;
+}
+ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
+    const ATTN__FN(space) w = ATTN__FN(layout)(g);
+    const attn__e *o = w.sum;
+    ATTN__FN(state) z, sum;
+    attn__v r[ATTN__QV];
+    attn__e m[ATTN__TQ], l[ATTN__TQ], rl[ATTN__TQ];
+    ptrdiff_t end = 0;
+    int used = 0, spans = 0;
+    for (int i = 0; i < ATTN__TQ; i++) if (g->limit[i] > end) end = g->limit[i];
+    if (g->weights[0]) for (int i = 0; i < g->lanes; i++) for (ptrdiff_t j = 0; j < g->keys; j++)
+        ((attn__e *)g->weights[i])[j] = ATTN__NEG_INF;
+    ATTN__FN(pack_q)(w.q, g);
+    ATTN__LANES_OF(j) { sum.m[j] = attn__v_set(ATTN__NEG_INF); sum.l[j] = attn__v_set(0); }
+    for (ptrdiff_t k0 = 0; k0 < end; k0 += ATTN__SPAN) {
+        const ptrdiff_t stop = end - k0 < ATTN__SPAN ? end : k0 + ATTN__SPAN;
+        int at = 0, fresh = 1;
+        ATTN__LANES_OF(j) { z.m[j] = attn__v_set(ATTN__NEG_INF); z.l[j] = attn__v_set(0); }
+        for (ptrdiff_t b = k0; b < stop; b += ATTN__KT)
+            ATTN__FN(block)(g, &w, b, stop - b < ATTN__KT ? stop - b : ATTN__KT, &z, &at, &fresh);
+        if (fresh) continue;
+        if (++spans == 1) {
+            sum = z; o = w.o[at]; used = at;
+            if (stop < end) { memcpy(w.sum, w.o[used], sizeof(attn__e) * (size_t)(g->dv * ATTN__TQ)); o = w.sum; }
+        } else ATTN__FN(fold)(w.sum, &sum, w.o[at], &z, g->dv);
+    }
+    if (!spans) { memset(w.sum, 0, sizeof(attn__e) * (size_t)(g->dv * ATTN__TQ)); o = w.sum; }
+    ATTN__LANES_OF(j) {                                 // 0 for a row that sees no key, NaN stays
+        const attn__v x = sum.l[j], zero = attn__v_set(0);
+        r[j] = attn__v_sel(attn__v_lt(zero, x), attn__v_div(attn__v_set(1), x),
+                           attn__v_sel(attn__v_lt(x, attn__v_set(ATTN__C(1e-38))), zero, x));
+        attn__v_store(m + j * ATTN__LANES, sum.m[j]); attn__v_store(l + j * ATTN__LANES, x);
+        attn__v_store(rl + j * ATTN__LANES, r[j]);
+    }
+    ATTN__FN(unpack_o)(g, o, r);
+    for (int i = 0; i < g->lanes; i++) {
+        if (g->lse[i]) {
+            if (l[i] == 0) *(attn__e *)g->lse[i] = ATTN__NEG_INF;
+            else *(attn__e *)g->lse[i] = (attn__e)((double)m[i] * 0.69314718055994531 + attn__log_d((double)l[i]));
+        }
+        if (g->weights[i]) ATTN__FN(finish_weights)((attn__e *)g->weights[i], g->keys, m[i], rl[i]);
+    }
+    attn__v_end();
+}
+
+// ---- the FMA limit of the pass, for benchmarks
+
+ATTN__FUNC void ATTN__FN(peak)(attn__peak_args *g) {
+    enum { CHAINS = ATTN__R3 * ATTN__QV };
+    attn__v acc[CHAINS], x = attn__v_set(ATTN__C(0.999)), y = attn__v_set(ATTN__C(0.001));
+    attn__e t[ATTN__LANES];
+    volatile attn__e sink;
+    ATTN__UNROLL for (int i = 0; i < CHAINS; i++) acc[i] = attn__v_set((attn__e)i);
+    for (ptrdiff_t n = 0; n < g->loops; n++)
+        ATTN__UNROLL for (int i = 0; i < CHAINS; i++) { acc[i] = attn__v_fma(acc[i], x, y); ATTN__HIDE_F(acc[i]); }
+    ATTN__UNROLL for (int i = 1; i < CHAINS; i++) acc[0] = attn__v_add(acc[0], acc[i]);
+    attn__v_store(t, acc[0]);
+    sink = t[0]; (void)sink;
+    g->flops = 2.0 * (double)(CHAINS * ATTN__LANES) * (double)g->loops;
+    attn__v_end();
+}
+#endif // not ATTN__OVERLAY
+
+// ---- dot products of bf16 and i8: plain here, one instruction in the overlays
+
+#if !defined(ATTN__OVERLAY) || defined(ATTN__HAS_BF16)
+ATTN__FUNC void ATTN__FN(dot_bf16)(attn__dot_args *g) {
+    const uint16_t *x = (const uint16_t *)g->x, *y = (const uint16_t *)g->y;
+    ptrdiff_t i = 0;
+    float sum = 0;
+#ifdef ATTN__HAS_BF16
+    attn__w_f32 acc = attn__w_zero();
+    for (; i + ATTN__W_BF16 <= g->n; i += ATTN__W_BF16) acc = attn__w_dot_bf16(acc, x + i, y + i);
+    sum = attn__w_sum(acc);
+#endif
+    for (; i < g->n; i++) {
+        const uint32_t a = (uint32_t)x[i] << 16, b = (uint32_t)y[i] << 16;
+        float u, v;
+        memcpy(&u, &a, 4); memcpy(&v, &b, 4);
+        sum += u * v;
+    }
+    g->f = sum;
+    ATTN__W_END();
+}
+#endif
+#if !defined(ATTN__OVERLAY) || defined(ATTN__HAS_I8)
+ATTN__FUNC void ATTN__FN(dot_i8)(attn__dot_args *g) {
+    const int8_t *x = (const int8_t *)g->x, *y = (const int8_t *)g->y;
+    ptrdiff_t i = 0;
+    int32_t sum = 0;
+#ifdef ATTN__HAS_I8
+    attn__w_i32 acc = attn__w_zero_i();
+    for (; i + ATTN__W_I8 <= g->n; i += ATTN__W_I8) acc = attn__w_dot_i8(acc, x + i, y + i);
+    sum = attn__w_sum_i(acc);
+#endif
+    for (; i < g->n; i++) sum += (int32_t)x[i] * y[i];
+    g->i = sum;
+    ATTN__W_END();
+}
+#endif
+
+// ---- the table of this pass, from the lists
+
+static const attn__table ATTN__FN(table) = {
+#ifdef ATTN__OVERLAY
+#define ATTN__ROW(name) ATTN__CAT(ATTN__CAT(attn__, name), ATTN__CAT(_, ATTN__OVERLAY)),
+#else
+#define ATTN__ROW(name) ATTN__FN(name),
+#endif
+    ATTN__KERNELS(ATTN__ROW)
+#undef ATTN__ROW
+#ifdef ATTN__HAS_BF16
+    ATTN__FN(dot_bf16),
+#elif defined(ATTN__OVERLAY)
+    ATTN__CAT(attn__dot_bf16_, ATTN__OVERLAY),
+#else
+    ATTN__FN(dot_bf16),
+#endif
+#if defined(ATTN__HAS_I8) || !defined(ATTN__OVERLAY)
+    ATTN__FN(dot_i8),
+#else
+    ATTN__CAT(attn__dot_i8_, ATTN__OVERLAY),
+#endif
+    (int)sizeof(attn__e), ATTN__TQ, ATTN__KT, ATTN__MR, ATTN__MC, ATTN__KC, ATTN__NC
+};
+
+#undef ATTN__ISA
+#undef ATTN__LANES
+#undef ATTN__DOUBLE
+#undef ATTN__OVERLAY
+#undef ATTN__BY_SIMDE
+#undef ATTN__FN
+#undef ATTN__C
+#undef ATTN__MAG_BITS
+#undef ATTN__INF_BITS
+#undef ATTN__QV
+#undef ATTN__R3
+#undef ATTN__R2
+#undef ATTN__R1
+#undef ATTN__E2
+#undef ATTN__C2
+#undef ATTN__MR
+#undef ATTN__PACKET
+#undef ATTN__KT
+#undef ATTN__MC
+#undef ATTN__KC
+#undef ATTN__NC
+#undef ATTN__TQ
+#undef ATTN__X
+#undef ATTN__PS
+#undef ATTN__IC
+#undef ATTN__FC
+#undef ATTN__FIRST
+#undef ATTN__FOLD512
+#undef ATTN__ROUND_INT
+#undef ATTN__LANE
+#undef ATTN__NEG_INF
+#undef ATTN__LARGEST
+#undef ATTN__ROWS
+#undef ATTN__COLS
+#undef ATTN__SPAN
+#undef ATTN__LANES_OF
+#undef ATTN__JOIN
+#undef ATTN__ALL_LANES
+#undef ATTN__HAS_BF16
+#undef ATTN__HAS_I8
+#undef ATTN__W_BF16
+#undef ATTN__W_I8
+#undef ATTN__W_END
+#undef attn__e
+#undef attn__u
+#undef attn__v
+#undef attn__m
+#undef attn__t
+#undef attn__s
+#undef attn__v_set
+#undef attn__v_load
+#undef attn__v_store
+#undef attn__v_load_n
+#undef attn__v_store_n
+#undef attn__v_add
+#undef attn__v_sub
+#undef attn__v_mul
+#undef attn__v_div
+#undef attn__v_max
+#undef attn__v_min
+#undef attn__v_fma
+#undef attn__v_fnma
+#undef attn__v_abs
+#undef attn__v_sign
+#undef attn__v_round
+#undef attn__v_lt
+#undef attn__v_sel
+#undef attn__v_any
+#undef attn__v_bits
+#undef attn__v_mask
+#undef attn__v_fract
+#undef attn__v_scalef
+#undef attn__v_addexp
+#undef attn__v_pow2n
+#undef attn__v_seen
+#undef attn__v_hsum
+#undef attn__v_hmax
+#undef attn__v_fma_at
+#undef attn__v_end
+#undef attn__t_zero
+#undef attn__t_bad
+#undef attn__s_load
+#undef attn__w_f32
+#undef attn__w_i32
+#undef attn__w_zero
+#undef attn__w_zero_i
+#undef attn__w_dot_bf16
+#undef attn__w_dot_i8
+#undef attn__w_sum
+#undef attn__w_sum_i
+
+#ifndef ATTN__AGAIN // ======== passes and the rest: compiled once ========
+// -------------------------------------------------------------------------------------------------------------------
+// >>passes
+//
+// One stanza a pass: target on, name and lanes, this file again, target off. gcc's push_options keeps the floating-point
+// mode of >>base; intrinsics are functions with targets of their own.
+#if defined(__clang__)
+#define ATTN__TARGET_ON(set) ATTN__PRAGMA(clang attribute push(__attribute__((target(set))), apply_to = function))
+#define ATTN__TARGET_OFF ATTN__PRAGMA(clang attribute pop)
+#elif ATTN__GNU
+#define ATTN__TARGET_ON(set) ATTN__PRAGMA(GCC push_options) ATTN__PRAGMA(GCC target(set))
+#define ATTN__TARGET_OFF ATTN__PRAGMA(GCC pop_options)
+#else
+#define ATTN__TARGET_ON(set)
+#define ATTN__TARGET_OFF
+#endif
+#define ATTN__PRAGMA(x) _Pragma(#x)
+
+#ifndef ATTN_NO_DISPATCH
+#define ATTN__AGAIN
+#ifndef ATTN_NO_F64
+#define ATTN__ISA f64
+#define ATTN__LANES 1
+#define ATTN__DOUBLE
+#include ATTN_FILENAME
+#endif
+#ifdef ATTN_USE_SIMDE
+#define ATTN__ISA simde
+#define ATTN__BY_SIMDE
+#ifdef ATTN_SIMDE_NEON
+#define ATTN__LANES 4
+#else
+#define ATTN__LANES 8
+#endif
+#include ATTN_FILENAME
+#endif
+#if ATTN__X86
+#if ATTN__GNU && !defined(__clang__)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"   // gcc 12's own avx512fintrin.h, in C++
+#endif
+ATTN__TARGET_ON("avx2,fma,f16c")
+#define ATTN__ISA avx2
+#define ATTN__LANES 8
+#include ATTN_FILENAME
+ATTN__TARGET_OFF
+#ifndef ATTN_NO_AVX512
+ATTN__TARGET_ON("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl")
+#define ATTN__ISA avx512
+#define ATTN__LANES 16
+#include ATTN_FILENAME
+ATTN__TARGET_OFF
+#ifndef ATTN_NO_AVX512V
+ATTN__TARGET_ON("avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16,avx512vnni")
+#define ATTN__ISA avx512v
+#define ATTN__LANES 16
+#define ATTN__OVERLAY avx512
+#include ATTN_FILENAME
+ATTN__TARGET_OFF
+#endif
+#endif
+#if ATTN__GNU && !defined(__clang__)
+#pragma GCC diagnostic pop
+#endif
+#endif
+#if ATTN__ARM
+#define ATTN__ISA neon
+#define ATTN__LANES 4
+#include ATTN_FILENAME
+#if defined(__aarch64__) && !defined(ATTN_NO_NEON82)
+#ifdef __clang__
+ATTN__TARGET_ON("dotprod")
+#else
+ATTN__TARGET_ON("arch=armv8.2-a+dotprod")
+#endif
+#define ATTN__ISA neon82
+#define ATTN__LANES 4
+#define ATTN__OVERLAY neon
+#include ATTN_FILENAME
+ATTN__TARGET_OFF
+#ifndef ATTN_NO_NEON86
+#ifdef __clang__
+ATTN__TARGET_ON("dotprod,bf16")
+#else
+ATTN__TARGET_ON("arch=armv8.2-a+dotprod+bf16")
+#endif
+#define ATTN__ISA neon86
+#define ATTN__LANES 4
+#define ATTN__OVERLAY neon
+#define ATTN__HAS_BF16 1
+#include ATTN_FILENAME
+ATTN__TARGET_OFF
+#endif
+#endif
+#endif
+#undef ATTN__AGAIN
+#endif // ATTN_NO_DISPATCH
+
+// The tables by number; NULL where the pass is not compiled in.
+static const attn__table *const attn__tables[ATTN_ISA_COUNT] = {
+    NULL, &attn__table_scalar,
+#ifdef ATTN_USE_SIMDE
+    &attn__table_simde,
+#else
+    NULL,
+#endif
+#if ATTN__ARM
+    &attn__table_neon,
+#else
+    NULL,
+#endif
+#if ATTN__ARM && defined(__aarch64__) && !defined(ATTN_NO_NEON82)
+    &attn__table_neon82,
+#else
+    NULL,
+#endif
+#if ATTN__ARM && defined(__aarch64__) && !defined(ATTN_NO_NEON82) && !defined(ATTN_NO_NEON86)
+    &attn__table_neon86,
+#else
+    NULL,
+#endif
+#if ATTN__X86
+    &attn__table_avx2,
+#else
+    NULL,
+#endif
+#if ATTN__X86 && !defined(ATTN_NO_AVX512)
+    &attn__table_avx512,
+#else
+    NULL,
+#endif
+#if ATTN__X86 && !defined(ATTN_NO_AVX512) && !defined(ATTN_NO_AVX512V)
+    &attn__table_avx512v
+#else
+    NULL
+#endif
+};
+
+// ---- what this machine has: one bit an instruction set; asked once, own cpuid (compilers' builtins miss names)
+
+#if ATTN__X86
+ATTN__FUNC void attn__cpuid(uint32_t leaf, uint32_t sub, uint32_t r[4]) {
+#ifdef _MSC_VER
+    int t[4];
+    __cpuidex(t, (int)leaf, (int)sub);
+    for (int i = 0; i < 4; i++) r[i] = (uint32_t)t[i];
+#else
+    unsigned a, b, c, d;
+    __cpuid_count(leaf, sub, a, b, c, d);
+    r[0] = a; r[1] = b; r[2] = c; r[3] = d;
+#endif
+}
+ATTN__FUNC uint32_t attn__xcr0(void) {
+#ifdef _MSC_VER
+    return (uint32_t)_xgetbv(0);
+#else
+    uint32_t lo, hi;
+    __asm__("xgetbv" : "=a"(lo), "=d"(hi) : "c"(0));
+    return lo;
+#endif
+}
+ATTN__FUNC int attn__detect(void) {
+    int found = 1 << ATTN_ISA_SCALAR;
+    uint32_t r[4], one[4], most, xcr;
+    attn__cpuid(0, 0, r); most = r[0];
+    if (most < 7) return found;
+    attn__cpuid(1, 0, one);
+    if (!(one[2] >> 27 & 1)) return found;                                  // OSXSAVE
+    xcr = attn__xcr0();
+    attn__cpuid(7, 0, r);
+    if ((xcr & 6) != 6 || !(one[2] >> 12 & 1) || !(one[2] >> 29 & 1) || !(r[1] >> 5 & 1)) return found;   // FMA F16C AVX2
+    found |= 1 << ATTN_ISA_AVX2;
+    if ((xcr & 0xe6) != 0xe6 || !(r[1] >> 16 & 1) || !(r[1] >> 17 & 1) || !(r[1] >> 30 & 1) || !(r[1] >> 31 & 1)) return found;
+    found |= 1 << ATTN_ISA_AVX512;
+    if (!(r[2] >> 11 & 1) || r[0] < 1) return found;                        // VNNI
+    attn__cpuid(7, 1, r);
+    if (r[0] >> 5 & 1) found |= 1 << ATTN_ISA_AVX512V;                      // BF16
+    return found;
+}
+#elif ATTN__ARM
+ATTN__FUNC int attn__detect(void) {
+    int found = 1 << ATTN_ISA_SCALAR | 1 << ATTN_ISA_NEON, dot = 0, bf16 = 0;
+#if defined(__ARM_FEATURE_DOTPROD)
+    dot = 1;
+#endif
+#if defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC)
+    bf16 = 1;
+#endif
+#if defined(__linux__) && defined(__aarch64__) && !defined(ATTN_NO_STDLIB)
+    dot |= (int)(getauxval(AT_HWCAP) >> 20 & 1);                            // HWCAP_ASIMDDP
+    bf16 |= (int)(getauxval(26) >> 14 & 1);                                 // AT_HWCAP2, HWCAP2_BF16
+#endif
+    if (dot) found |= 1 << ATTN_ISA_NEON82;
+    if (dot && bf16) found |= 1 << ATTN_ISA_NEON86;
+    return found;
+}
+#else
+ATTN__FUNC int attn__detect(void) { return 1 << ATTN_ISA_SCALAR; }
+#endif
+
+// The only mutable static: written with the same word by whoever comes first.
+static int attn__isa_word;
+ATTN__FUNC int attn__isas(void) {
+    int found = ATTN__LOAD_WORD(&attn__isa_word);
+    if (found) return found;
+    found = attn__detect() | 1 << ATTN_ISA_SIMDE;
+    for (int i = 0; i < ATTN_ISA_COUNT; i++) if (!attn__tables[i]) found &= ~(1 << i);
+    ATTN__STORE_WORD(&attn__isa_word, found);
+    return found;
+}
+ATTN_DEF int attn_isa_count(void) { return ATTN_ISA_COUNT; }
+ATTN_DEF int attn_isa_has(int isa) { return isa > 0 && isa < ATTN_ISA_COUNT && (attn__isas() >> isa & 1); }
+ATTN_DEF const char *attn_isa_name(int isa) {
+    static const char *const name[ATTN_ISA_COUNT] = {
+#define ATTN__ROW(NAME, name) #name,
+        ATTN_ISA_LIST(ATTN__ROW)
+#undef ATTN__ROW
+    };
+    return isa >= 0 && isa < ATTN_ISA_COUNT ? name[isa] : NULL;
+}
+// The best set at or below the cap; a cap below all that exist leaves scalar.
+ATTN__FUNC int attn__pick(int cap) {
+    int i = cap <= 0 || cap >= ATTN_ISA_COUNT ? ATTN_ISA_COUNT - 1 : cap;
+    const int found = attn__isas();
+    while (i > ATTN_ISA_SCALAR && !(found >> i & 1)) i--;
+    return i;
+}
+ATTN_DEF int attn_isa(void) { return attn__pick(0); }
+// Table for an element type; NULL for a type without kernels in this build.
+ATTN__FUNC const attn__table *attn__table_of(int type, int isa) {
+    if (type == ATTN_F32) return attn__tables[attn__pick(isa)];
+#if !defined(ATTN_NO_F64) && !defined(ATTN_NO_DISPATCH)
+    if (type == ATTN_F64) return &attn__table_f64;
+#endif
+    return NULL;
+}
+ATTN_DEF double attn_peak_loop(ptrdiff_t loops, int isa) {
+    attn__peak_args g;
+    g.loops = loops; g.flops = 0;
+    attn__tables[attn__pick(isa)]->peak(&g);
+    return g.flops;
+}
+
+#define ATTN__TEXT_(x) #x
+#define ATTN__TEXT(x) ATTN__TEXT_(x)
+ATTN_DEF const char *attn_build_info(void) {
+    return "attn.h " ATTN__TEXT(ATTN_VERSION_MAJOR) "." ATTN__TEXT(ATTN_VERSION_MINOR) "." ATTN__TEXT(ATTN_VERSION_PATCH)
+#if defined(__clang__)
+        ", clang " ATTN__TEXT(__clang_major__)
+#elif defined(__TINYC__)
+        ", tcc"
+#elif defined(__GNUC__)
+        ", gcc " ATTN__TEXT(__GNUC__)
+#elif defined(_MSC_VER)
+        ", msvc"
+#endif
+#ifdef __cplusplus
+        " C++"
+#endif
+        ", passes scalar"
+#if !defined(ATTN_NO_F64) && !defined(ATTN_NO_DISPATCH)
+        " f64"
+#endif
+#if defined(ATTN_SIMDE_NEON)
+        " simde(neon)"
+#elif defined(ATTN_USE_SIMDE)
+        " simde(avx2)"
+#endif
+#if ATTN__ARM
+        " neon"
+#if defined(__aarch64__) && !defined(ATTN_NO_NEON82)
+        " neon82"
+#ifndef ATTN_NO_NEON86
+        " neon86"
+#endif
+#endif
+#endif
+#if ATTN__X86
+        " avx2"
+#ifndef ATTN_NO_AVX512
+        " avx512"
+#ifndef ATTN_NO_AVX512V
+        " avx512v"
+#endif
+#endif
+#endif
+#ifdef ATTN_ONLY_KERNELS
+        ", only-kernels"
+#endif
+#ifdef ATTN_NO_DISPATCH
+        ", no-dispatch"
+#endif
+#ifdef ATTN_NO_SIMD
+        ", no-simd"
+#endif
+#ifdef ATTN_NO_STDLIB
+        ", no-stdlib"
+#endif
+#ifdef ATTN_NO_STDIO
+        ", no-stdio"
+#endif
+#if ATTN__PTHREAD
+        ", pthread"
+#elif ATTN__WIN32
+        ", win32 threads"
+#else
+        ", no threads"
+#endif
+#ifdef ATTN_STATIC
+        ", static"
+#endif
+#ifdef __FAST_MATH__
+        ", fast-math (the row rule is then not promised with clang)"
+#endif
+        ;
+}
+
+// -------------------------------------------------------------------------------------------------------------------
+// >>ops
+//
+// Depth 1 first: checks at the door, then a plan, then kernels. Depth 2 stands on these.
+
+// A desc of the caller's own size becomes a whole one: missing tail 0, longer than known an error.
+ATTN__FUNC attn_status attn__take_desc(void *full, size_t bytes, const void *desc, attn__text *why) {
+    size_t size;
+    if (!desc) return attn__missing(why, "desc");
+    memcpy(&size, desc, sizeof size);
+    if (size == 0) size = bytes;
+    if (size < sizeof size) return attn__wrong(why, ATTN_ERR_RANGE, "size", (int64_t)size, "smaller than the field itself");
+    if (size > bytes) return attn__wrong(why, ATTN_ERR_VERSION, "size", (int64_t)size, "longer than this version's desc");
+    memset(full, 0, bytes);
+    memcpy(full, desc, size);
+    return ATTN_OK;
+}
+ATTN__FUNC int attn__isa_wrong(int isa) { return isa < 0 || isa >= ATTN_ISA_COUNT; }
+
+// ---- do two arrays share an element? Judged on sets: heads interleaved in one packed buffer do not.
+
+typedef struct attn__set { uintptr_t at; int axes; ptrdiff_t n[4], step[4]; } attn__set;   // bytes
+ATTN__FUNC attn__set attn__set_of(const void *p, const ptrdiff_t n[4], const ptrdiff_t *stride, int bytes) {
+    attn__set s;
+    s.at = (uintptr_t)p; s.axes = 0;
+    for (int i = 0; i < 4; i++) {
+        ptrdiff_t x = 1, step;
+        int k;
+        if (stride) step = stride[i];
+        else { for (int j = i + 1; j < 4; j++) x *= n[j]; step = x; }
+        if (n[i] <= 1 || step == 0) continue;
+        step *= bytes;
+        for (k = s.axes++; k > 0 && s.step[k - 1] < step; k--) { s.step[k] = s.step[k - 1]; s.n[k] = s.n[k - 1]; }
+        s.step[k] = step; s.n[k] = n[i];
+    }
+    return s;
+}
+ATTN__FUNC ptrdiff_t attn__set_span(const attn__set *s, int from) {
+    ptrdiff_t x = 0;
+    for (int i = from; i < s->axes; i++) x += (s->n[i] - 1) * s->step[i];
+    return x;
+}
+// Elements of e bytes: x's axes from i, y's from j, y's base `gap` bytes above x's. The largest step is taken apart first;
+// when both have it only the difference of the two indices matters. Out of budget counts as sharing.
+ATTN__FUNC int attn__sets_meet(const attn__set *x, int i, const attn__set *y, int j, ptrdiff_t gap, int e, int *budget) {
+    const ptrdiff_t rx = attn__set_span(x, i), ry = attn__set_span(y, j);
+    const ptrdiff_t sx = i < x->axes ? x->step[i] : 0, sy = j < y->axes ? y->step[j] : 0, step = sx > sy ? sx : sy;
+    ptrdiff_t lo, hi;
+    if (gap >= rx + e || -gap >= ry + e) return 0;
+    if (i == x->axes && j == y->axes) return 1;
+    if (--*budget < 0) return 1;
+    lo = sy == step ? -(y->n[j] - 1) : 0; hi = sx == step ? x->n[i] - 1 : 0;     // x's index less y's
+    i += sx == step; j += sy == step;
+    {   // only differences that leave the rests in reach
+        const ptrdiff_t least = (gap - attn__set_span(x, i) - e + 1) / step - 1, most = (gap + attn__set_span(y, j) + e - 1) / step + 1;
+        if (lo < least) lo = least;
+        if (hi > most) hi = most;
+    }
+    for (ptrdiff_t t = lo; t <= hi; t++) if (attn__sets_meet(x, i, y, j, gap - t * step, e, budget)) return 1;
+    return 0;
+}
+// Does an output of these axes lie over itself? Nested axes do not; anything else counts as overlap.
+ATTN__FUNC int attn__meets_itself(const attn__set *s, const ptrdiff_t n[4], const ptrdiff_t *stride, int e) {
+    for (int i = 0; stride && i < 4; i++) if (n[i] > 1 && stride[i] == 0) return 1;
+    for (int i = 0; i < s->axes; i++) if (s->step[i] < attn__set_span(s, i + 1) + e) return 1;
+    return 0;
+}
+ATTN__FUNC int attn__meet(const attn__set *x, const attn__set *y, int e) {
+    int budget = 20000;
+    if (!x->at || !y->at) return 0;
+    if (x->at > y->at) { const attn__set *t = x; x = y; y = t; }
+    if (y->at - x->at >= (uintptr_t)attn__set_span(x, 0) + (uintptr_t)e) return 0;
+    return attn__sets_meet(x, 0, y, 0, (ptrdiff_t)(y->at - x->at), e, &budget);
+}
+// ---- functions of one argument, dot products
+
+ATTN__FUNC attn_status attn__map(int type, int op, void *y, const void *x, ptrdiff_t n, int isa) {
+    static const int loops[ATTN_MAP_COUNT] = { ATTN__LOOP_EXP, ATTN__LOOP_TANH, ATTN__LOOP_ERF, ATTN__LOOP_RELU,
+                                               ATTN__LOOP_SQUARE };
+    const attn__table *t = attn__table_of(type, isa);
+    attn__loop_args g;
+    if (op < 0 || op >= ATTN_MAP_COUNT || n < 0 || attn__isa_wrong(isa)) return ATTN_ERR_RANGE;
+    if (!t) return ATTN_ERR_UNSUPPORTED;
+    if (n == 0) return ATTN_OK;
+    if (!y || !x) return ATTN_ERR_NULL;
+    memset(&g, 0, sizeof g);
+    g.op = loops[op]; g.n = n; g.ys = g.as = 1; g.y = y; g.a = g.b = x;
+    t->loop(&g);
+    return ATTN_OK;
+}
+ATTN_DEF attn_status attn_map_f32(int op, float *y, const float *x, ptrdiff_t n, int isa) {
+    return attn__map(ATTN_F32, op, y, x, n, isa);
+}
+ATTN_DEF attn_status attn_map_f64(int op, double *y, const double *x, ptrdiff_t n) {
+    return attn__map(ATTN_F64, op, y, x, n, 0);
+}
+ATTN__FUNC attn_status attn__dot(attn__dot_args *g, const void *sum, const void *x, const void *y, ptrdiff_t n, int isa, int bf16) {
+    const attn__table *t = attn__tables[attn__pick(isa)];
+    if (!sum || (n > 0 && (!x || !y))) return ATTN_ERR_NULL;
+    if (n < 0 || attn__isa_wrong(isa)) return ATTN_ERR_RANGE;
+    g->x = x; g->y = y; g->n = n;
+    if (bf16) t->dot_bf16(g); else t->dot_i8(g);
+    return ATTN_OK;
+}
+ATTN_DEF attn_status attn_dot_bf16(float *sum, const uint16_t *x, const uint16_t *y, ptrdiff_t n, int isa) {
+    attn__dot_args g;
+    const attn_status s = attn__dot(&g, sum, x, y, n, isa, 1);
+    if (s == ATTN_OK) *sum = g.f;
+    return s;
+}
+ATTN_DEF attn_status attn_dot_i8(int32_t *sum, const int8_t *x, const int8_t *y, ptrdiff_t n, int isa) {
+    attn__dot_args g;
+    const attn_status s = attn__dot(&g, sum, x, y, n, isa, 0);
+    if (s == ATTN_OK) *sum = g.i;
+    return s;
+}
+
+// ---- matrix product
+
+// A matmul after its checks: strides of op(a) and op(b), which way round, how many parts and what each needs.
+typedef struct attn__mm_plan {
+    const attn__table *table;
+    attn__gemm_args g;                // of the first matrix, whole
+    ptrdiff_t batch, a_batch, b_batch, c_batch, part_m, part_n, parts_m, parts_n;
+    double beta;
+    int bytes, vector;                // vector: one row, b as it lies
+    size_t work;                      // of one worker
+    char *space;
+} attn__mm_plan;
+
+ATTN__FUNC void attn__mm_swap(attn__gemm_args *g) {      // c' = b' a'
+    attn__gemm_args h = *g;
+    h.a = g->b; h.b = g->a; h.m = g->n; h.n = g->m;
+    h.ars = g->bcs; h.acs = g->brs; h.brs = g->acs; h.bcs = g->ars; h.crs = g->ccs; h.ccs = g->crs;
+    *g = h;
+}
+// Largest index that rows x cols x batch with these strides reach, in bytes; -1 when it does not fit.
+ATTN__FUNC ptrdiff_t attn__reach(ptrdiff_t m, ptrdiff_t n, ptrdiff_t batch, ptrdiff_t rs, ptrdiff_t cs, ptrdiff_t bs, int bytes) {
+    ptrdiff_t x = attn__add_size(attn__mul_size(m - 1, rs), attn__mul_size(n - 1, cs));
+    x = attn__add_size(attn__add_size(x, attn__mul_size(batch - 1, bs)), 1);
+    return attn__mul_size(x, bytes);
+}
+ATTN__FUNC attn_status attn__mm_overlap(const attn__mm_plan *p, attn__text *why) {
+    const attn__gemm_args *g = &p->g;
+    const ptrdiff_t na[4] = { 1, p->batch, g->m, g->k }, nb[4] = { 1, p->batch, g->k, g->n }, nc[4] = { 1, p->batch, g->m, g->n };
+    const ptrdiff_t sa[4] = { 0, p->a_batch, g->ars, g->acs }, sb[4] = { 0, p->b_batch, g->brs, g->bcs };
+    const ptrdiff_t sc[4] = { 0, p->c_batch, g->crs, g->ccs };
+    const attn__set a = attn__set_of(g->a, na, sa, p->bytes), b = attn__set_of(g->b, nb, sb, p->bytes);
+    const attn__set c = attn__set_of(g->c, nc, sc, p->bytes);
+    if (attn__meets_itself(&c, nc, sc, p->bytes))
+        return attn__wrong(why, ATTN_ERR_OVERLAP, "c_row", g->crs, "elements of c lie over each other");
+    if (g->k > 0 && attn__meet(&c, &a, p->bytes)) { attn__say(why, "c lies over a"); return ATTN_ERR_OVERLAP; }
+    if (g->k > 0 && attn__meet(&c, &b, p->bytes)) { attn__say(why, "c lies over b"); return ATTN_ERR_OVERLAP; }
+    return ATTN_OK;
+}
+ATTN__FUNC attn_status attn__mm_check(const attn_matmul_desc *user, int type, attn__mm_plan *p, attn__text *why) {
+    attn_matmul_desc d;
+    attn__gemm_args *g = &p->g;
+    const attn_status s = attn__take_desc(&d, sizeof d, user, why);
+    if (s) return s;
+    if (d.m < 0) return attn__wrong(why, ATTN_ERR_SHAPE, "m", d.m, "negative");
+    if (d.n < 0) return attn__wrong(why, ATTN_ERR_SHAPE, "n", d.n, "negative");
+    if (d.k < 0) return attn__wrong(why, ATTN_ERR_SHAPE, "k", d.k, "negative");
+    if (d.batch < 0) return attn__wrong(why, ATTN_ERR_SHAPE, "batch", d.batch, "negative");
+    if (d.a_row < 0 || d.a_col < 0 || d.a_batch < 0) return attn__wrong(why, ATTN_ERR_RANGE, "a_row", d.a_row, "negative stride");
+    if (d.b_row < 0 || d.b_col < 0 || d.b_batch < 0) return attn__wrong(why, ATTN_ERR_RANGE, "b_row", d.b_row, "negative stride");
+    if (d.c_row < 0 || d.c_col < 0 || d.c_batch < 0) return attn__wrong(why, ATTN_ERR_RANGE, "c_row", d.c_row, "negative stride");
+    if (d.trans_a != 0 && d.trans_a != 1) return attn__wrong(why, ATTN_ERR_RANGE, "trans_a", d.trans_a, "0 or 1");
+    if (d.trans_b != 0 && d.trans_b != 1) return attn__wrong(why, ATTN_ERR_RANGE, "trans_b", d.trans_b, "0 or 1");
+    if (attn__isa_wrong(d.isa)) return attn__wrong(why, ATTN_ERR_RANGE, "isa", d.isa, "no such instruction set");
+    memset(p, 0, sizeof *p);
+    p->table = attn__table_of(type, d.isa);
+    if (!p->table) { attn__say(why, "f64: left out of this build"); return ATTN_ERR_UNSUPPORTED; }
+    p->bytes = p->table->bytes;
+    if (!d.a_row && !d.a_col) { d.a_row = d.trans_a ? d.m : d.k; d.a_col = 1; }
+    if (!d.b_row && !d.b_col) { d.b_row = d.trans_b ? d.k : d.n; d.b_col = 1; }
+    if (!d.c_row && !d.c_col) { d.c_row = d.n; d.c_col = 1; }
+    g->a = d.a; g->b = d.b; g->c = d.c; g->m = d.m; g->n = d.n; g->k = d.k;
+    g->ars = d.trans_a ? d.a_col : d.a_row; g->acs = d.trans_a ? d.a_row : d.a_col;
+    g->brs = d.trans_b ? d.b_col : d.b_row; g->bcs = d.trans_b ? d.b_row : d.b_col;
+    g->crs = d.c_row; g->ccs = d.c_col;
+    g->alpha = d.alpha == 0 ? 1 : d.alpha; p->beta = d.beta;
+    p->batch = d.batch ? d.batch : 1; p->a_batch = d.a_batch; p->b_batch = d.b_batch;
+    p->c_batch = d.c_batch;
+    if (p->batch > 1 && !d.c_batch) {
+        p->c_batch = attn__mul_size(d.m, d.n);
+        if (d.c_row != d.n || d.c_col != 1) return attn__wrong(why, ATTN_ERR_OVERLAP, "c_batch", 0, "needed when c has strides");
+    }
+    if (d.m == 0 || d.n == 0) return ATTN_OK;
+    if (!d.c) return attn__missing(why, "c");
+    if (d.k > 0 && !d.a) return attn__missing(why, "a");
+    if (d.k > 0 && !d.b) return attn__missing(why, "b");
+    if (attn__reach(d.m, d.k ? d.k : 1, p->batch, g->ars, g->acs, p->a_batch, p->bytes) < 0)
+        return attn__wrong(why, ATTN_ERR_RANGE, "m", d.m, "a does not fit in memory");
+    if (attn__reach(d.k ? d.k : 1, d.n, p->batch, g->brs, g->bcs, p->b_batch, p->bytes) < 0)
+        return attn__wrong(why, ATTN_ERR_RANGE, "n", d.n, "b does not fit in memory");
+    if (attn__reach(d.m, d.n, p->batch, g->crs, g->ccs, p->c_batch, p->bytes) < 0)
+        return attn__wrong(why, ATTN_ERR_RANGE, "n", d.n, "c does not fit in memory");
+    return attn__mm_overlap(p, why);
+}
+// Chooses the shape of the work: one row reads b as it lies; else the orientation in which c is contiguous along columns.
+ATTN__FUNC void attn__mm_plan_work(attn__mm_plan *p, int workers) {
+    attn__gemm_args *g = &p->g;
+    const attn__table *t = p->table;
+    ptrdiff_t depth, kc, mc, nc, want;
+    if ((g->n == 1 && g->m > 1) || (g->ccs != 1 && g->crs == 1 && g->m > 1)) {
+        const ptrdiff_t x = p->a_batch;
+        attn__mm_swap(g);
+        p->a_batch = p->b_batch; p->b_batch = x;
+    }
+    p->vector = g->m == 1 && (g->ccs == 1 || g->n == 1) && (g->bcs == 1 || (g->brs == 1 && g->acs == 1));
+    p->part_m = g->m; p->part_n = g->n;
+    want = p->batch >= 4 * workers ? 1 : 2 * (ptrdiff_t)workers;      // parts of one matrix; a few more than workers
+    if ((double)g->m * (double)g->n * (double)g->k * (double)p->batch < 65536.0) want = 1;
+    if (workers > 1 && want > 1) {                       // rows and columns of c cut at panels: sums stay whole
+        if (g->n >= g->m) p->part_n = (g->n / want / t->tq + 1) * t->tq;
+        else p->part_m = (g->m / want / t->mr + 1) * t->mr;
+    }
+    p->parts_m = (g->m + p->part_m - 1) / p->part_m; p->parts_n = (g->n + p->part_n - 1) / p->part_n;
+    if (p->vector) return;
+    depth = (g->k + t->kc - 1) / t->kc; kc = depth ? (g->k + depth - 1) / depth : 0;
+    mc = p->part_m < t->mc ? (p->part_m + t->mr - 1) / t->mr * t->mr : t->mc;
+    nc = p->part_n < t->nc ? (p->part_n + t->tq - 1) / t->tq * t->tq : t->nc;
+    p->work = (size_t)p->bytes * (size_t)(t->mr * t->tq + mc * kc + 64 + nc * kc + 64);
+    p->work = (p->work + 63) & ~(size_t)63;
+}
+ATTN__FUNC void attn__mm_task(void *arg, ptrdiff_t i, int worker) {
+    const attn__mm_plan *p = (const attn__mm_plan *)arg;
+    const ptrdiff_t n0 = i % p->parts_n * p->part_n, m0 = i / p->parts_n % p->parts_m * p->part_m;
+    const ptrdiff_t b = i / p->parts_n / p->parts_m, e = p->bytes;
+    attn__gemm_args g = p->g;
+    if (g.m - m0 < p->part_m) g.m -= m0; else g.m = p->part_m;
+    if (g.n - n0 < p->part_n) g.n -= n0; else g.n = p->part_n;
+    if (g.k > 0) {
+        g.a = (const char *)g.a + (b * p->a_batch + m0 * g.ars) * e;
+        g.b = (const char *)g.b + (b * p->b_batch + n0 * g.bcs) * e;
+    }
+    g.c = (char *)g.c + (b * p->c_batch + m0 * g.crs + n0 * g.ccs) * e;
+    g.work = p->space ? p->space + (size_t)worker * p->work : NULL;
+    g.add = p->beta != 0;
+    if (p->beta != 1 && (g.k == 0 || p->beta != 0))      // beta c first; 0 and no terms leaves zeros
+        for (ptrdiff_t r = 0; r < g.m; r++) {
+            attn__loop_args l;
+            memset(&l, 0, sizeof l);
+            l.op = p->beta == 0 ? ATTN__LOOP_COPY : ATTN__LOOP_SCALE; l.s = p->beta; l.n = g.n; l.ys = g.ccs ? g.ccs : 1;
+            l.y = (char *)g.c + r * g.crs * e; l.as = l.ys; l.a = l.b = l.y;
+            if (p->beta == 0) { memset(l.y, 0, (size_t)e); l.as = 0; }
+            p->table->loop(&l);
+        }
+    if (g.k == 0) return;
+    if (p->vector) p->table->gemv(&g); else p->table->gemm(&g);
+}
+ATTN__FUNC attn_status attn__matmul(const attn_matmul_desc *user, int type) {
+    attn__mm_plan p;
+    attn_matmul_desc d;
+    const attn_status s = attn__mm_check(user, type, &p, NULL);
+    void *own = NULL;
+    size_t want;
+    if (s) return s;
+    attn__take_desc(&d, sizeof d, user, NULL);
+    if (p.g.m == 0 || p.g.n == 0) return ATTN_OK;
+    attn__mm_plan_work(&p, attn__workers(d.parallel));
+    want = p.work ? p.work * (size_t)attn__workers(d.parallel) + 63 : 0;
+    if (want && d.workspace) {
+        if (d.workspace_bytes < want) return ATTN_ERR_WORKSPACE;
+        p.space = (char *)attn__align(d.workspace);
+    } else if (want) {
+#ifdef ATTN_NO_STDLIB
+        return ATTN_ERR_WORKSPACE;
+#else
+        own = ATTN_MALLOC(want);
+        if (!own) return ATTN_ERR_MEMORY;
+        p.space = (char *)attn__align(own);
+#endif
+    }
+    attn__run(d.parallel, attn__mm_task, &p, p.parts_m * p.parts_n * p.batch);
+#ifndef ATTN_NO_STDLIB
+    if (own) ATTN_FREE(own);
+#endif
+    return ATTN_OK;
+}
+ATTN_DEF attn_status attn_matmul_f32(const attn_matmul_desc *d) { return attn__matmul(d, ATTN_F32); }
+ATTN_DEF attn_status attn_matmul_f64(const attn_matmul_desc *d) { return attn__matmul(d, ATTN_F64); }
+ATTN_DEF size_t attn_matmul_workspace(const attn_matmul_desc *d) {
+    static const int types[2] = { ATTN_F32, ATTN_F64 };
+    size_t most = 0;
+    for (int i = 0; i < 2; i++) {
+        attn__mm_plan p;
+        attn_matmul_desc full;
+        if (attn__mm_check(d, types[i], &p, NULL) || p.g.m == 0 || p.g.n == 0) continue;
+        attn__take_desc(&full, sizeof full, d, NULL);
+        attn__mm_plan_work(&p, attn__workers(full.parallel));
+        p.work = p.work ? p.work * (size_t)attn__workers(full.parallel) + 63 : 0;
+        if (p.work > most) most = p.work;
+    }
+    return most;
+}
+
+// ---- softmax over rows
+
+typedef struct attn__sm_plan { const attn__table *table; attn__softmax_args g; ptrdiff_t part; } attn__sm_plan;
+ATTN__FUNC attn_status attn__sm_check(const attn_softmax_desc *user, int type, attn_softmax_desc *d, attn__text *why) {
+    const attn_status s = attn__take_desc(d, sizeof *d, user, why);
+    const int bytes = type == ATTN_F64 ? 8 : 4;
+    if (s) return s;
+    if (d->rows < 0) return attn__wrong(why, ATTN_ERR_SHAPE, "rows", d->rows, "negative");
+    if (d->cols < 0) return attn__wrong(why, ATTN_ERR_SHAPE, "cols", d->cols, "negative");
+    if (d->x_row < 0) return attn__wrong(why, ATTN_ERR_RANGE, "x_row", d->x_row, "negative stride");
+    if (d->rows_per_length < 0) return attn__wrong(why, ATTN_ERR_RANGE, "rows_per_length", d->rows_per_length, "negative");
+    if (attn__isa_wrong(d->isa)) return attn__wrong(why, ATTN_ERR_RANGE, "isa", d->isa, "no such instruction set");
+    if (!attn__table_of(type, d->isa)) { attn__say(why, "f64: left out of this build"); return ATTN_ERR_UNSUPPORTED; }
+    if (!d->x_row) d->x_row = d->cols;
+    if (!d->y_row) d->y_row = d->cols;
+    if (!d->rows_per_length) d->rows_per_length = 1;
+    if (d->lengths && d->rows % d->rows_per_length)
+        return attn__wrong(why, ATTN_ERR_SHAPE, "rows_per_length", d->rows_per_length, "does not divide rows");
+    if (d->rows == 0 || d->cols == 0) return ATTN_OK;
+    if (d->rows > 1 && d->y_row < d->cols) return attn__wrong(why, ATTN_ERR_OVERLAP, "y_row", d->y_row, "rows of y overlap");
+    if (attn__reach(d->rows, d->cols, 1, d->x_row, 1, 0, bytes) < 0 || attn__reach(d->rows, d->cols, 1, d->y_row, 1, 0, bytes) < 0)
+        return attn__wrong(why, ATTN_ERR_RANGE, "rows", d->rows, "does not fit in memory");
+    if (!d->x) return attn__missing(why, "x");
+    if (!d->y) return attn__missing(why, "y");
+    if (d->lengths) for (ptrdiff_t i = 0; i <= (d->rows - 1) / d->rows_per_length; i++)
+        if (d->lengths[i] < 0 || d->lengths[i] > d->cols)
+            return attn__wrong(why, ATTN_ERR_RANGE, "lengths", d->lengths[i], "outside 0..cols");
+    return ATTN_OK;
+}
+ATTN__FUNC void attn__sm_task(void *arg, ptrdiff_t i, int worker) {
+    const attn__sm_plan *p = (const attn__sm_plan *)arg;
+    attn__softmax_args g = p->g;
+    (void)worker;
+    g.first = i * p->part;
+    g.x = (const char *)g.x + g.first * g.x_row * p->table->bytes;
+    g.y = (char *)g.y + g.first * g.y_row * p->table->bytes;
+    if (g.rows - g.first < p->part) g.rows -= g.first; else g.rows = p->part;
+    p->table->softmax(&g);
+}
+ATTN__FUNC attn_status attn__softmax(const attn_softmax_desc *user, int type) {
+    attn_softmax_desc d;
+    attn__sm_plan p;
+    const attn_status s = attn__sm_check(user, type, &d, NULL);
+    if (s || d.rows == 0 || d.cols == 0) return s;
+    memset(&p, 0, sizeof p);
+    p.table = attn__table_of(type, d.isa);
+    p.g.x = d.x; p.g.y = d.y; p.g.rows = d.rows; p.g.cols = d.cols; p.g.x_row = d.x_row; p.g.y_row = d.y_row;
+    p.g.per = d.rows_per_length; p.g.lengths = d.lengths; p.g.masked_score = d.masked_score;
+    p.part = d.rows;
+    if (attn__workers(d.parallel) > 1 && (double)d.rows * (double)d.cols > 32768.0)
+        p.part = d.rows / (4 * attn__workers(d.parallel)) + 1;
+    attn__run(d.parallel, attn__sm_task, &p, (d.rows + p.part - 1) / p.part);
+    return ATTN_OK;
+}
+ATTN_DEF attn_status attn_softmax_f32(const attn_softmax_desc *d) { return attn__softmax(d, ATTN_F32); }
+ATTN_DEF attn_status attn_softmax_f64(const attn_softmax_desc *d) { return attn__softmax(d, ATTN_F64); }
+
+// ---- sentences
+
+ATTN__FUNC attn__text attn__text_of(char *text, size_t n) {
+    attn__text t;
+    t.at = text; t.left = text ? n : 0;
+    if (t.left) *text = 0;
+    return t;
+}
+ATTN__FUNC const char *attn__explained(attn_status s, attn_status again, attn__text *t, char *text, size_t n) {
+    if (!text || n == 0) return "";
+    if (s == ATTN_OK || again != s || !text[0]) { *t = attn__text_of(text, n); attn__say(t, attn_status_str(s)); }
+    return text;
+}
+ATTN_DEF const char *attn_explain_matmul(attn_status s, const attn_matmul_desc *d, char *text, size_t n) {
+    attn__text t = attn__text_of(text, n);
+    attn__mm_plan p;
+    return attn__explained(s, attn__mm_check(d, ATTN_F32, &p, &t), &t, text, n);
+}
+ATTN_DEF const char *attn_explain_softmax(attn_status s, const attn_softmax_desc *d, char *text, size_t n) {
+    attn__text t = attn__text_of(text, n);
+    attn_softmax_desc full;
+    return attn__explained(s, attn__sm_check(d, ATTN_F32, &full, &t), &t, text, n);
+}
+
+#ifndef ATTN_ONLY_KERNELS
+// -------------------------------------------------------------------------------------------------------------------
+// >>ops-tensors  depth 2: forward functions and, beside each, what the tape calls backward
+
+static const attn_op_info attn__ops[ATTN_OP_COUNT] = {
+#define ATTN__ROW(NAME, name, in, keeps, has, grad) { #name, in, #keeps, ATTN_GRAD_##has, grad },
+    ATTN_OP_LIST(ATTN__ROW)
+#undef ATTN__ROW
+};
+ATTN_DEF const attn_op_info *attn_op(int op) { return op >= 0 && op < ATTN_OP_COUNT ? &attn__ops[op] : NULL; }
+
+// y (+)= f(a, b) over the shape they broadcast to. y may repeat too (stride 0): then it gathers the sum, which needs add.
+// Axes that lie one behind the other in all three are joined; the last one left is the kernel's.
+typedef struct attn__walk { int rank; ptrdiff_t n[ATTN_MAX_RANK], y[ATTN_MAX_RANK], a[ATTN_MAX_RANK], b[ATTN_MAX_RANK]; } attn__walk;
+ATTN__FUNC ptrdiff_t attn__stride_at(const attn_tensor *t, int from_end) {
+    const int i = t->rank - from_end;
+    return i < 0 || t->shape[i] == 1 ? 0 : t->stride[i];
+}
+ATTN__FUNC int attn__walk_shape(attn__walk *w, const attn_tensor *y, const attn_tensor *a, const attn_tensor *b) {
+    const attn_tensor *t[3] = { y, a, b };
+    int rank = 0;
+    for (int k = 0; k < 3; k++) if (t[k]->rank > rank) rank = t[k]->rank;
+    w->rank = 0;
+    for (int i = rank; i >= 1; i--) {
+        ptrdiff_t n = 1;
+        int r = w->rank;
+        for (int k = 0; k < 3; k++) {
+            const ptrdiff_t x = i <= t[k]->rank ? t[k]->shape[t[k]->rank - i] : 1;
+            if (x == 0) return 0;
+            if (x != 1) n = x;
+        }
+        if (n == 1) continue;
+        w->n[r] = n; w->y[r] = attn__stride_at(y, i); w->a[r] = attn__stride_at(a, i); w->b[r] = attn__stride_at(b, i);
+        if (r && w->y[r - 1] == w->y[r] * n && w->a[r - 1] == w->a[r] * n && w->b[r - 1] == w->b[r] * n) {
+            r--;
+            w->n[r] *= n; w->y[r] = w->y[r + 1]; w->a[r] = w->a[r + 1]; w->b[r] = w->b[r + 1];
+        }
+        w->rank = r + 1;
+    }
+    for (int r = 0; r + 1 < w->rank; r++) if (w->y[r] == 0 && w->n[r] > 256) {   // a long sum belongs inside: it is
+        const int l = w->rank - 1;                                               // kept in lanes and doubles there
+        ptrdiff_t *const s[4] = { w->n, w->y, w->a, w->b };
+        for (int k = 0; k < 4; k++) { const ptrdiff_t x = s[k][r]; s[k][r] = s[k][l]; s[k][l] = x; }
+        break;
+    }
+    if (w->rank == 0) { w->rank = 1; w->n[0] = 1; w->y[0] = 1; w->a[0] = w->b[0] = 0; }
+    return 1;
+}
+ATTN__FUNC void attn__each(const attn_ctx *c, int op, int add, const attn_tensor *y, const attn_tensor *a, const attn_tensor *b, double s) {
+    attn__walk w;
+    attn__loop_args g;
+    const attn__table *t = attn__table_of(y->type, c->d.isa);
+    ptrdiff_t at[ATTN_MAX_RANK] = { 0 }, py = 0, pa = 0, pb = 0;
+    int r;
+    if (!attn__walk_shape(&w, y, a, b)) return;
+    memset(&g, 0, sizeof g);
+    g.op = op; g.add = add; g.s = s;
+    g.n = w.n[w.rank - 1]; g.ys = w.y[w.rank - 1]; g.as = w.a[w.rank - 1]; g.bs = w.b[w.rank - 1];
+    do {
+        g.y = (char *)y->data + py * t->bytes; g.a = (const char *)a->data + pa * t->bytes; g.b = (const char *)b->data + pb * t->bytes;
+        t->loop(&g);
+        for (r = w.rank - 2; r >= 0; r--) {
+            py += w.y[r]; pa += w.a[r]; pb += w.b[r];
+            if (++at[r] < w.n[r]) break;
+            py -= w.y[r] * w.n[r]; pa -= w.a[r] * w.n[r]; pb -= w.b[r] * w.n[r]; at[r] = 0;
+        }
+    } while (r >= 0);
+}
+ATTN__FUNC void attn__zero(attn_tensor *t) { memset(t->data, 0, (size_t)attn_count(t) * (size_t)attn__types[t->type].bytes); }
+ATTN__FUNC int attn__float_ready(attn_ctx *c, const char *op, const attn_tensor *a, const attn_tensor *b) {
+    if (!attn__ready(c, op, a, b)) return 0;
+    if (a->type != b->type) {
+        attn__text t = attn__fail_text(c, ATTN_ERR_DTYPE, op);
+        attn__say(&t, attn_type_str(a->type)); attn__say(&t, " and "); attn__say(&t, attn_type_str(b->type));
+        attn__say(&t, ": types must match");
+        return 0;
+    }
+    if (!attn__is_float(a->type) || !attn__table_of(a->type, 0)) {
+        attn__text t = attn__fail_text(c, ATTN_ERR_DTYPE, op);
+        attn__say(&t, attn_type_str(a->type)); attn__say(&t, ": f32 or f64 (and not left out of this build)");
+        return 0;
+    }
+    return 1;
+}
+
+// ---- making tensors
+
+ATTN_DEF attn_tensor *attn_zeros(attn_ctx *c, int type, int rank, const ptrdiff_t *shape) {
+    attn_tensor *t = attn__new(c, "attn_zeros", type, rank, shape, 1, 0);
+    if (!(t->flags & ATTN_TENSOR_EMPTY)) attn__zero(t);
+    return t;
+}
+ATTN_DEF attn_tensor *attn_full(attn_ctx *c, int type, int rank, const ptrdiff_t *shape, double value) {
+    attn_tensor *t = attn__new(c, "attn_full", type, rank, shape, 1, 0);
+    if (type == ATTN_F16 || type == ATTN_BF16) return attn__fail(c, ATTN_ERR_DTYPE, "attn_full", "f16 and bf16 are not written yet");
+    for (ptrdiff_t i = 0, n = attn_count(t); i < n; i++) attn__put(type, (char *)t->data + i * attn__types[type].bytes, value);
+    return t;
+}
+ATTN_DEF attn_tensor *attn_from(attn_ctx *c, int type, int rank, const ptrdiff_t *shape, const void *data) {
+    attn_tensor *t = attn__new(c, "attn_from", type, rank, shape, 1, 0);
+    const ptrdiff_t n = attn_count(t);
+    if (n == 0) return t;
+    if (!data) return attn__fail(c, ATTN_ERR_NULL, "attn_from", "data is NULL");
+    memcpy(t->data, data, (size_t)n * (size_t)attn__types[type].bytes);
+    return t;
+}
+ATTN_DEF attn_tensor *attn_wrap(attn_ctx *c, int type, int rank, const ptrdiff_t *shape, const ptrdiff_t *stride, void *data) {
+    attn_tensor *t = attn__new(c, "attn_wrap", type, rank, shape, 0, 0);
+    ptrdiff_t reach = 0;
+    if (t->flags & ATTN_TENSOR_EMPTY) return t;
+    if (!data && attn_count(t) > 0) return attn__fail(c, ATTN_ERR_NULL, "attn_wrap", "data is NULL");
+    for (int i = 0; stride && i < rank; i++) {
+        if (stride[i] < 0) return attn__fail_number(c, ATTN_ERR_RANGE, "attn_wrap", "stride", stride[i], "negative");
+        t->stride[i] = stride[i];
+        reach = attn__add_size(reach, attn__mul_size(shape[i] ? shape[i] - 1 : 0, stride[i]));
+    }
+    if (attn__mul_size(reach, 8) < 0) return attn__fail(c, ATTN_ERR_RANGE, "attn_wrap", "strides reach beyond memory");
+    t->data = data;
+    return t;
+}
+ATTN_DEF attn_tensor *attn_param(attn_ctx *c, int type, int rank, const ptrdiff_t *shape) {
+    attn_tensor *t;
+    if (!c->error && !attn__is_float(type)) return attn__fail_number(c, ATTN_ERR_DTYPE, "attn_param", "type", type, "f32 or f64");
+    t = attn__new(c, "attn_param", type, rank, shape, 1, 1);
+    if (t->flags & ATTN_TENSOR_EMPTY) return t;
+    attn__zero(t);
+    if (c->last_param) c->last_param->next = t; else c->first_param = t;
+    c->last_param = t;
+    return t;
+}
+ATTN_DEF attn_tensor *attn_params(const attn_ctx *c) { return c->first_param; }
+// The i-th number of the context's stream, uniform in [0, 1) with 53 bits: two of them from a Philox block
+ATTN__FUNC double attn__draw(const attn_ctx *c, uint64_t i) {
+    const uint32_t counter[4] = { (uint32_t)(i >> 1), (uint32_t)(i >> 33), 0, 0 };
+    const uint32_t key[2] = { (uint32_t)c->d.seed, (uint32_t)(c->d.seed >> 32) };
+    uint32_t r[4];
+    attn_philox(counter, key, r);
+    return (double)(((uint64_t)r[2 * (i & 1)] << 21) ^ (r[2 * (i & 1) + 1] >> 11)) * (1.0 / 9007199254740992.0);
+}
+ATTN__FUNC attn_tensor *attn__fill(attn_ctx *c, attn_tensor *t, const char *op, double x, double y, int normal) {
+    if (!attn__float_ready(c, op, t, t)) return &c->empty;
+    for (ptrdiff_t i = 0, n = attn_count(t); i < n; i++) {
+        double u = attn__draw(c, c->drawn++);
+        if (normal) {
+            const double r = attn__sqrt_d(-2 * attn__log_d(1 - u));
+            u = r * attn__cos_d(6.283185307179586 * attn__draw(c, c->drawn++)) * y + x;
+        } else u = x + (y - x) * u;
+        attn__put(t->type, attn__element(t, i), u);
+    }
+    return t;
+}
+ATTN_DEF attn_tensor *attn_uniform(attn_ctx *c, attn_tensor *t, double low, double high) { return attn__fill(c, t, "attn_uniform", low, high, 0); }
+ATTN_DEF attn_tensor *attn_normal(attn_ctx *c, attn_tensor *t, double mean, double deviation) { return attn__fill(c, t, "attn_normal", mean, deviation, 1); }
+ATTN_DEF attn_tensor *attn_arange(attn_ctx *c, int type, ptrdiff_t n) {
+    attn_tensor *t = attn__new(c, "attn_arange", type, 1, &n, 1, 0);
+    if (type == ATTN_F16 || type == ATTN_BF16) return attn__fail(c, ATTN_ERR_DTYPE, "attn_arange", "f16 and bf16 are not written yet");
+    for (ptrdiff_t i = 0, m = attn_count(t); i < m; i++) attn__put(type, (char *)t->data + i * attn__types[type].bytes, (double)i);
+    return t;
+}
+ATTN_DEF double attn_item(attn_ctx *c, const attn_tensor *t) {
+    if (!attn__ready(c, "attn_item", t, t)) return 0;
+    if (attn_count(t) != 1) { attn__fail_shapes(c, "attn_item", t, NULL, "one element is wanted"); return 0; }
+    return attn__get(t->type, t->data);
+}
+ATTN_DEF attn_status attn_read(attn_ctx *c, const attn_tensor *t, void *out) {
+    if (!attn__ready(c, "attn_read", t, t)) return c->error;
+    if (!out && attn_count(t) > 0) { attn__fail(c, ATTN_ERR_NULL, "attn_read", "out is NULL"); return c->error; }
+    attn__copy_out(out, t);
+    return ATTN_OK;
+}
+
+// ---- two arguments, one argument
+
+ATTN__FUNC attn_tensor *attn__binary(attn_ctx *c, int op, const char *name, int loop, attn_tensor *a, attn_tensor *b) {
+    ptrdiff_t shape[ATTN_MAX_RANK];
+    int rank;
+    attn_tensor *y;
+    if (!attn__float_ready(c, name, a, b)) return &c->empty;
+    if (!attn__broadcast_shape(a, b, &rank, shape)) return attn__fail_shapes(c, name, a, b, "do not broadcast");
+    y = attn__new(c, name, a->type, rank, shape, 1, 0);
+    if (c->error) return y;
+    attn__each(c, loop, 0, y, a, b, 0);
+    attn__record_op(c, op, y, a, b);
+    return c->error ? &c->empty : y;
+}
+ATTN_DEF attn_tensor *attn_add(attn_ctx *c, attn_tensor *a, attn_tensor *b) { return attn__binary(c, ATTN_OP_ADD, "attn_add", ATTN__LOOP_ADD, a, b); }
+ATTN_DEF attn_tensor *attn_sub(attn_ctx *c, attn_tensor *a, attn_tensor *b) { return attn__binary(c, ATTN_OP_SUB, "attn_sub", ATTN__LOOP_SUB, a, b); }
+ATTN_DEF attn_tensor *attn_mul(attn_ctx *c, attn_tensor *a, attn_tensor *b) { return attn__binary(c, ATTN_OP_MUL, "attn_mul", ATTN__LOOP_MUL, a, b); }
+ATTN_DEF attn_tensor *attn_div(attn_ctx *c, attn_tensor *a, attn_tensor *b) { return attn__binary(c, ATTN_OP_DIV, "attn_div", ATTN__LOOP_DIV, a, b); }
+ATTN__FUNC attn_tensor *attn__unary(attn_ctx *c, int op, const char *name, int loop, attn_tensor *x, double s) {
+    attn_tensor *y;
+    attn__node *n;
+    if (!attn__float_ready(c, name, x, x)) return &c->empty;
+    y = attn__new(c, name, x->type, x->rank, x->shape, 1, 0);
+    if (c->error) return y;
+    attn__each(c, loop, 0, y, x, x, s);
+    n = attn__record_op(c, op, y, x, NULL);
+    if (n) n->s = s;
+    return c->error ? &c->empty : y;
+}
+ATTN_DEF attn_tensor *attn_scale(attn_ctx *c, attn_tensor *x, double s) { return attn__unary(c, ATTN_OP_SCALE, "attn_scale", ATTN__LOOP_SCALE, x, s); }
+ATTN_DEF attn_tensor *attn_square(attn_ctx *c, attn_tensor *x) { return attn__unary(c, ATTN_OP_SQUARE, "attn_square", ATTN__LOOP_SQUARE, x, 0); }
+ATTN_DEF attn_tensor *attn_exp(attn_ctx *c, attn_tensor *x) { return attn__unary(c, ATTN_OP_EXP, "attn_exp", ATTN__LOOP_EXP, x, 0); }
+ATTN_DEF attn_tensor *attn_tanh(attn_ctx *c, attn_tensor *x) { return attn__unary(c, ATTN_OP_TANH, "attn_tanh", ATTN__LOOP_TANH, x, 0); }
+ATTN_DEF attn_tensor *attn_relu(attn_ctx *c, attn_tensor *x) { return attn__unary(c, ATTN_OP_RELU, "attn_relu", ATTN__LOOP_RELU, x, 0); }
+
+// ---- reductions. axis -1 in a node stands for all of them
+
+ATTN__FUNC attn_tensor *attn__reduce(attn_ctx *c, int op, const char *name, attn_tensor *x, int axis, int all) {
+    ptrdiff_t shape[ATTN_MAX_RANK], n = 1;
+    attn_tensor *y;
+    attn__node *node;
+    if (!attn__float_ready(c, name, x, x) || (!all && !attn__axis(c, name, x, &axis))) return &c->empty;
+    for (int i = 0; i < x->rank; i++) { shape[i] = i == axis ? 1 : x->shape[i]; if (all || i == axis) n *= x->shape[i]; }
+    y = attn__new(c, name, x->type, all ? 0 : x->rank, shape, 1, 0);
+    if (c->error) return y;
+    attn__zero(y);
+    attn__each(c, ATTN__LOOP_COPY, 1, y, x, x, 0);
+    if (op == ATTN_OP_MEAN) {
+        if (n == 0) for (ptrdiff_t i = 0, m = attn_count(y); i < m; i++)
+            attn__put(y->type, (char *)y->data + i * attn__types[y->type].bytes, attn__from_bits_d(ATTN__D_NAN));
+        else attn__each(c, ATTN__LOOP_SCALE, 0, y, y, y, 1.0 / (double)n);
+    }
+    node = attn__record_op(c, op, y, x, NULL);
+    if (node) node->s = op == ATTN_OP_MEAN && n ? 1.0 / (double)n : 1;
+    return c->error ? &c->empty : y;
+}
+ATTN_DEF attn_tensor *attn_sum(attn_ctx *c, attn_tensor *x, int axis) { return attn__reduce(c, ATTN_OP_SUM, "attn_sum", x, axis, 0); }
+ATTN_DEF attn_tensor *attn_mean(attn_ctx *c, attn_tensor *x, int axis) { return attn__reduce(c, ATTN_OP_MEAN, "attn_mean", x, axis, 0); }
+ATTN_DEF attn_tensor *attn_sum_all(attn_ctx *c, attn_tensor *x) { return attn__reduce(c, ATTN_OP_SUM, "attn_sum_all", x, 0, 1); }
+ATTN_DEF attn_tensor *attn_mean_all(attn_ctx *c, attn_tensor *x) { return attn__reduce(c, ATTN_OP_MEAN, "attn_mean_all", x, 0, 1); }
+
+ATTN__FUNC attn_tensor *attn__max_index(attn_ctx *c, const char *name, attn_tensor *x, int *axis, attn_tensor **y) {
+    ptrdiff_t shape[ATTN_MAX_RANK], step;
+    attn_tensor *index;
+    if (!attn__float_ready(c, name, x, x) || !attn__axis(c, name, x, axis)) return &c->empty;
+    if (x->shape[*axis] == 0) return attn__fail_shapes(c, name, x, NULL, "an axis of extent 0 has no maximum");
+    memcpy(shape, x->shape, sizeof shape);
+    shape[*axis] = 1;
+    index = attn__new(c, name, ATTN_I32, x->rank, shape, 1, 0);
+    *y = attn__new(c, name, x->type, x->rank, shape, 1, 0);
+    if (c->error) return &c->empty;
+    step = x->stride[*axis] * attn__types[x->type].bytes;
+    for (ptrdiff_t i = 0, n = attn_count(index); i < n; i++) {
+        attn_tensor row = *x;
+        const char *p;
+        double best;
+        int32_t at = 0;
+        row.shape[*axis] = 1;
+        p = attn__element(&row, i); best = attn__get(x->type, p);
+        for (ptrdiff_t j = 1; j < x->shape[*axis] && best == best; j++) {
+            const double v = attn__get(x->type, p + j * step);
+            if (v > best || v != v) { best = v; at = (int32_t)j; }
+        }
+        ((int32_t *)index->data)[i] = at;
+        attn__put(x->type, (char *)(*y)->data + i * attn__types[x->type].bytes, best);
+    }
+    return index;
+}
+ATTN_DEF attn_tensor *attn_max(attn_ctx *c, attn_tensor *x, int axis, attn_tensor **argmax) {
+    attn_tensor *y = &c->empty, *index = attn__max_index(c, "attn_max", x, &axis, &y);
+    attn__node *n;
+    if (argmax) *argmax = index;
+    if (c->error) return &c->empty;
+    n = attn__record_op(c, ATTN_OP_MAX, y, x, NULL);
+    if (n) { n->x[1] = index; n->i[0] = axis; }
+    return c->error ? &c->empty : y;
+}
+ATTN_DEF attn_tensor *attn_argmax(attn_ctx *c, attn_tensor *x, int axis) {
+    attn_tensor *y = &c->empty;
+    return attn__max_index(c, "attn_argmax", x, &axis, &y);
+}
+
+// ---- views
+
+ATTN__FUNC attn_tensor *attn__viewed(attn_ctx *c, int op, attn_tensor *y, attn_tensor *x, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t i2) {
+    attn__node *n = c->error ? NULL : attn__record_op(c, op, y, x, NULL);
+    if (n) { n->i[0] = i0; n->i[1] = i1; n->i[2] = i2; }
+    return c->error ? &c->empty : y;
+}
+ATTN_DEF attn_tensor *attn_contiguous(attn_ctx *c, attn_tensor *x) {
+    attn_tensor *y;
+    if (!attn__ready(c, "attn_contiguous", x, x)) return &c->empty;
+    if (attn__is_contiguous(x)) return x;
+    y = attn__new(c, "attn_contiguous", x->type, x->rank, x->shape, 1, 0);
+    if (!c->error) attn__copy_out(y->data, x);
+    return attn__viewed(c, ATTN_OP_RESHAPE, y, x, 0, 0, 0);
+}
+// Strides of x's elements under a new shape, when they allow it: axes of each are joined from the left until they cover
+// the same number, and what is joined in x must lie one behind the other.
+ATTN__FUNC int attn__reshape_strides(const attn_tensor *x, attn_tensor *y) {
+    int i = 0, j = 0;
+    while (i < x->rank && j < y->rank) {
+        ptrdiff_t nx = x->shape[i], ny = y->shape[j], s;
+        const int j0 = j;
+        int last = i;
+        while (nx != ny) {
+            if (nx < ny) {
+                i++;
+                if (x->shape[i] != 1) {
+                    if (x->shape[last] != 1 && x->stride[last] != x->stride[i] * x->shape[i]) return 0;
+                    last = i;
+                }
+                nx *= x->shape[i];
+            } else ny *= y->shape[++j];
+        }
+        s = x->stride[last];
+        for (int k = j; k >= j0; k--) { y->stride[k] = s; s *= y->shape[k]; }
+        i++; j++;
+    }
+    for (; j < y->rank; j++) y->stride[j] = 1;
+    return 1;
+}
+ATTN_DEF attn_tensor *attn_reshape(attn_ctx *c, attn_tensor *x, int rank, const ptrdiff_t *shape) {
+    ptrdiff_t full[ATTN_MAX_RANK], n = 1;
+    int open = -1;
+    attn_tensor *y, want;
+    if (!attn__ready(c, "attn_reshape", x, x)) return &c->empty;
+    if (rank < 0 || rank > ATTN_MAX_RANK) return attn__fail_number(c, ATTN_ERR_SHAPE, "attn_reshape", "rank", rank, "outside 0..6");
+    if (rank > 0 && !shape) return attn__fail(c, ATTN_ERR_NULL, "attn_reshape", "shape is NULL");
+    memset(&want, 0, sizeof want);
+    want.rank = rank;
+    for (int i = 0; i < rank; i++) {
+        want.shape[i] = full[i] = shape[i];
+        if (shape[i] == -1 && open < 0) open = i;
+        else n = attn__mul_size(n, shape[i]);
+    }
+    if (open >= 0 && n > 0 && attn_count(x) % n == 0) { full[open] = attn_count(x) / n; n *= full[open]; }
+    if (n != attn_count(x) || (open >= 0 && full[open] < 0))
+        return attn__fail_shapes(c, "attn_reshape", x, &want, "differ in the number of elements");
+    y = attn__view(c, "attn_reshape", x, rank, full);
+    if (c->error) return y;
+    if (n > 0 && !attn__is_contiguous(x) && !attn__reshape_strides(x, y)) {
+        y = attn__new(c, "attn_reshape", x->type, rank, full, 1, 0);
+        if (!c->error) attn__copy_out(y->data, x);
+    }
+    return attn__viewed(c, ATTN_OP_RESHAPE, y, x, 0, 0, 0);
+}
+ATTN_DEF attn_tensor *attn_transpose(attn_ctx *c, attn_tensor *x, int axis1, int axis2) {
+    attn_tensor *y;
+    if (!attn__ready(c, "attn_transpose", x, x)) return &c->empty;
+    if (!attn__axis(c, "attn_transpose", x, &axis1) || !attn__axis(c, "attn_transpose", x, &axis2)) return &c->empty;
+    y = attn__view(c, "attn_transpose", x, x->rank, x->shape);
+    if (c->error) return y;
+    memcpy(y->stride, x->stride, sizeof y->stride);
+    y->shape[axis1] = x->shape[axis2]; y->stride[axis1] = x->stride[axis2];
+    y->shape[axis2] = x->shape[axis1]; y->stride[axis2] = x->stride[axis1];
+    return attn__viewed(c, ATTN_OP_TRANSPOSE, y, x, axis1, axis2, 0);
+}
+ATTN__FUNC void attn__narrow(attn_tensor *y, int axis, ptrdiff_t first, ptrdiff_t count) {
+    y->data = (char *)y->data + first * y->stride[axis] * attn__types[y->type].bytes;
+    y->shape[axis] = count;
+}
+ATTN_DEF attn_tensor *attn_slice(attn_ctx *c, attn_tensor *x, int axis, ptrdiff_t first, ptrdiff_t count) {
+    attn_tensor *y;
+    if (!attn__ready(c, "attn_slice", x, x) || !attn__axis(c, "attn_slice", x, &axis)) return &c->empty;
+    if (first < 0 || first > x->shape[axis]) return attn__fail_number(c, ATTN_ERR_RANGE, "attn_slice", "first", first, "outside the axis");
+    if (count < 0 || count > x->shape[axis] - first)
+        return attn__fail_number(c, ATTN_ERR_RANGE, "attn_slice", "count", count, "reaches past the axis");
+    y = attn__view(c, "attn_slice", x, x->rank, x->shape);
+    if (c->error) return y;
+    memcpy(y->stride, x->stride, sizeof y->stride);
+    attn__narrow(y, axis, first, count);
+    return attn__viewed(c, ATTN_OP_SLICE, y, x, axis, first, count);
+}
+ATTN_DEF attn_tensor *attn_broadcast(attn_ctx *c, attn_tensor *x, int rank, const ptrdiff_t *shape) {
+    attn_tensor *y, want;
+    if (!attn__ready(c, "attn_broadcast", x, x)) return &c->empty;
+    y = attn__view(c, "attn_broadcast", x, rank, shape);
+    if (c->error) return y;
+    want = *y;
+    for (int i = 1; i <= rank; i++) {
+        const ptrdiff_t n = i <= x->rank ? x->shape[x->rank - i] : 1;
+        if (n != 1 && n != shape[rank - i]) return attn__fail_shapes(c, "attn_broadcast", x, &want, "does not broadcast");
+        y->stride[rank - i] = n == 1 ? 0 : x->stride[x->rank - i];
+    }
+    if (x->rank > rank) return attn__fail_shapes(c, "attn_broadcast", x, &want, "has fewer axes");
+    return attn__viewed(c, ATTN_OP_BROADCAST, y, x, 0, 0, 0);
+}
+
+// ---- matrix product
+
+// y (+)= a b over the batch axes, with add; extents already agree, y's batch axes may repeat (then it gathers the sum)
+ATTN__FUNC void attn__product(attn_ctx *c, const attn_tensor *y, const attn_tensor *a, const attn_tensor *b, int add) {
+    const int rank = y->rank > a->rank ? (y->rank > b->rank ? y->rank : b->rank) : (a->rank > b->rank ? a->rank : b->rank);
+    const attn_tensor *t[3] = { a, b, y };
+    ptrdiff_t n[ATTN_MAX_RANK], at[ATTN_MAX_RANK] = { 0 }, p[3] = { 0 };
+    attn_matmul_desc d;
+    int r;
+    memset(&d, 0, sizeof d);
+    d.m = a->shape[a->rank - 2]; d.k = a->shape[a->rank - 1]; d.n = b->shape[b->rank - 1];
+    d.a_row = a->stride[a->rank - 2]; d.a_col = a->stride[a->rank - 1];
+    d.b_row = b->stride[b->rank - 2]; d.b_col = b->stride[b->rank - 1];
+    d.c_row = y->stride[y->rank - 2]; d.c_col = y->stride[y->rank - 1];
+    d.isa = c->d.isa; d.parallel = c->d.parallel; d.beta = add ? 1 : 0;
+    for (int i = 0; i < rank - 2; i++) {
+        n[i] = 1;
+        for (int k = 0; k < 3; k++) if (rank - i <= t[k]->rank && t[k]->shape[t[k]->rank - (rank - i)] != 1)
+            n[i] = t[k]->shape[t[k]->rank - (rank - i)];
+        if (n[i] == 0) return;
+    }
+    r = rank - 3;
+    if (r >= 0 && attn__stride_at(y, rank - r)) {       // the last batch axis is the desc's, unless it is summed over
+        d.batch = n[r]; d.a_batch = attn__stride_at(a, rank - r); d.b_batch = attn__stride_at(b, rank - r);
+        d.c_batch = attn__stride_at(y, rank - r);
+        n[r] = 1;
+    }
+    do {
+        const ptrdiff_t e = attn__types[y->type].bytes;
+        attn_status s;
+        d.a = (const char *)a->data + p[0] * e; d.b = (const char *)b->data + p[1] * e; d.c = (char *)y->data + p[2] * e;
+        s = attn__matmul(&d, y->type);
+        if (s) { attn__fail(c, s, "attn_matmul", attn_status_str(s)); return; }
+        for (r = rank - 3; r >= 0; r--) {
+            for (int k = 0; k < 3; k++) p[k] += attn__stride_at(t[k], rank - r);
+            if (++at[r] < n[r]) break;
+            for (int k = 0; k < 3; k++) p[k] -= attn__stride_at(t[k], rank - r) * n[r];
+            at[r] = 0;
+        }
+    } while (r >= 0);
+}
+// A matrix that repeats along both of its last axes would read as contiguous: copied.
+ATTN__FUNC attn_tensor *attn__solid(attn_ctx *c, attn_tensor *x) {
+    return x->stride[x->rank - 1] == 0 && x->stride[x->rank - 2] == 0 ? attn_contiguous(c, x) : x;
+}
+ATTN_DEF attn_tensor *attn_matmul(attn_ctx *c, attn_tensor *a, attn_tensor *b) {
+    ptrdiff_t shape[ATTN_MAX_RANK];
+    int rank;
+    attn_tensor *y, x[2];
+    if (!attn__float_ready(c, "attn_matmul", a, b)) return &c->empty;
+    if (a->rank < 2 || b->rank < 2) return attn__fail_shapes(c, "attn_matmul", a, b, "two axes are needed");
+    if (a->shape[a->rank - 1] != b->shape[b->rank - 2]) return attn__fail_shapes(c, "attn_matmul", a, b, "the inner extents differ");
+    x[0] = *a; x[1] = *b;
+    for (int i = 0; i < 2; i++) x[i].shape[x[i].rank - 1] = x[i].shape[x[i].rank - 2] = 1;
+    if (!attn__broadcast_shape(&x[0], &x[1], &rank, shape)) return attn__fail_shapes(c, "attn_matmul", a, b, "batch axes do not broadcast");
+    shape[rank - 2] = a->shape[a->rank - 2]; shape[rank - 1] = b->shape[b->rank - 1];
+    a = attn__solid(c, a); b = attn__solid(c, b);
+    y = attn__new(c, "attn_matmul", a->type, rank, shape, 1, 0);
+    if (c->error) return &c->empty;
+    attn__product(c, y, a, b, 0);
+    attn__record_op(c, ATTN_OP_MATMUL, y, a, b);
+    return c->error ? &c->empty : y;
+}
+
+// ---- softmax
+
+// over the last axis of a contiguous x
+ATTN__FUNC attn_status attn__softmax_last(const attn_ctx *c, void *y, const attn_tensor *x, const int32_t *lengths, ptrdiff_t per) {
+    attn_softmax_desc d;
+    memset(&d, 0, sizeof d);
+    d.cols = x->shape[x->rank - 1]; d.rows = d.cols ? attn_count(x) / d.cols : 0;
+    d.x = x->data; d.y = y; d.lengths = lengths; d.rows_per_length = per; d.isa = c->d.isa; d.parallel = c->d.parallel;
+    return attn__softmax(&d, x->type);
+}
+ATTN__FUNC attn_tensor *attn__softmax_op(attn_ctx *c, const char *name, attn_tensor *x, const int32_t *lengths, ptrdiff_t per) {
+    attn_tensor *y;
+    attn_status s;
+    x = attn_contiguous(c, x);
+    if (c->error) return &c->empty;
+    y = attn__new(c, name, x->type, x->rank, x->shape, 1, 0);
+    if (c->error) return y;
+    s = attn__softmax_last(c, y->data, x, lengths, per);
+    if (s) return attn__fail(c, s, name, s == ATTN_ERR_RANGE ? "a length outside 0..M" : attn_status_str(s));
+    attn__record_op(c, ATTN_OP_SOFTMAX, y, x, NULL);
+    return c->error ? &c->empty : y;
+}
+ATTN_DEF attn_tensor *attn_softmax(attn_ctx *c, attn_tensor *x, int axis) {
+    if (!attn__float_ready(c, "attn_softmax", x, x) || !attn__axis(c, "attn_softmax", x, &axis)) return &c->empty;
+    if (axis == x->rank - 1) return attn__softmax_op(c, "attn_softmax", x, NULL, 0);
+    return attn_transpose(c, attn__softmax_op(c, "attn_softmax", attn_transpose(c, x, axis, -1), NULL, 0), axis, -1);
+}
+ATTN_DEF attn_tensor *attn_masked_softmax(attn_ctx *c, attn_tensor *x, const attn_tensor *lengths) {
+    const char *name = "attn_masked_softmax";
+    if (!attn__float_ready(c, name, x, x) || !attn__ready(c, name, lengths, lengths)) return &c->empty;
+    if (lengths->type != ATTN_I32) return attn__fail(c, ATTN_ERR_DTYPE, name, "lengths must be i32");
+    if (x->rank < 2 || lengths->rank < 1 || lengths->rank >= x->rank || !attn__is_contiguous(lengths) ||
+        memcmp(x->shape, lengths->shape, sizeof(ptrdiff_t) * (size_t)lengths->rank))
+        return attn__fail_shapes(c, name, x, lengths, "lengths must be [B] or [B,N] of x, contiguous");
+    {
+        ptrdiff_t per = 1;
+        for (int i = lengths->rank; i < x->rank - 1; i++) per *= x->shape[i];
+        return attn__softmax_op(c, name, x, (const int32_t *)lengths->data, per ? per : 1);
+    }
+}
+
+// ---- losses
+
+ATTN_DEF attn_tensor *attn_cross_entropy(attn_ctx *c, attn_tensor *x, attn_tensor *targets) {
+    const char *name = "attn_cross_entropy";
+    attn_tensor *y, *p;
+    double sum = 0;
+    ptrdiff_t rows, cols, e;
+    if (!attn__float_ready(c, name, x, x) || !attn__ready(c, name, targets, targets)) return &c->empty;
+    if (targets->type != ATTN_I32) return attn__fail(c, ATTN_ERR_DTYPE, name, "targets must be i32");
+    if (x->rank != 2 || targets->rank != 1 || x->shape[0] != targets->shape[0])
+        return attn__fail_shapes(c, name, x, targets, "[n,classes] and [n] are wanted");
+    rows = x->shape[0]; cols = x->shape[1]; e = attn__types[x->type].bytes;
+    for (ptrdiff_t i = 0; i < rows; i++) {
+        const double t = attn__get(ATTN_I32, attn__element(targets, i));
+        if (t < 0 || t >= (double)cols) return attn__fail_number(c, ATTN_ERR_RANGE, name, "target", (ptrdiff_t)t, "outside the classes");
+    }
+    x = attn_contiguous(c, x); targets = attn_contiguous(c, targets);
+    y = attn__new(c, name, x->type, 0, NULL, 1, 0);
+    p = attn__new(c, name, x->type, 2, x->shape, 1, 0);             // kept: the derivative is p - onehot
+    if (c->error) return &c->empty;
+    attn__softmax_last(c, p->data, x, NULL, 0);
+    for (ptrdiff_t i = 0; i < rows; i++) {                          // log p[t] from the largest p, which is never tiny
+        const char *xi = (const char *)x->data + i * cols * e, *pi = (const char *)p->data + i * cols * e;
+        ptrdiff_t top = 0;
+        for (ptrdiff_t j = 1; j < cols; j++) if (attn__get(x->type, pi + j * e) > attn__get(x->type, pi + top * e)) top = j;
+        sum += attn__log_d(attn__get(x->type, pi + top * e)) + attn__get(x->type, xi + ((const int32_t *)targets->data)[i] * e) -
+               attn__get(x->type, xi + top * e);
+    }
+    attn__put(y->type, y->data, -sum / (double)rows);
+    {
+        attn__node *n = attn__record_op(c, ATTN_OP_CROSS_ENTROPY, y, x, NULL);
+        if (n) { n->x[1] = targets; n->x[2] = p; }
+    }
+    return c->error ? &c->empty : y;
+}
+ATTN_DEF attn_tensor *attn_mse(attn_ctx *c, attn_tensor *a, attn_tensor *b) {
+    ptrdiff_t shape[ATTN_MAX_RANK], n = 1;
+    int rank;
+    attn_tensor *y;
+    attn__node *node;
+    if (!attn__float_ready(c, "attn_mse", a, b)) return &c->empty;
+    if (!attn__broadcast_shape(a, b, &rank, shape)) return attn__fail_shapes(c, "attn_mse", a, b, "do not broadcast");
+    for (int i = 0; i < rank; i++) n *= shape[i];
+    y = attn__new(c, "attn_mse", a->type, 0, NULL, 1, 0);
+    if (c->error) return y;
+    attn__zero(y);
+    attn__each(c, ATTN__LOOP_SQUARE_SUB, 1, y, a, b, 0);
+    attn__each(c, ATTN__LOOP_SCALE, 0, y, y, y, 1.0 / (double)n);
+    node = attn__record_op(c, ATTN_OP_MSE, y, a, b);
+    if (node) node->s = 2.0 / (double)n;
+    return c->error ? &c->empty : y;
+}
+
+// ---- attention on tensors
+
+ATTN_DEF attn_tensor *attn_sdpa(attn_ctx *c, attn_tensor *q, attn_tensor *k, attn_tensor *v, const attn_desc *desc) {
+    attn_desc d;
+    attn_tensor *y;
+    attn_status s;
+    ptrdiff_t shape[4];
+    if (!attn__float_ready(c, "attn_sdpa", q, k) || !attn__float_ready(c, "attn_sdpa", k, v)) return &c->empty;
+    if (q->rank != 4 || k->rank != 4 || v->rank != 4) return attn__fail_shapes(c, "attn_sdpa", q, k, "[B,H,N,D] is wanted");
+    if (c->record > 0 || (c->record == 0 && (q->flags | k->flags | v->flags) & (ATTN_TENSOR_PARAM | ATTN_TENSOR_RECORDED)))
+        return attn__fail(c, ATTN_ERR_UNSUPPORTED, "attn_sdpa", "its derivative is not there yet; attn_record(c, -1) to go on without");
+    if (q->shape[3] != k->shape[3] || q->shape[0] != k->shape[0]) return attn__fail_shapes(c, "attn_sdpa", q, k, "q and k differ in B or D");
+    if (memcmp(k->shape, v->shape, 3 * sizeof(ptrdiff_t))) return attn__fail_shapes(c, "attn_sdpa", k, v, "k and v differ in B, H or M");
+    memset(&d, 0, sizeof d);
+    if (desc) {
+        s = attn__take_desc(&d, sizeof d, desc, NULL);
+        if (s) return attn__fail(c, s, "attn_sdpa", attn_status_str(s));
+    }
+    q = attn_contiguous(c, q); k = attn_contiguous(c, k); v = attn_contiguous(c, v);
+    memcpy(shape, q->shape, sizeof shape);
+    shape[3] = v->shape[3];
+    y = attn__new(c, "attn_sdpa", q->type, 4, shape, 1, 0);
+    if (c->error) return &c->empty;
+    d.q = q->data; d.k = k->data; d.v = v->data; d.o = y->data;
+    d.q_type = d.k_type = d.v_type = d.o_type = q->type;
+    d.batch = shape[0]; d.heads = shape[1]; d.kv_heads = k->shape[1]; d.queries = shape[2]; d.keys = k->shape[2];
+    d.dim = q->shape[3]; d.vdim = shape[3];
+    if (!d.parallel) d.parallel = c->d.parallel;
+    if (!d.isa) d.isa = c->d.isa;
+    if (d.batch == 0) return y;
+    s = attn_fwd(&d);
+    if (s) {
+        char why[160];
+        return attn__fail(c, s, "attn_sdpa", attn_explain(s, &d, why, sizeof why));
+    }
+    return y;
+}
+
+// ---- printing, as NumPy does with 4 digits
+
+enum { ATTN__EDGE = 3, ATTN__LINE = 75 };
+typedef struct attn__style { int exponent, digits, left, width, cut; } attn__style;
+typedef struct attn__out { attn_write write; void *user; int column, failed; } attn__out;
+ATTN__FUNC void attn__emit(attn__out *o, const char *s) {
+    const size_t n = strlen(s);
+    if (o->failed || n == 0) return;
+    if (o->write(o->user, s, n)) o->failed = 1;
+    o->column = s[n - 1] == '\n' ? 0 : o->column + (int)n;
+}
+// |x| 10^4 rounded; x below 10^9
+ATTN__FUNC uint64_t attn__scaled(double x) { return (uint64_t)(x * 10000 + 0.5); }
+// x = mantissa 10^-4 times 10^result, mantissa in 10000..99999
+ATTN__FUNC int attn__decimal(double x, uint64_t *mantissa) {
+    int e = 0;
+    if (x == 0) { *mantissa = 0; return 0; }
+    while (x >= 1e16) { x /= 1e16; e += 16; }
+    while (x >= 10) { x /= 10; e++; }
+    while (x < 1e-15) { x *= 1e16; e -= 16; }
+    while (x < 1) { x *= 10; e--; }
+    *mantissa = attn__scaled(x);
+    if (*mantissa > 99999) { *mantissa /= 10; e++; }
+    return e;
+}
+ATTN__FUNC int attn__digits_used(uint64_t fraction) {          // of 4 decimals, trailing zeros left out
+    int n = 4;
+    while (n > 0 && fraction % 10 == 0) { fraction /= 10; n--; }
+    return n;
+}
+// One number in text; digits -1: as many as it needs. Returns the characters before the point.
+ATTN__FUNC int attn__number(char text[48], int type, double x, const attn__style *st, int digits) {
+    attn__text t;
+    uint64_t m;
+    int e = 0, left;
+    t.at = text; t.left = 48; *text = 0;
+    if (type == ATTN_BOOL) { attn__say(&t, x != 0 ? "True" : "False"); return (int)strlen(text); }
+    if (!attn__is_float(type) && type != ATTN_F16 && type != ATTN_BF16) { attn__say_int(&t, (int64_t)x); return (int)strlen(text); }
+    if (!attn__finite(x)) {
+        attn__say(&t, x > 0 ? "inf" : x < 0 ? "-inf" : "nan");
+        return (int)strlen(text);
+    }
+    if (attn__bits_d(x) >> 63) { attn__say(&t, "-"); x = -x; }
+    if (st->exponent) e = attn__decimal(x, &m); else m = attn__scaled(x);
+    attn__say_int(&t, (int64_t)(m / 10000));
+    left = (int)strlen(text);
+    attn__say(&t, ".");
+    if (digits < 0) digits = attn__digits_used(m % 10000);
+    for (int i = 0, p = 1000; i < digits; i++, p /= 10) {
+        const char d[2] = { (char)('0' + (int)(m / (uint64_t)p % 10)), 0 };
+        attn__say(&t, d);
+    }
+    if (st->exponent) {
+        attn__say(&t, e < 0 ? "e-" : "e+");
+        if (e < 0) e = -e;
+        if (e < 10) attn__say(&t, "0");
+        attn__say_int(&t, e);
+    }
+    return left;
+}
+// Is this index left out of a summary?
+ATTN__FUNC int attn__left_out(const attn_tensor *t, ptrdiff_t index) {
+    for (int i = t->rank - 1; i >= 0; i--) {
+        const ptrdiff_t n = t->shape[i], x = index % n;
+        if (n > 2 * ATTN__EDGE && x >= ATTN__EDGE && x < n - ATTN__EDGE) return 1;
+        index /= n;
+    }
+    return 0;
+}
+ATTN__FUNC attn__style attn__style_of(const attn_tensor *t) {
+    attn__style s;
+    double most = 0, least = 0;
+    int right = 0, special = 0;
+    const ptrdiff_t n = attn_count(t), e = attn__types[t->type].bytes;
+    memset(&s, 0, sizeof s);
+    s.cut = n > 1000;
+    for (int pass = 0; pass < 2; pass++) {
+        for (ptrdiff_t i = 0; i < n; i++) {
+            char text[48];
+            double x, a;
+            int left, all;
+            if (s.cut && attn__left_out(t, i)) continue;
+            x = attn__get(t->type, attn__element(t, i));
+            a = x < 0 ? -x : x;
+            if (!pass) {
+                if (!attn__finite(x) || a == 0) continue;
+                if (a > most) most = a;
+                if (least == 0 || a < least) least = a;
+                continue;
+            }
+            left = attn__number(text, t->type, x, &s, -1); all = (int)strlen(text);
+            if (!attn__finite(x)) { if (all > special) special = all; continue; }
+            if (left > s.left) s.left = left;
+            if (all - left - (s.exponent ? 4 : 0) > right) right = all - left - (s.exponent ? 4 : 0);
+            if (s.exponent && all - left > 0) { const char *p = strchr(text, 'e'); if (p && (int)strlen(p) > s.width) s.width = (int)strlen(p); }
+        }
+        if (!pass) s.exponent = most >= 1e8 || (least > 0 && (least < 1e-4 || most / least > 1000));
+    }
+    s.digits = right > 0 ? right - 1 : 0;
+    s.width = s.left + right + (s.exponent ? s.width : 0);
+    if (special > s.width) s.width = special;
+    (void)e;
+    return s;
+}
+ATTN__FUNC void attn__print_item(attn__out *o, const attn_tensor *t, ptrdiff_t index, const attn__style *s) {
+    char text[48];
+    const double x = attn__get(t->type, attn__element(t, index));
+    const int left = attn__number(text, t->type, x, s, s->exponent ? s->digits : -1);
+    const int fixed = attn__finite(x) && strchr(text, '.') != NULL;
+    int pad = fixed ? s->left - left + (s->width - s->left - (int)(strchr(text, 0) - text) + left > 0 && s->exponent ? s->width - s->left - (int)strlen(text) + left : 0)
+                    : s->width - (int)strlen(text);
+    const int before = pad;
+    for (; pad > 0; pad--) attn__emit(o, " ");
+    attn__emit(o, text);
+    for (pad = s->width - before - (int)strlen(text); pad > 0; pad--) attn__emit(o, " ");
+}
+ATTN__FUNC void attn__break_line(attn__out *o, int lines, int indent) {
+    for (; lines > 0; lines--) attn__emit(o, "\n");
+    for (; indent > 0; indent--) attn__emit(o, " ");
+}
+ATTN__FUNC void attn__print_axis(attn__out *o, const attn_tensor *t, int axis, ptrdiff_t base, const attn__style *s) {
+    const ptrdiff_t n = t->shape[axis];
+    attn__emit(o, "[");
+    for (ptrdiff_t i = 0; i < n; i++) {
+        const int last = axis == t->rank - 1, gap = s->cut && n > 2 * ATTN__EDGE && i == ATTN__EDGE;
+        if (gap) {
+            if (last) attn__emit(o, " ..."); else { attn__break_line(o, 1, axis + 1); attn__emit(o, "..."); }
+            i = n - ATTN__EDGE;
+        }
+        if (last) {
+            if (i && o->column + 1 + s->width >= ATTN__LINE) attn__break_line(o, 1, axis + 1);
+            else if (i) attn__emit(o, " ");
+            attn__print_item(o, t, base + i, s);
+        } else {
+            if (i) attn__break_line(o, gap && t->rank - 1 - axis > 1 ? t->rank - 1 - axis : t->rank - 1 - axis, axis + 1);
+            attn__print_axis(o, t, axis + 1, (base + i) * t->shape[axis + 1], s);
+        }
+    }
+    attn__emit(o, "]");
+}
+ATTN_DEF attn_status attn_format(const attn_tensor *t, attn_write write, void *user) {
+    attn__out o;
+    attn__style s;
+    if (!t || !write) return ATTN_ERR_NULL;
+    if (t->flags & ATTN_TENSOR_EMPTY) return ATTN_ERR_STATE;
+    o.write = write; o.user = user; o.column = o.failed = 0;
+    if (attn_count(t) == 0 && t->rank) attn__emit(&o, "[]");
+    else {
+        s = attn__style_of(t);
+        if (t->rank == 0) attn__print_item(&o, t, 0, &s); else attn__print_axis(&o, t, 0, 0, &s);
+    }
+    attn__emit(&o, "\n");
+    return o.failed ? ATTN_ERR_IO : ATTN_OK;
+}
+
+// -------------------------------------------------------------------------------------------------------------------
+// >>attention
+//
+// attn_fwd: checks, defaults filled in, tiles planned and split, kernels. A tile's lanes are rows of one key head: row
+// i*G + g is query i of the g-th of its G query heads, so a group shares every load of k and v.
+
+// ---- checks: one function a group of fields, in the order of the desc
+
+ATTN__FUNC attn_status attn__wrong_at(attn__text *t, attn_status s, const char *field, ptrdiff_t i, int64_t value, const char *why) {
+    attn__say(t, field); attn__say(t, "["); attn__say_int(t, (int64_t)i);
+    return attn__wrong(t, s, "]", value, why);
+}
+// All-zero strides are contiguous [n0,n1,n2,n3]; with mask, [N,M] shared by the first two axes.
+ATTN__FUNC attn_status attn__fill_strides(ptrdiff_t s[4], ptrdiff_t n1, ptrdiff_t n2, ptrdiff_t n3, int mask, const char *field,
+                                          attn__text *why) {
+    for (int i = 0; i < 4; i++) if (s[i] < 0) return attn__wrong_at(why, ATTN_ERR_RANGE, field, i, s[i], "negative stride");
+    if (s[0] || s[1] || s[2] || s[3]) return ATTN_OK;
+    s[3] = 1; s[2] = n3; s[1] = mask ? 0 : attn__mul_size(n2, n3); s[0] = mask ? 0 : attn__mul_size(n1, s[1]);
+    if (s[1] < 0 || s[0] < 0) return attn__wrong(why, ATTN_ERR_RANGE, field, 0, "the array does not fit in memory");
+    return ATTN_OK;
+}
+ATTN__FUNC attn_status attn__check_enum(int32_t x, int count, const char *field, attn__text *why) {
+    return x < 0 || x >= count ? attn__wrong(why, ATTN_ERR_RANGE, field, x, "no such value") : ATTN_OK;
+}
+#define ATTN__TRY(x) do { const attn_status attn__s = (x); if (attn__s) return attn__s; } while (0)
+
+ATTN__FUNC attn_status attn__check_sizes(attn_desc *d, attn__text *why) {
+    const struct { const char *name; ptrdiff_t x; } size[] = {
+        { "batch", d->batch }, { "heads", d->heads }, { "kv_heads", d->kv_heads }, { "queries", d->queries },
+        { "keys", d->keys }, { "dim", d->dim }, { "vdim", d->vdim } };
+    for (int i = 0; i < 7; i++) if (size[i].x < 0) return attn__wrong(why, ATTN_ERR_SHAPE, size[i].name, size[i].x, "negative");
+    if (d->heads == 0) return attn__wrong(why, ATTN_ERR_SHAPE, "heads", 0, "at least 1");
+    if (d->dim == 0) return attn__wrong(why, ATTN_ERR_SHAPE, "dim", 0, "at least 1");
+    if (!d->batch) d->batch = 1;
+    if (!d->kv_heads) d->kv_heads = d->heads;
+    if (!d->vdim) d->vdim = d->dim;
+    if (d->heads % d->kv_heads) return attn__wrong(why, ATTN_ERR_SHAPE, "heads", d->heads, "not a multiple of kv_heads");
+    if (d->keys > INT32_MAX) return attn__wrong(why, ATTN_ERR_RANGE, "keys", d->keys, "beyond 2^31 - 1");
+    if (d->queries > INT32_MAX) return attn__wrong(why, ATTN_ERR_RANGE, "queries", d->queries, "beyond 2^31 - 1");
+    if (d->dim > 65536) return attn__wrong(why, ATTN_ERR_RANGE, "dim", d->dim, "beyond 65536");
+    if (d->vdim > 65536) return attn__wrong(why, ATTN_ERR_RANGE, "vdim", d->vdim, "beyond 65536");
+    if (attn__mul_size(attn__mul_size(d->batch, d->heads), attn__mul_size(d->queries, 8)) < 0)
+        return attn__wrong(why, ATTN_ERR_RANGE, "queries", d->queries, "batch x heads x queries does not fit in memory");
+    return ATTN_OK;
+}
+ATTN__FUNC attn_status attn__check_words(const attn_desc *d, attn__text *why) {
+    const int types[4] = { d->q_type, d->k_type, d->v_type, d->o_type };
+    static const char *const names[4] = { "q_type", "k_type", "v_type", "o_type" };
+    for (int i = 0; i < 4; i++) ATTN__TRY(attn__check_enum(types[i], ATTN_TYPE_COUNT, names[i], why));
+    ATTN__TRY(attn__check_enum(d->bias_type, ATTN_TYPE_COUNT, "bias_type", why));
+    ATTN__TRY(attn__check_enum(d->grad_type, ATTN_TYPE_COUNT, "grad_type", why));
+    ATTN__TRY(attn__check_enum(d->arith, ATTN_ARITH_COUNT, "arith", why));
+    ATTN__TRY(attn__check_enum(d->qk_norm, ATTN_QK_NORM_COUNT, "qk_norm", why));
+    ATTN__TRY(attn__check_enum(d->align, ATTN_ALIGN_COUNT, "align", why));
+    ATTN__TRY(attn__check_enum(d->causal, ATTN_CAUSAL_COUNT, "causal", why));
+    ATTN__TRY(attn__check_enum(d->rel_kind, ATTN_REL_COUNT, "rel_kind", why));
+    ATTN__TRY(attn__check_enum(d->score, ATTN_SCORE_COUNT, "score", why));
+    ATTN__TRY(attn__check_enum(d->norm, ATTN_NORM_COUNT, "norm", why));
+    ATTN__TRY(attn__check_enum(d->rope_kind, ATTN_ROPE_COUNT, "rope_kind", why));
+    ATTN__TRY(attn__check_enum(d->weights_stage, ATTN_WEIGHTS_COUNT, "weights_stage", why));
+    ATTN__TRY(attn__check_enum(d->isa, ATTN_ISA_COUNT, "isa", why));
+    if (!attn__finite((double)d->scale)) return attn__wrong(why, ATTN_ERR_RANGE, "scale", 0, "Inf or NaN");
+    return ATTN_OK;
+}
+// Fields whose axis is not there yet: this list shrinks to nothing.
+ATTN__FUNC attn_status attn__check_later(const attn_desc *d, attn__text *why) {
+    const struct { const char *name; int64_t set; } later[] = {
+        { "arith", d->arith }, { "logit_scale", d->logit_scale != NULL }, { "qk_norm", d->qk_norm },
+        { "norm_eps", d->norm_eps != 0 }, { "q_norm", d->q_norm != NULL }, { "k_norm", d->k_norm != NULL },
+        { "window", d->window },
+        { "masked_score", d->masked_score != 0 }, { "block_mask", d->block_mask != NULL },
+        { "doc_q", d->doc_q != NULL }, { "doc_k", d->doc_k != NULL }, { "prefix", d->prefix != NULL },
+        { "tree_parent", d->tree_parent != NULL }, { "alibi_slopes", d->alibi_slopes != NULL }, { "alibi", d->alibi },
+        { "rel_kind", d->rel_kind }, { "rel_table", d->rel_table != NULL }, { "score", d->score },
+        { "w_score", d->w_score != NULL }, { "w_q", d->w_q != NULL }, { "w_k", d->w_k != NULL }, { "w_v", d->w_v != NULL },
+        { "kernel_width", d->kernel_width != NULL }, { "custom", d->custom != NULL }, { "custom_grad", d->custom_grad != NULL },
+        { "softcap", d->softcap != 0 }, { "sink", d->sink != NULL }, { "off_by_one", d->off_by_one },
+        { "norm", d->norm }, { "top_k", d->top_k }, { "rope_kind", d->rope_kind },
+        { "dropout", d->dropout != 0 }, { "keep_weights", d->keep_weights != NULL }, { "cu_q", d->cu_q != NULL },
+        { "cu_k", d->cu_k != NULL }, { "k_cache", d->k_cache != NULL }, { "v_cache", d->v_cache != NULL },
+        { "k_new", d->k_new != NULL }, { "v_new", d->v_new != NULL }, { "new_keys", d->new_keys },
+        { "block_table", d->block_table != NULL }, { "ring", d->ring }, { "weights_stage", d->weights_stage },
+        { "free_order", d->free_order } };
+    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)
+        if (later[i].set) return attn__wrong(why, ATTN_ERR_UNSUPPORTED, later[i].name, later[i].set, "this axis is not there yet");
+    if (d->q_type != ATTN_F32 && d->q_type != ATTN_F64)
+        return attn__wrong(why, ATTN_ERR_UNSUPPORTED, "q_type", d->q_type, "f32 and f64 so far");
+    return ATTN_OK;
+}
+ATTN__FUNC attn_status attn__check_types(const attn_desc *d, attn__text *why) {
+    if (d->k_type != d->q_type) return attn__wrong(why, ATTN_ERR_DTYPE, "k_type", d->k_type, "differs from q_type");
+    if (d->v_type != d->q_type) return attn__wrong(why, ATTN_ERR_DTYPE, "v_type", d->v_type, "differs from q_type");
+    if (d->o_type != d->q_type) return attn__wrong(why, ATTN_ERR_DTYPE, "o_type", d->o_type, "differs from q_type");
+    if (d->bias && d->bias_type != d->q_type)
+        return attn__wrong(why, ATTN_ERR_DTYPE, "bias_type", d->bias_type, "differs from q_type");
+    if (!attn__table_of(d->q_type, d->isa)) {
+        attn__say(why, "q_type = f64: left out of this build");
+        return ATTN_ERR_UNSUPPORTED;
+    }
+    return ATTN_OK;
+}
+// Offset of each query's position by causal and align; causal decides, another align beside it is a contradiction.
+ATTN__FUNC attn_status attn__check_position(attn_desc *d, attn__text *why) {
+    static const int32_t align_of[ATTN_CAUSAL_COUNT] = { 0, ATTN_ALIGN_LOWER_RIGHT, ATTN_ALIGN_UPPER_LEFT, ATTN_ALIGN_AT };
+    if (d->causal) {
+        if (d->align && d->align != align_of[d->causal])
+            return attn__wrong(why, ATTN_ERR_RANGE, "align", d->align, "contradicts causal");
+        d->align = align_of[d->causal];
+    }
+    if (d->align != ATTN_ALIGN_AT && d->query_offset)
+        return attn__wrong(why, ATTN_ERR_RANGE, "query_offset", d->query_offset, "needs causal or align AT");
+    if (d->align != ATTN_ALIGN_AT && d->query_offsets)
+        return attn__wrong(why, ATTN_ERR_RANGE, "query_offsets", 0, "needs causal or align AT");
+    return ATTN_OK;
+}
+ATTN__FUNC attn_status attn__check_lengths(const attn_desc *d, attn__text *why) {
+    for (ptrdiff_t b = 0; b < d->batch; b++) {
+        if (d->key_lengths && (d->key_lengths[b] < 0 || d->key_lengths[b] > d->keys))
+            return attn__wrong_at(why, ATTN_ERR_RANGE, "key_lengths", b, d->key_lengths[b], "outside 0..keys");
+        if (d->query_lengths && (d->query_lengths[b] < 0 || d->query_lengths[b] > d->queries))
+            return attn__wrong_at(why, ATTN_ERR_RANGE, "query_lengths", b, d->query_lengths[b], "outside 0..queries");
+    }
+    if (d->row_lengths) for (ptrdiff_t i = 0; i < d->batch * d->queries; i++)
+        if (d->row_lengths[i] < 0 || d->row_lengths[i] > d->keys)
+            return attn__wrong_at(why, ATTN_ERR_RANGE, "row_lengths", i, d->row_lengths[i], "outside 0..keys");
+    return ATTN_OK;
+}
+
+// ---- outputs lie over nothing
+
+ATTN__FUNC attn_status attn__check_output(const attn_desc *d, const attn__set *out, const char *name, int e, int is_o, attn__text *why) {
+    const ptrdiff_t nq[4] = { d->batch, d->heads, d->queries, d->dim }, nk[4] = { d->batch, d->kv_heads, d->keys, d->dim };
+    const ptrdiff_t nv[4] = { d->batch, d->kv_heads, d->keys, d->vdim }, nm[4] = { d->batch, d->heads, d->queries, d->keys };
+    const attn__set in[6] = { attn__set_of(d->q, nq, d->q_stride, e), attn__set_of(d->k, nk, d->k_stride, e),
+        attn__set_of(d->v, nv, d->v_stride, e), attn__set_of(d->bias, nm, d->bias_stride, e),
+        attn__set_of(d->keep, nm, d->keep_stride, 1), attn__set_of(d->drop, nm, d->drop_stride, 1) };
+    static const char *const names[6] = { "q", "k", "v", "bias", "keep", "drop" };
+    const int same = is_o && d->o == d->q && d->vdim == d->dim && !memcmp(d->o_stride, d->q_stride, sizeof d->o_stride);
+    if (!out->at) return ATTN_OK;
+    for (int i = same; i < 6; i++) {
+        if (!in[i].at || (i == 1 && d->keys == 0) || (i == 2 && d->keys == 0)) continue;
+        if (!attn__meet(out, &in[i], e)) continue;
+        attn__say(why, name); attn__say(why, " lies over "); attn__say(why, names[i]);
+        return ATTN_ERR_OVERLAP;
+    }
+    return ATTN_OK;
+}
+ATTN__FUNC attn_status attn__check_arrays(attn_desc *d, attn__text *why) {
+    const int e = attn__types[d->q_type].bytes;
+    const ptrdiff_t no[4] = { d->batch, d->heads, d->queries, d->vdim }, nl[4] = { 1, d->batch, d->heads, d->queries };
+    const ptrdiff_t nw[4] = { d->batch, d->heads, d->queries, d->keys };
+    const struct { const char *name; const ptrdiff_t *s; ptrdiff_t heads, rows, cols; } a[4] = {
+        { "q", d->q_stride, d->heads, d->queries, d->dim }, { "k", d->k_stride, d->kv_heads, d->keys, d->dim },
+        { "v", d->v_stride, d->kv_heads, d->keys, d->vdim }, { "o", d->o_stride, d->heads, d->queries, d->vdim } };
+    attn__set o, lse, weights;
+    for (int i = 0; i < 4; i++) {
+        ptrdiff_t x = attn__add_size(attn__mul_size(d->batch - 1, a[i].s[0]), attn__mul_size(a[i].heads - 1, a[i].s[1]));
+        x = attn__add_size(x, attn__mul_size(a[i].rows ? a[i].rows - 1 : 0, a[i].s[2]));
+        x = attn__mul_size(attn__add_size(attn__add_size(x, attn__mul_size(a[i].cols - 1, a[i].s[3])), 1), e);
+        if (x < 0) return attn__wrong(why, ATTN_ERR_RANGE, a[i].name, 0, "the array does not fit in memory");
+    }
+    if (d->weights && attn__mul_size(attn__mul_size(d->batch * d->heads * d->queries, d->keys), e) < 0)
+        return attn__wrong(why, ATTN_ERR_RANGE, "weights", 0, "the array does not fit in memory");
+    if (d->queries == 0) return ATTN_OK;
+    if (!d->q) return attn__missing(why, "q");
+    if (!d->o) return attn__missing(why, "o");
+    if (d->keys > 0 && !d->k) return attn__missing(why, "k");
+    if (d->keys > 0 && !d->v) return attn__missing(why, "v");
+    o = attn__set_of(d->o, no, d->o_stride, e); lse = attn__set_of(d->lse, nl, NULL, e); weights = attn__set_of(d->weights, nw, NULL, e);
+    if (attn__meets_itself(&o, no, d->o_stride, e)) {
+        attn__say(why, "o_stride: elements of o lie over each other");
+        return ATTN_ERR_OVERLAP;
+    }
+    ATTN__TRY(attn__check_output(d, &o, "o", e, 1, why));
+    ATTN__TRY(attn__check_output(d, &lse, "lse", e, 0, why));
+    ATTN__TRY(attn__check_output(d, &weights, "weights", e, 0, why));
+    if (attn__meet(&o, &lse, e) || attn__meet(&o, &weights, e) || attn__meet(&lse, &weights, e)) {
+        attn__say(why, "o, lse and weights lie over each other");
+        return ATTN_ERR_OVERLAP;
+    }
+    return ATTN_OK;
+}
+// The whole check; d becomes the desc with every default filled in. Arrays of lengths are read when `values`.
+ATTN__FUNC attn_status attn__check(const attn_desc *user, attn_desc *d, int values, attn__text *why) {
+    ATTN__TRY(attn__take_desc(d, sizeof *d, user, why));
+    ATTN__TRY(attn__check_words(d, why));
+    ATTN__TRY(attn__check_sizes(d, why));
+    ATTN__TRY(attn__check_later(d, why));
+    ATTN__TRY(attn__check_types(d, why));
+    ATTN__TRY(attn__check_position(d, why));
+    ATTN__TRY(attn__fill_strides(d->q_stride, d->heads, d->queries, d->dim, 0, "q_stride", why));
+    ATTN__TRY(attn__fill_strides(d->k_stride, d->kv_heads, d->keys, d->dim, 0, "k_stride", why));
+    ATTN__TRY(attn__fill_strides(d->v_stride, d->kv_heads, d->keys, d->vdim, 0, "v_stride", why));
+    ATTN__TRY(attn__fill_strides(d->o_stride, d->heads, d->queries, d->vdim, 0, "o_stride", why));
+    ATTN__TRY(attn__fill_strides(d->keep_stride, 0, 0, d->keys, 1, "keep_stride", why));
+    ATTN__TRY(attn__fill_strides(d->drop_stride, 0, 0, d->keys, 1, "drop_stride", why));
+    ATTN__TRY(attn__fill_strides(d->bias_stride, 0, 0, d->keys, 1, "bias_stride", why));
+    if (!values) return ATTN_OK;
+    ATTN__TRY(attn__check_arrays(d, why));
+    return attn__check_lengths(d, why);
+}
+
+// ---- plan and run
+
+typedef struct attn__plan {
+    attn_desc d;
+    const attn__table *table;
+    ptrdiff_t group, rows, tiles, total, per;   // rows of a key head, tiles of it, tiles in all, tiles of a task
+    int bytes, near_heads;                      // near_heads: small contiguous heads, the next is touched early
+    size_t work;                                // of one worker
+    char *space;
+    double scale;
+} attn__plan;
+
+// Bytes of one worker for any pass of this build; the kernels' layout is the same sum.
+ATTN__FUNC size_t attn__tile_bytes(ptrdiff_t dk, ptrdiff_t dv) {
+    size_t most = 0;
+    for (int i = 0; i <= ATTN_ISA_COUNT; i++) {
+        const attn__table *t = i < ATTN_ISA_COUNT ? attn__tables[i] : attn__table_of(ATTN_F64, 0);
+        size_t at = 0, e, tq;
+        if (!t) continue;
+        e = (size_t)t->bytes; tq = (size_t)t->tq;
+        attn__carve(NULL, &at, sizeof(attn__tile_args)); attn__carve(NULL, &at, (size_t)t->kt * 4);
+        attn__carve(NULL, &at, (size_t)dk * tq * e); attn__carve(NULL, &at, (size_t)t->kt * tq * e);
+        for (int k = 0; k < 3; k++) attn__carve(NULL, &at, (size_t)dv * tq * e);
+        attn__carve(NULL, &at, (size_t)dk * (size_t)t->kt * e); attn__carve(NULL, &at, (size_t)dv * (size_t)t->kt * e);
+        if (at > most) most = at;
+    }
+    return most;
+}
+ATTN_DEF size_t attn_workspace(const attn_desc *user) {
+    attn_desc d;
+    if (attn__check(user, &d, 0, NULL)) return 0;
+    return attn__tile_bytes(d.dim, d.vdim) * (size_t)attn__workers(d.parallel) + 63;
+}
+// Position of query 0 for batch entry b
+ATTN__FUNC ptrdiff_t attn__offset(const attn_desc *d, ptrdiff_t b) {
+    if (d->align == ATTN_ALIGN_LOWER_RIGHT)
+        return (d->key_lengths ? d->key_lengths[b] : d->keys) - (d->query_lengths ? d->query_lengths[b] : d->queries);
+    if (d->align == ATTN_ALIGN_AT) return d->query_offsets ? d->query_offsets[b] : d->query_offset;
+    return 0;
+}
+// Keys 0..limit-1 that query i of entry b may see
+ATTN__FUNC ptrdiff_t attn__limit(const attn_desc *d, ptrdiff_t b, ptrdiff_t i, ptrdiff_t offset) {
+    ptrdiff_t n = d->key_lengths ? d->key_lengths[b] : d->keys;
+    if (d->query_lengths && i >= d->query_lengths[b]) return 0;
+    if (d->row_lengths && d->row_lengths[b * d->queries + i] < n) n = d->row_lengths[b * d->queries + i];
+    if (d->causal && i + offset + 1 < n) n = i + offset + 1;
+    return n < 0 ? 0 : n;
+}
+// The lanes of tile t of key head hk of entry b: rows r0 .. of i*G + g; lanes past the end repeat the last row.
+ATTN__FUNC void attn__fill_lanes(const attn__plan *p, attn__tile_args *g, ptrdiff_t b, ptrdiff_t hk, ptrdiff_t r0) {
+    const attn_desc *d = &p->d;
+    const ptrdiff_t e = p->bytes, offset = attn__offset(d, b);
+    const int tq = p->table->tq;
+    g->lanes = p->rows - r0 < tq ? (int)(p->rows - r0) : tq;
+    g->partly = d->keep || d->drop;
+    for (int lane = 0; lane < tq; lane++) {
+        const ptrdiff_t r = r0 + (lane < g->lanes ? lane : g->lanes - 1), i = r / p->group, h = hk * p->group + r % p->group;
+        const ptrdiff_t row = (b * d->heads + h) * d->queries + i;
+#define ATTN__AT(field, bytes) \
+        (b * d->field##_stride[0] + h * d->field##_stride[1] + i * d->field##_stride[2]) * (bytes)
+        g->q[lane] = (const char *)d->q + ATTN__AT(q, e);
+        g->o[lane] = (char *)d->o + ATTN__AT(o, e);
+        g->bias[lane] = d->bias ? (const char *)d->bias + ATTN__AT(bias, e) : NULL;
+        g->keep[lane] = d->keep ? d->keep + ATTN__AT(keep, 1) : NULL;
+        g->drop[lane] = d->drop ? d->drop + ATTN__AT(drop, 1) : NULL;
+#undef ATTN__AT
+        g->lse[lane] = d->lse ? (char *)d->lse + row * e : NULL;
+        g->weights[lane] = d->weights ? (char *)d->weights + row * d->keys * e : NULL;
+        g->limit[lane] = attn__limit(d, b, i, offset);
+        g->partly |= g->limit[lane] != g->limit[0];
+    }
+}
+ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
+    const attn__plan *p = (const attn__plan *)arg;
+    const attn_desc *d = &p->d;
+    attn__tile_args *g = (attn__tile_args *)(void *)(p->space + (size_t)worker * p->work);
+    const ptrdiff_t end = task * p->per + p->per < p->total ? task * p->per + p->per : p->total, e = p->bytes;
+    ptrdiff_t head = -1;
+    memset(g, 0, sizeof *g);
+    g->work = (char *)g + ((sizeof *g + 63) & ~(size_t)63);
+    g->dk = d->dim; g->dv = d->vdim; g->keys = d->keys; g->scale = p->scale;
+    g->k_row = d->k_stride[2]; g->k_col = d->k_stride[3]; g->v_row = d->v_stride[2]; g->v_col = d->v_stride[3];
+    g->q_row = d->q_stride[2]; g->q_col = d->q_stride[3]; g->o_row = d->o_stride[2]; g->o_col = d->o_stride[3];
+    g->keep_col = d->keep_stride[3]; g->drop_col = d->drop_stride[3]; g->bias_col = d->bias_stride[3];
+    for (ptrdiff_t t = task * p->per; t < end; t++) {
+        const ptrdiff_t bh = t / p->tiles, b = bh / d->kv_heads, hk = bh % d->kv_heads;
+        g->k = d->k ? (const char *)d->k + (b * d->k_stride[0] + hk * d->k_stride[1]) * e : NULL;
+        g->v = d->v ? (const char *)d->v + (b * d->v_stride[0] + hk * d->v_stride[1]) * e : NULL;
+        if (p->near_heads && bh != head) {
+            const ptrdiff_t b2 = (bh + 1) / d->kv_heads, h2 = (bh + 1) % d->kv_heads;
+            g->next_k = (t / p->tiles + 1) * p->tiles < end ? (const char *)d->k + (b2 * d->k_stride[0] + h2 * d->k_stride[1]) * e : NULL;
+            g->next_v = (const char *)d->v + (b2 * d->v_stride[0] + h2 * d->v_stride[1]) * e;
+            g->next_q = (const char *)d->q + (b2 * d->q_stride[0] + h2 * d->q_stride[1]) * e;
+            g->next_o = (char *)d->o + (b2 * d->o_stride[0] + h2 * d->o_stride[1]) * e;
+            g->next_row = 0; g->next_rows = d->keys > d->queries ? d->keys : d->queries;
+            g->next_calls = p->tiles * ((d->keys + 11) / 12); g->next_due = 0;
+        }
+        head = bh;
+        attn__fill_lanes(p, g, b, hk, t % p->tiles * p->table->tq);
+        p->table->tile(g);
+    }
+}
+// Tasks: a few more than workers, each some tiles; small calls stay whole.
+ATTN__FUNC void attn__plan_tasks(attn__plan *p) {
+    const attn_desc *d = &p->d;
+    const ptrdiff_t workers = attn__workers(d->parallel);
+    const double flops = 4.0 * (double)d->batch * (double)d->heads * (double)d->queries * (double)d->keys * (double)d->dim;
+    p->table = attn__table_of(d->q_type, d->isa);
+    p->bytes = p->table->bytes;
+    p->group = d->heads / d->kv_heads; p->rows = d->queries * p->group;
+    p->tiles = (p->rows + p->table->tq - 1) / p->table->tq;
+    p->total = d->batch * d->kv_heads * p->tiles;
+    p->per = workers > 1 && flops > 1e6 ? p->total / (workers * 8) + 1 : p->total;
+    p->scale = (d->scale != 0 ? (double)d->scale : 1 / attn__sqrt_d((double)d->dim)) * 1.4426950408889634;
+    p->work = attn__tile_bytes(d->dim, d->vdim);
+    p->near_heads = p->group == 1 && d->keys * d->dim <= 32768 && d->queries * d->dim <= 32768 && d->dim == d->vdim &&
+                    d->k_stride[3] == 1 && d->v_stride[3] == 1 && d->q_stride[3] == 1 && d->o_stride[3] == 1;
+}
+ATTN_DEF attn_status attn_fwd(const attn_desc *d) {
+    attn__plan p;
+    void *own = NULL;
+    size_t want;
+    ATTN__TRY(attn__check(d, &p.d, 1, NULL));
+    if (p.d.queries == 0) return ATTN_OK;
+    attn__plan_tasks(&p);
+    want = p.work * (size_t)attn__workers(p.d.parallel) + 63;
+    if (p.d.workspace) {
+        if (p.d.workspace_bytes < want) return ATTN_ERR_WORKSPACE;
+        p.space = (char *)attn__align(p.d.workspace);
+    } else {
+#ifdef ATTN_NO_STDLIB
+        return ATTN_ERR_WORKSPACE;
+#else
+        own = ATTN_MALLOC(want);
+        if (!own) return ATTN_ERR_MEMORY;
+        p.space = (char *)attn__align(own);
+#endif
+    }
+    attn__run(p.d.parallel, attn__fwd_task, &p, (p.total + p.per - 1) / p.per);
+#ifndef ATTN_NO_STDLIB
+    if (own) ATTN_FREE(own);
+#endif
+    return ATTN_OK;
+}
+ATTN_DEF const char *attn_explain(attn_status s, const attn_desc *d, char *text, size_t n) {
+    attn__text t = attn__text_of(text, n);
+    attn_desc full;
+    const attn_status again = attn__check(d, &full, 1, &t);
+    if (s == ATTN_ERR_WORKSPACE && again == ATTN_OK && t.left) {
+        attn__wrong(&t, s, "workspace_bytes", (int64_t)full.workspace_bytes, "attn_workspace asks for ");
+        attn__say_int(&t, (int64_t)attn_workspace(d));
+        return text;
+    }
+    return attn__explained(s, again, &t, text, n);
+}
+
+// ---- layout of the desc, for bindings. ORDER attn_desc
+
+#define ATTN__DESC_FIELDS(F)                                                                                       \
+    F(size) F(q) F(k) F(v) F(o) F(q_type) F(k_type) F(v_type) F(o_type) F(q_stride) F(k_stride) F(v_stride)        \
+    F(o_stride) F(batch) F(heads) F(kv_heads) F(queries) F(keys) F(dim) F(vdim) F(arith) F(scale) F(logit_scale)   \
+    F(qk_norm) F(norm_eps) F(q_norm) F(k_norm) F(align) F(query_offset) F(query_offsets) F(causal) F(window)       \
+    F(window_left) F(window_right) F(key_lengths) F(query_lengths) F(row_lengths) F(masked_score) F(keep) F(drop)  \
+    F(keep_stride) F(drop_stride) F(bias) F(bias_type) F(bias_stride) F(block_mask) F(block_heads) F(block_q)      \
+    F(block_k) F(doc_q) F(doc_k) F(prefix) F(tree_parent) F(alibi_slopes) F(alibi) F(rel_kind) F(rel_table)        \
+    F(rel_count) F(rel_max_distance) F(rel_both_ways) F(rel_height) F(rel_width) F(score) F(w_score) F(w_q) F(w_k) \
+    F(w_v) F(score_width) F(kernel_width) F(custom) F(custom_grad) F(user) F(softcap) F(sink) F(off_by_one) F(norm) \
+    F(sigmoid_bias) F(relu_div) F(top_k) F(rope_kind) F(rope_dim) F(rope_cos) F(rope_sin) F(rope_positions)        \
+    F(rope_q_pos) F(rope_k_pos) F(dropout) F(keep_weights) F(seed) F(cu_q) F(cu_k) F(k_cache) F(v_cache) F(k_new)  \
+    F(v_new) F(new_keys) F(block_table) F(pages_per_row) F(page) F(page_count) F(ring) F(weights_stage) F(weights) \
+    F(lse) F(grad_o) F(grad_lse) F(grad_q) F(grad_k) F(grad_v) F(grad_bias) F(grad_sink) F(grad_scale)             \
+    F(grad_slopes) F(grad_rel_table) F(grad_w_score) F(grad_w_q) F(grad_w_k) F(grad_w_v) F(grad_kernel_width)      \
+    F(grad_type) F(accumulate) F(workspace) F(workspace_bytes) F(parallel) F(isa) F(free_order)
+ATTN_DEF int attn_desc_layout(int i, attn_field *field) {
+    static const attn_field fields[] = {
+#define ATTN__ROW(name) { #name, offsetof(attn_desc, name), sizeof(((attn_desc *)0)->name) },
+        ATTN__DESC_FIELDS(ATTN__ROW)
+#undef ATTN__ROW
+    };
+    if (i < 0 || i >= (int)(sizeof fields / sizeof fields[0]) || !field) return 0;
+    *field = fields[i];
+    return 1;
+}
+
+// -------------------------------------------------------------------------------------------------------------------
+// >>tape
+//
+// A record is the list of nodes that the operators left, newest first. Going down it, each node whose result has a gradient
+// adds to those of its inputs. What an operator's backward needs beside is scratch, given back after it.
+
+ATTN_DEF int attn_record(attn_ctx *c, int on) {
+    const int was = c->record;
+    c->record = on > 0 ? 1 : on < 0 ? -1 : 0;
+    return was;
+}
+enum { ATTN__REACHED = 256 };         // a tensor that the loss depends on, during attn_backward
+
+// Gradient of x, zeros at first use; NULL when x wants none
+ATTN__FUNC attn_tensor *attn__grad_of(attn_ctx *c, attn_tensor *x) {
+    if (!(x->flags & ATTN__REACHED)) return NULL;
+    if (x->grad) return x->grad;
+    x->grad = attn__new(c, "attn_backward", x->type, x->rank, x->shape, 1, x->flags & ATTN_TENSOR_PARAM ? 1 : 0);
+    if (x->grad->flags & ATTN_TENSOR_EMPTY) { x->grad = NULL; return NULL; }
+    x->grad->flags = 0;
+    attn__zero(x->grad);
+    if (!(x->flags & ATTN_TENSOR_PARAM)) { x->next = c->graded; c->graded = x; }
+    return x->grad;
+}
+// Uninitialised scratch of a shape; its EMPTY answer has no element, so that loops over it do nothing
+ATTN__FUNC attn_tensor *attn__scratch(attn_ctx *c, int type, int rank, const ptrdiff_t *shape) {
+    return attn__new(c, "attn_backward", type, rank, shape, 1, 0);
+}
+ATTN__FUNC attn_tensor attn__turned(const attn_tensor *x, int i, int j) {
+    attn_tensor t = *x;
+    t.shape[i] = x->shape[j]; t.stride[i] = x->stride[j]; t.shape[j] = x->shape[i]; t.stride[j] = x->stride[i];
+    return t;
+}
+// da and db are NULL where no gradient is wanted; n->x, n->y, n->s, n->i are what the forward left.
+#define ATTN__BWD(name) \
+    ATTN__FUNC void attn__bwd_##name(attn_ctx *c, const attn__node *n, attn_tensor *g, attn_tensor *da, attn_tensor *db)
+#define ATTN__UNUSED (void)c; (void)n; (void)g; (void)da; (void)db
+ATTN__BWD(add) {
+    ATTN__UNUSED;
+    if (da) attn__each(c, ATTN__LOOP_COPY, 1, da, g, g, 0);
+    if (db) attn__each(c, ATTN__LOOP_COPY, 1, db, g, g, 0);
+}
+ATTN__BWD(sub) {
+    ATTN__UNUSED;
+    if (da) attn__each(c, ATTN__LOOP_COPY, 1, da, g, g, 0);
+    if (db) attn__each(c, ATTN__LOOP_SCALE, 1, db, g, g, -1);
+}
+ATTN__BWD(mul) {
+    if (da) attn__each(c, ATTN__LOOP_MUL, 1, da, g, n->x[1], 0);
+    if (db) attn__each(c, ATTN__LOOP_MUL, 1, db, g, n->x[0], 0);
+}
+ATTN__BWD(div) {
+    if (da) attn__each(c, ATTN__LOOP_DIV, 1, da, g, n->x[1], 0);
+    if (db) {                                            // -g y / b, y = a / b
+        attn_tensor *t = attn__scratch(c, g->type, g->rank, g->shape);
+        if (c->error) return;
+        attn__each(c, ATTN__LOOP_MUL_SCALE, 0, t, g, n->y, -1);
+        attn__each(c, ATTN__LOOP_DIV, 1, db, t, n->x[1], 0);
+    }
+}
+ATTN__BWD(scale) { ATTN__UNUSED; attn__each(c, ATTN__LOOP_SCALE, 1, da, g, g, n->s); }
+ATTN__BWD(square) { ATTN__UNUSED; attn__each(c, ATTN__LOOP_MUL_SCALE, 1, da, g, n->x[0], 2); }
+ATTN__BWD(exp) { ATTN__UNUSED; attn__each(c, ATTN__LOOP_MUL, 1, da, g, n->y, 0); }
+ATTN__BWD(tanh) { ATTN__UNUSED; attn__each(c, ATTN__LOOP_TANH_GRAD, 1, da, n->y, g, 0); }
+ATTN__BWD(relu) { ATTN__UNUSED; attn__each(c, ATTN__LOOP_RELU_GRAD, 1, da, n->y, g, 0); }
+ATTN__BWD(sum) { ATTN__UNUSED; attn__each(c, ATTN__LOOP_SCALE, 1, da, g, g, n->s); }
+ATTN__BWD(mean) { attn__bwd_sum(c, n, g, da, db); }
+ATTN__BWD(max) {
+    const int axis = (int)n->i[0], e = attn__types[g->type].bytes;
+    attn_tensor row = *da;
+    ATTN__UNUSED;
+    row.shape[axis] = 1;
+    for (ptrdiff_t i = 0, m = attn_count(g); i < m; i++) {
+        char *p = attn__element(&row, i) + ((const int32_t *)n->x[1]->data)[i] * da->stride[axis] * e;
+        attn__put(g->type, p, attn__get(g->type, p) + attn__get(g->type, (const char *)g->data + i * e));
+    }
+}
+ATTN__BWD(matmul) {
+    const attn_tensor at = attn__turned(n->x[0], n->x[0]->rank - 1, n->x[0]->rank - 2);
+    const attn_tensor bt = attn__turned(n->x[1], n->x[1]->rank - 1, n->x[1]->rank - 2);
+    if (da) attn__product(c, da, g, &bt, 1);
+    if (db) attn__product(c, db, &at, g, 1);
+}
+ATTN__BWD(softmax) {
+    ptrdiff_t shape[ATTN_MAX_RANK];
+    attn_tensor *dot, *rest;
+    ATTN__UNUSED;
+    memcpy(shape, g->shape, sizeof shape);
+    shape[g->rank - 1] = 1;
+    dot = attn__scratch(c, g->type, g->rank, shape); rest = attn__scratch(c, g->type, g->rank, g->shape);
+    if (c->error) return;
+    attn__zero(dot);
+    attn__each(c, ATTN__LOOP_MUL, 1, dot, g, n->y, 0);
+    attn__each(c, ATTN__LOOP_SUB, 0, rest, g, dot, 0);
+    attn__each(c, ATTN__LOOP_MUL, 1, da, n->y, rest, 0);
+}
+ATTN__BWD(reshape) {
+    attn_tensor t = *n->x[0];
+    ATTN__UNUSED;
+    t.data = g->data;
+    attn__contiguous_strides(&t);
+    attn__each(c, ATTN__LOOP_COPY, 1, da, &t, &t, 0);
+}
+ATTN__BWD(transpose) {
+    const attn_tensor t = attn__turned(da, (int)n->i[0], (int)n->i[1]);
+    ATTN__UNUSED;
+    attn__each(c, ATTN__LOOP_COPY, 1, &t, g, g, 0);
+}
+ATTN__BWD(slice) {
+    attn_tensor t = *da;
+    ATTN__UNUSED;
+    attn__narrow(&t, (int)n->i[0], n->i[1], n->i[2]);
+    attn__each(c, ATTN__LOOP_COPY, 1, &t, g, g, 0);
+}
+ATTN__BWD(broadcast) { ATTN__UNUSED; attn__each(c, ATTN__LOOP_COPY, 1, da, g, g, 0); }
+ATTN__BWD(cross_entropy) {
+    const ptrdiff_t rows = n->x[2]->shape[0], cols = n->x[2]->shape[1], e = attn__types[g->type].bytes;
+    const double s = attn__get(g->type, g->data) / (double)rows;
+    if (da) attn__each(c, ATTN__LOOP_SCALE, 1, da, n->x[2], n->x[2], s);
+    for (ptrdiff_t i = 0; da && i < rows; i++) {
+        char *p = (char *)da->data + (i * cols + ((const int32_t *)n->x[1]->data)[i]) * e;
+        attn__put(g->type, p, attn__get(g->type, p) - s);
+    }
+    (void)db;
+}
+ATTN__BWD(mse) {
+    ptrdiff_t shape[ATTN_MAX_RANK];
+    int rank = 0;
+    attn_tensor *t;
+    attn__broadcast_shape(n->x[0], n->x[1], &rank, shape);
+    t = attn__scratch(c, g->type, rank, shape);
+    if (c->error) return;
+    attn__each(c, ATTN__LOOP_SUB, 0, t, n->x[0], n->x[1], 0);
+    if (da) attn__each(c, ATTN__LOOP_MUL_SCALE, 1, da, t, g, n->s);
+    if (db) attn__each(c, ATTN__LOOP_MUL_SCALE, 1, db, t, g, -n->s);
+}
+// One function an operator, by its row: one that HAS a derivative and lacks it here does not compile.
+typedef void (*attn__bwd)(attn_ctx *c, const attn__node *n, attn_tensor *g, attn_tensor *da, attn_tensor *db);
+#define ATTN__BWD_HAS(name) attn__bwd_##name
+#define ATTN__BWD_NONE(name) NULL
+#define ATTN__BWD_LATER(name) NULL
+static const attn__bwd attn__backwards[ATTN_OP_COUNT] = {
+#define ATTN__ROW(NAME, name, in, keeps, has, grad) ATTN__BWD_##has(name),
+    ATTN_OP_LIST(ATTN__ROW)
+#undef ATTN__ROW
+};
+
+ATTN__FUNC int attn__differentiable(const attn__node *n, int k) {
+    const attn_tensor *x = n->x[k];
+    return x && k < attn__ops[n->op].inputs && attn__is_float(x->type) &&
+           (n->all || x->flags & (ATTN_TENSOR_PARAM | ATTN_TENSOR_RECORDED));
+}
+// Marks what the loss depends on; 0 when part of it has been differentiated before
+ATTN__FUNC int attn__reach_nodes(attn_ctx *c) {
+    for (attn__node *n = c->nodes; n; n = n->prev) {
+        if (!(n->y->flags & ATTN__REACHED)) continue;
+        if (n->done) return 0;
+        for (int k = 0; k < 2; k++) if (attn__differentiable(n, k)) n->x[k]->flags |= ATTN__REACHED;
+    }
+    return 1;
+}
+ATTN_DEF attn_status attn_backward(attn_ctx *c, attn_tensor *loss) {
+    attn_tensor *seed;
+    int fresh;
+    if (!attn__float_ready(c, "attn_backward", loss, loss)) return c->error;
+    if (attn_count(loss) != 1) { attn__fail_shapes(c, "attn_backward", loss, NULL, "a loss of one element is wanted"); return c->error; }
+    if (!(loss->flags & ATTN_TENSOR_RECORDED)) {
+        attn__fail(c, ATTN_ERR_STATE, "attn_backward", "the loss depends on no parameter, and nothing was recorded");
+        return c->error;
+    }
+    loss->flags |= ATTN__REACHED;
+    fresh = attn__reach_nodes(c);
+    seed = fresh ? attn__grad_of(c, loss) : NULL;
+    if (!fresh) attn__fail(c, ATTN_ERR_STATE, "attn_backward", "this record has been differentiated before");
+    if (seed) attn__put(seed->type, seed->data, 1);
+    for (attn__node *n = c->nodes; n && !c->error; n = n->prev) {
+        attn_tensor *d[2] = { NULL, NULL };
+        size_t mark;
+        if (!(n->y->flags & ATTN__REACHED) || !n->y->grad) continue;
+        for (int k = 0; k < 2; k++) if (attn__differentiable(n, k)) d[k] = attn__grad_of(c, n->x[k]);
+        n->done = 1;
+        mark = attn__place(c);
+        if (!c->error && (d[0] || d[1])) attn__backwards[n->op](c, n, n->y->grad, d[0], d[1]);
+        while (c->values->prev && c->values->base >= mark) c->values = c->values->prev;   // the scratch
+        c->values->used = mark - c->values->base;
+    }
+    for (attn__node *n = c->nodes; n; n = n->prev) {
+        n->y->flags &= ~ATTN__REACHED;
+        for (int k = 0; k < 2; k++) if (n->x[k]) n->x[k]->flags &= ~ATTN__REACHED;
+    }
+    loss->flags &= ~ATTN__REACHED;
+    return c->error;
+}
+ATTN_DEF void attn_zero_grad(attn_ctx *c) {
+    for (attn_tensor *p = c->first_param; p; p = p->next) if (p->grad) attn__zero(p->grad);
+}
+
+// ---- optimisers
+
+ATTN_DEF attn_status attn_sgd(attn_ctx *c, double rate, double momentum) {
+    if (c->error) return c->error;
+    for (attn_tensor *p = c->first_param; p; p = p->next) {
+        attn_tensor *step = p->grad;
+        if (!step) continue;
+        if (momentum != 0) {                             // v = momentum v + g
+            if (!p->state) {
+                p->state = attn__new(c, "attn_sgd", p->type, p->rank, p->shape, 1, 1);
+                if (c->error) { p->state = NULL; return c->error; }
+                p->state->flags = 0;
+                attn__zero(p->state);
+            }
+            attn__each(c, ATTN__LOOP_SCALE, 0, p->state, p->state, p->state, momentum);
+            attn__each(c, ATTN__LOOP_COPY, 1, p->state, step, step, 0);
+            step = p->state;
+        }
+        attn__each(c, ATTN__LOOP_SCALE, 1, p, step, step, -rate);
+    }
+    return ATTN_OK;
+}
+#endif // ATTN_ONLY_KERNELS
+
+#ifndef ATTN_ONLY_KERNELS
+// DRAW_IMPL_GOES_HERE
+#endif // ATTN_ONLY_KERNELS
+
+#ifdef __cplusplus
+}
+#endif
+#if defined(__clang__)
+#if __clang_major__ >= 12
+#pragma float_control(pop)
+#endif
+#pragma clang fp contract(on)
+#elif ATTN__GNU
+#pragma GCC pop_options
+#endif
+#endif // ======== compiled once ========
+#endif // ATTN_IMPLEMENTATION
+
+// -------------------------------------------------------------------------------------------------------------------
+// >>history
+//
+// 0.1.0  the architecture: passes, descriptor, tensors, tape, drawing; attention forward in f32 and f64
+//
+// LICENCE: your choice of two.
+// 1 Public domain (unlicense.org): anyone is free to copy, modify, publish, use, compile, sell or distribute this software,
+//   in source or as a binary, for any purpose, by any means. The authors dedicate any and all copyright interest in it to
+//   the public domain.
+// 2 MIT No Attribution: permission is hereby granted, free of charge, to any person obtaining a copy of this software and
+//   associated documentation files, to deal in the software without restriction, including without limitation the rights to
+//   use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of it.
+// In both: the software is provided "as is", without warranty of any kind, express or implied, including but not limited to
+// the warranties of merchantability, fitness for a particular purpose and noninfringement. In no event shall the authors be
+// liable for any claim, damages or other liability arising from the software or its use.
