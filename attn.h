@@ -75,7 +75,7 @@
 //     ATTN_MALLOC(n)       malloc          with ATTN_REALLOC(p, n) and ATTN_FREE(p): your allocator, all three or none
 //     ATTN_ASSERT(x)       nothing         checks of the library's own invariants, never of your input
 //     ATTN_NO_STDLIB       not set         no malloc: caller's workspace and arena; only memcpy, memmove, memset, memcmp
-//     ATTN_NO_STDIO        not set         leaves out what opens files (the print and draw functions never do)
+//     ATTN_NO_STDIO        not set         leaves out attn_to_file, the one function that knows FILE
 //     ATTN_NO_THREADS      not set         leaves out attn_pool_open; the parallel hook stays
 //     ATTN_NO_SIMD         not set         scalar passes only
 //     ATTN_NO_F64          not set         leaves out the f64 pass; f64 arrays are then refused
@@ -274,7 +274,7 @@ typedef struct attn_matmul_desc {
 // Same bits for any number of threads. source  Goto and van de Geijn 2008; BLIS (Van Zee and van de Geijn 2015)
 ATTN_DEF attn_status attn_matmul_f32(const attn_matmul_desc *d);
 ATTN_DEF attn_status attn_matmul_f64(const attn_matmul_desc *d);
-// Bytes of workspace that a call with this desc wants, 0 when none or when the desc is wrong.
+// Bytes of workspace that a call with this desc wants, 0 when none or when it is wrong; pointers may still be missing.
 ATTN_DEF size_t attn_matmul_workspace(const attn_matmul_desc *d);
 
 // ---- depth 1: softmax over rows
@@ -432,7 +432,8 @@ typedef struct attn_desc {
 // errors  NULL, SHAPE, DTYPE, RANGE, OVERLAP, WORKSPACE, MEMORY, UNSUPPORTED, VERSION; outputs are then untouched
 // source  Vaswani et al. 2017; online softmax in tiles: Rabe and Staats 2021, Dao et al. 2022
 ATTN_DEF attn_status attn_fwd(const attn_desc *d);
-// Bytes that attn_fwd wants; reads no array; 0 for a wrong desc. One thread: depends on dim and vdim alone.
+// Bytes that attn_fwd wants; 0 for a desc that is wrong in itself. Looks at no pointer: they may still be missing, and
+// overlaps are not judged. One thread: depends on dim and vdim alone.
 ATTN_DEF size_t attn_workspace(const attn_desc *d);
 // Enough for any call on one thread: a constant, for static arrays.
 #define ATTN_WORKSPACE(dim, vdim) ((size_t)(65536 + 1280 * ((dim) + 63) + 1536 * ((vdim) + 63)))
@@ -513,8 +514,12 @@ ATTN_DEF attn_tensor *attn_arange(attn_ctx *c, int type, ptrdiff_t n);
 ATTN_DEF ptrdiff_t attn_count(const attn_tensor *t);
 ATTN_DEF double attn_item(attn_ctx *c, const attn_tensor *t);
 ATTN_DEF attn_status attn_read(attn_ctx *c, const attn_tensor *t, void *out);
-// Takes `bytes` bytes of UTF-8 text; returns 0 when taken, anything else stops the writer with ATTN_ERR_IO.
+// Takes `bytes` bytes of UTF-8 text, not terminated; returns 0 when taken, anything else stops the writer with ATTN_ERR_IO.
 typedef int (*attn_write)(void *user, const char *text, size_t bytes);
+#if !defined(ATTN_NO_STDIO) && !defined(ATTN_NO_STDLIB)
+// An attn_write whose user is a FILE *.
+ATTN_DEF int attn_to_file(void *file, const char *text, size_t bytes);
+#endif
 // Prints t as NumPy does (4 digits, summary beyond 1000 elements), a line break at the end.
 ATTN_DEF attn_status attn_format(const attn_tensor *t, attn_write write, void *user);
 
@@ -611,8 +616,87 @@ ATTN_DEF void attn_zero_grad(attn_ctx *c);
 // param -= rate * grad for every parameter with a gradient; momentum 0 = plain. source  Robbins and Monro 1951; Polyak 1964
 ATTN_DEF attn_status attn_sgd(attn_ctx *c, double rate, double momentum);
 
-// ---- drawing
-// DRAW_API_GOES_HERE
+// ---- draw: pictures as SVG text, or in the terminal ----------------------------------------------------------------
+
+// Colour maps as in matplotlib. COOLWARM is for signed data: without `low` and `high` its range is symmetric about 0.
+enum {
+    ATTN_CMAP_REDS,
+    ATTN_CMAP_VIRIDIS,
+    ATTN_CMAP_BLUES,
+    ATTN_CMAP_GREYS,  // small is white
+    ATTN_CMAP_COOLWARM,
+    ATTN_CMAP_COUNT
+};
+
+// Panels of matrices with one colour bar: the notes' show_heatmaps. Row 0 is on top, keys run to the right.
+// All text is UTF-8; bytes that are not, and control characters, are shown as U+FFFD. Tick labels are cut at 24
+// characters.
+typedef struct attn_heatmap_desc {
+    size_t size;                 // sizeof of this struct; 0 = this header's
+    const float *data;           // [rows, cols, queries, keys], contiguous
+    ptrdiff_t rows, cols;        // panels; 0 = 1
+    ptrdiff_t queries, keys;     // of one panel; 0 = nothing to draw, which the picture says
+    const char *title;           // of the whole picture; NULL = none
+    const char *const *titles;   // [cols], repeated in each row of panels as in the notes; NULL = none
+    int32_t titles_per_panel;    // 1: titles is [rows * cols]
+    const char *xlabel, *ylabel; // "Keys" and "Queries", say; NULL = none
+    const char *const *xticks;   // [keys] token labels; NULL = numbers
+    const char *const *yticks;   // [queries]
+    int32_t cmap;                // ATTN_CMAP_*; 0 = Reds
+    int32_t own_range;           // 0: one colour range and one bar for all panels, so that they compare; 1: one each
+    float low, high;             // colour range; both 0 = from the data: [min(0, least), largest]
+    int32_t width;               // pixels of a panel's longer side; 0 = about 240
+} attn_heatmap_desc;
+
+// Writes the picture as one <svg> element without ids, scripts or references, so that several fit in one HTML page.
+// NaN is hatched and named below the picture; +Inf and -Inf take the ends of the range, which finite values decide.
+// Beyond 256 rows or columns a cell is the mean of a block (NaN if one of the block is), and the picture says so.
+// The text is the same on every platform. About 12 bytes a run of equal cells.
+// errors  NULL (desc, write, or data with cells to draw), RANGE (negative extents, too many cells, cmap, low >= high,
+//         low or high not finite, width, size), IO. All but IO come before anything is written.
+// source  colours: matplotlib and ColorBrewer 2.0
+ATTN_DEF attn_status attn_heatmap_svg(const attn_heatmap_desc *d, attn_write write, void *user);
+
+// The same in lines of text, panel below panel, at most 72 x 72 cells each.
+//   color  2 = 24-bit colours, 1 = 256 colours, 0 = no escape sequences: shades of grey, NaN is '?'
+// In colour a character holds two rows of queries (half blocks), without colour one. Up to 36 keys, without colour or
+// with yticks, a line is one row and a cell two characters wide. In colour NaN is grey, amber in grey maps.
+// Whether the terminal has colours, and whether NO_COLOR is set, is the program's to find out: nothing is asked here.
+// errors  as attn_heatmap_svg; RANGE also for color
+ATTN_DEF attn_status attn_heatmap_text(const attn_heatmap_desc *d, int color, attn_write write, void *user);
+
+enum { ATTN_LINE, ATTN_SCATTER };
+enum { ATTN_DASH_SOLID, ATTN_DASH_DASHED, ATTN_DASH_DOTTED, ATTN_DASH_DASHDOT };
+
+// One line or one cloud of points. A point with a NaN or an infinity is left out and breaks the line.
+typedef struct attn_series {
+    const char *name; // in the legend; NULL = not there
+    const float *x;   // [n]; NULL = 0, 1, 2, ..
+    const float *y;   // [n]
+    ptrdiff_t n;
+    int32_t kind;     // ATTN_LINE or ATTN_SCATTER
+    int32_t color;    // 0 = by position in the plot, else 1..10 of matplotlib's ten (blue, orange, green, red, ..)
+    int32_t dash;     // ATTN_DASH_*, of lines
+} attn_series;
+
+typedef struct attn_plot_desc {
+    size_t size;               // sizeof of this struct; 0 = this header's
+    const attn_series *series; // [count]; drawn in this order
+    ptrdiff_t count;
+    const char *title, *xlabel, *ylabel;
+    float xlow, xhigh;         // both 0 = from the data with 4 % margin
+    float ylow, yhigh;
+    int32_t xlog, ylog;        // 1 = logarithmic axis: values <= 0 are left out and break the line
+    int32_t width, height;     // pixels; 0 = 480 x 320
+    int32_t legend;            // 0 = where the fewest points are; -1 = none; 1 right top, 2 left top, 3 left bottom,
+                               // 4 right bottom. There is one only if a series has a name.
+} attn_plot_desc;
+
+// Writes lines and points over a light grid as one <svg> element, made like that of attn_heatmap_svg. Nothing is drawn
+// outside the axes. A line with more points than four a pixel is drawn by the extremes of each pixel column.
+// errors  NULL (desc, write, series or y with points), RANGE (count, n, kind, color, dash, legend, size, a picture
+//         below 120 x 90 or above 16384, low >= high, not finite, low <= 0 on a logarithmic axis), IO
+ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, void *user);
 #endif // ATTN_ONLY_KERNELS
 
 #ifdef __cplusplus
@@ -1014,6 +1098,7 @@ ATTN__FUNC double attn__erf_d(double x) {
     return attn__from_bits_d(attn__bits_d(y) | (u & ATTN__D_SIGN));
 }
 
+ATTN__FUNC size_t attn__length(const char *s) { size_t n = 0; while (s[n]) n++; return n; }
 ATTN__FUNC int attn__finite(double x) { return (attn__bits_d(x) & 0x7fffffffffffffffu) < 0x7ff0000000000000u; }
 
 // ---- random numbers
@@ -1211,7 +1296,7 @@ typedef struct attn__tile_args {
     ptrdiff_t dk, dv, keys, k_row, k_col, v_row, v_col, q_row, q_col, o_row, o_col;
     ptrdiff_t keep_col, drop_col, bias_col;
     const void *k, *v;
-    double scale;                     // times log2(e): scores are powers of two
+    double scale;
     void *work;
     const void *q[ATTN__TQ_MOST], *bias[ATTN__TQ_MOST];
     void *o[ATTN__TQ_MOST], *lse[ATTN__TQ_MOST], *weights[ATTN__TQ_MOST];
@@ -1280,6 +1365,10 @@ struct attn_ctx {
 };
 
 ATTN__FUNC size_t attn__place(const attn_ctx *c) { return c->values->base + c->values->used; }
+ATTN__FUNC void attn__rewind(attn_ctx *c, size_t mark) {
+    while (c->values->prev && c->values->base >= mark) c->values = c->values->prev;
+    c->values->used = mark - c->values->base;
+}
 ATTN__FUNC attn__chunk *attn__chunk_new(const attn_ctx *c, size_t bytes) {
 #ifdef ATTN_NO_STDLIB
     (void)c; (void)bytes;
@@ -1373,8 +1462,7 @@ ATTN_DEF void attn_reset(attn_ctx *c, size_t mark) {
         *link = t->next;
         if (t->place < mark) { t->grad = NULL; t->next = NULL; }
     }
-    while (c->values->prev && c->values->base >= mark) c->values = c->values->prev;
-    c->values->used = mark - c->values->base;
+    attn__rewind(c, mark);
 }
 // The first error stays, with its text; returns the empty tensor.
 ATTN__FUNC attn__text attn__fail_text(attn_ctx *c, attn_status s, const char *op) {
@@ -1441,7 +1529,7 @@ ATTN__FUNC attn_tensor *attn__new(attn_ctx *c, const char *op, int type, int ran
         n = attn__mul_size(n, shape[i] ? shape[i] : 1);
     }
     n = attn__mul_size(n, attn__types[type].bytes);
-    if (n < 0 || n > PTRDIFF_MAX - 4096) return attn__fail(c, ATTN_ERR_RANGE, op, "more elements than memory can hold");
+    if (n < 0 || n > PTRDIFF_MAX - 4096) return attn__fail(c, ATTN_ERR_SHAPE, op, "more elements than memory can hold");
     t = (attn_tensor *)attn__take(c, head + (room ? (size_t)n : 0), param);
     if (!t) {
         attn__text w = attn__fail_text(c, ATTN_ERR_MEMORY, op);
@@ -2547,10 +2635,14 @@ ATTN__INL void ATTN__FN(scale_lanes)(attn__e *c, ptrdiff_t rows, const attn__v *
     for (ptrdiff_t d = 0; d < rows; d++) ATTN__UNROLL ATTN__LANES_OF(j)
         attn__v_store(c + d * ATTN__TQ + j * ATTN__LANES, attn__v_mul(attn__v_load(c + d * ATTN__TQ + j * ATTN__LANES), f[j]));
 }
-// Lane by lane: where top > m + 8, m becomes top and the factor is 2^(old m - top); elsewhere m stays, the factor is 1.
+// Lane by lane: where top exceeds m by 8 ln 2, m becomes top and the factor is e^(old m - top); elsewhere m stays, the factor
+// is 1.
+#define ATTN__LOG2E ATTN__C(1.4426950408889634)
+#define ATTN__EXP(a) ATTN__FN(exp2)(attn__v_mul(a, attn__v_set(ATTN__LOG2E)))    // of a <= 6
+#define ATTN__GROWS(m, top) attn__v_lt(attn__v_add(m, attn__v_set(ATTN__C(5.545177444))), top)
 ATTN__INL attn__v ATTN__FN(rescale)(attn__v *m, attn__v top) {
-    const attn__m grows = attn__v_lt(attn__v_add(*m, attn__v_set(8)), top);
-    const attn__v f = attn__v_sel(grows, ATTN__FN(exp2)(attn__v_sub(*m, top)), attn__v_set(1));
+    const attn__m grows = ATTN__GROWS(*m, top);
+    const attn__v f = attn__v_sel(grows, ATTN__EXP(attn__v_sub(*m, top)), attn__v_set(1));
     *m = attn__v_sel(grows, top, *m);
     return f;
 }
@@ -2558,8 +2650,8 @@ ATTN__INL attn__v ATTN__FN(rescale)(attn__v *m, attn__v top) {
 // larger side's factor is 1 by choice and not by exp2(0).
 ATTN__INL void ATTN__FN(fold_factors)(attn__v *ma, attn__v mb, attn__v *ca, attn__v *cb) {
     const attn__v n = attn__v_max(*ma, mb), one = attn__v_set(1);
-    *ca = attn__v_sel(attn__v_lt(*ma, n), ATTN__FN(exp2)(attn__v_sub(*ma, n)), one);
-    *cb = attn__v_sel(attn__v_lt(mb, n), ATTN__FN(exp2)(attn__v_sub(mb, n)), one);
+    *ca = attn__v_sel(attn__v_lt(*ma, n), ATTN__EXP(attn__v_sub(*ma, n)), one);
+    *cb = attn__v_sel(attn__v_lt(mb, n), ATTN__EXP(attn__v_sub(mb, n)), one);
     *ma = n;
 }
 #define ATTN__JOIN(a, ca, b, cb) attn__v_fma(b, cb, attn__v_mul(a, ca))
@@ -2632,9 +2724,27 @@ ATTN__OUTLINE int ATTN__FN(visible)(const attn__tile_args *g, uint32_t *vis, ptr
 
 // ---- one block of keys
 
-// s[r][lane] += bias of key k0 + r; in scores that are powers of two
+// Weights of scores: e^(s - m) as 2^(s log2(e) + shift), shift = -m log2(e), rounded once for all keys of the row: a common
+// factor near 1. Where m is so far out that it is not near 1, the difference comes first. m = -inf (nothing seen) shifts by 0.
+typedef struct ATTN__FN(shift) { attn__v by, m, far; int any_far; } ATTN__FN(shift);
+ATTN__INL ATTN__FN(shift) ATTN__FN(shift_of)(attn__v m) {
+    ATTN__FN(shift) z;
+    const attn__v zero = attn__v_set(0);
+    z.m = attn__v_sel(attn__v_lt(m, attn__v_set(-ATTN__LARGEST)), zero, m);
+    z.by = attn__v_sub(zero, attn__v_mul(z.m, attn__v_set(ATTN__LOG2E)));
+    z.far = attn__v_abs(z.m);
+    z.any_far = attn__v_any(attn__v_lt(attn__v_set(1048576), z.far));
+    return z;
+}
+ATTN__INL attn__v ATTN__FN(weigh)(const ATTN__FN(shift) *z, attn__v s) {
+    attn__v x = attn__v_fma(s, attn__v_set(ATTN__LOG2E), z->by);
+    if (z->any_far)
+        x = attn__v_sel(attn__v_lt(attn__v_set(1048576), z->far),
+                        attn__v_mul(attn__v_sub(s, z->m), attn__v_set(ATTN__LOG2E)), x);
+    return ATTN__FN(exp2)(x);
+}
+// s[r][lane] += bias of key k0 + r
 ATTN__OUTLINE void ATTN__FN(add_bias)(const attn__tile_args *g, attn__e *s, ptrdiff_t k0, ptrdiff_t nk) {
-    const attn__e log2e = ATTN__C(1.4426950408889634);
     for (int lane = 0; lane < ATTN__TQ; lane += ATTN__LANES) {
         ptrdiff_t r = 0;
         const attn__e *x[ATTN__LANES];
@@ -2646,13 +2756,13 @@ ATTN__OUTLINE void ATTN__FN(add_bias)(const attn__tile_args *g, attn__e *s, ptrd
                 ATTN__FN(transpose)(t);
                 ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) {
                     attn__e *y = s + (r + i) * ATTN__TQ + lane;
-                    attn__v_store(y, attn__v_fma(t[i], attn__v_set(log2e), attn__v_load(y)));
+                    attn__v_store(y, attn__v_add(attn__v_load(y), t[i]));
                 }
             }
         for (; r < nk; r++) {
             attn__e t[ATTN__LANES], *y = s + r * ATTN__TQ + lane;
             for (int i = 0; i < ATTN__LANES; i++) t[i] = x[i][r * g->bias_col];
-            attn__v_store(y, attn__v_fma(attn__v_load(t), attn__v_set(log2e), attn__v_load(y)));
+            attn__v_store(y, attn__v_add(attn__v_load(y), attn__v_load(t)));
         }
     }
 }
@@ -2743,7 +2853,8 @@ ATTN__INL void ATTN__FN(block)(attn__tile_args *g, const ATTN__FN(space) *w, ptr
     const attn__e *k, *v, *in;
     ptrdiff_t first = 0, last = nk, k_row = g->k_row, v_row = g->v_row;
     int all = 1, grow = 0;
-    attn__v top[ATTN__QV], sub[ATTN__QV];
+    attn__v top[ATTN__QV];
+    ATTN__FN(shift) shift[ATTN__QV];
     if (g->partly) {
         all = ATTN__FN(visible)(g, w->vis, k0, nk, &first, &last);
         if (first >= last) return;                      // nobody sees any: bits stay, keys are not read
@@ -2760,16 +2871,16 @@ ATTN__INL void ATTN__FN(block)(attn__tile_args *g, const ATTN__FN(space) *w, ptr
         ATTN__FN(hide)(w->s, w->vis + first, nk, top);
     }
     if (g->weights[0]) ATTN__FN(keep_scores)(g, w->s, k0, nk);
-    ATTN__LANES_OF(j) grow |= attn__v_any(attn__v_lt(attn__v_add(z->m[j], attn__v_set(8)), top[j]));
+    ATTN__LANES_OF(j) grow |= attn__v_any(ATTN__GROWS(z->m[j], top[j]));
     if (grow) {
         attn__v f[ATTN__QV];
         ATTN__LANES_OF(j) { f[j] = ATTN__FN(rescale)(&z->m[j], top[j]); z->l[j] = attn__v_mul(z->l[j], f[j]); }
         if (!*fresh) ATTN__FN(scale_lanes)(w->o[*at], g->dv, f);
     }
-    ATTN__LANES_OF(j) sub[j] = attn__v_max(attn__v_set(-ATTN__LARGEST), z->m[j]);   // -inf - -inf would be NaN
+    ATTN__LANES_OF(j) shift[j] = ATTN__FN(shift_of)(z->m[j]);
     for (ptrdiff_t r = 0; r < nk; r++) ATTN__UNROLL ATTN__LANES_OF(j) {
         attn__e *x = w->s + r * ATTN__TQ + j * ATTN__LANES;
-        const attn__v p = ATTN__FN(exp2)(attn__v_sub(attn__v_load(x), sub[j]));
+        const attn__v p = ATTN__FN(weigh)(&shift[j], attn__v_load(x));
         z->l[j] = attn__v_add(z->l[j], p); attn__v_store(x, p);
     }
     in = *fresh ? NULL : w->o[*at];
@@ -2781,11 +2892,13 @@ ATTN__INL void ATTN__FN(block)(attn__tile_args *g, const ATTN__FN(space) *w, ptr
     }
     *fresh = 0;
 }
-// The row of weights from its scores: 2^(s - m) / l
+// The row of weights from its scores: e^(s - m) / l
 ATTN__OUTLINE void ATTN__FN(finish_weights)(attn__e *x, ptrdiff_t n, attn__e m, attn__e r) {
-    const attn__v sub = attn__v_max(attn__v_set(-ATTN__LARGEST), attn__v_set(m)), vr = attn__v_set(r);
-    for (ptrdiff_t i = 0; i < n; i += ATTN__LANES)
-        attn__v_store_n(x + i, n - i, attn__v_mul(ATTN__FN(exp2)(attn__v_sub(attn__v_load_n(x + i, n - i, 0), sub)), vr));
+    const ATTN__FN(shift) z = ATTN__FN(shift_of)(attn__v_set(m));
+    for (ptrdiff_t i = 0; i < n; i += ATTN__LANES) {    // a hidden key weighs 0, also beside a NaN
+        const attn__v s = attn__v_load_n(x + i, n - i, 0), p = attn__v_mul(ATTN__FN(weigh)(&z, s), attn__v_set(r));
+        attn__v_store_n(x + i, n - i, attn__v_sel(attn__v_lt(s, attn__v_set(-ATTN__LARGEST)), attn__v_set(0), p));
+    }
 }
 ATTN__INL ATTN__FN(space) ATTN__FN(layout)(const attn__tile_args *g) {
     ATTN__FN(space) w;
@@ -2838,7 +2951,7 @@ ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
     for (int i = 0; i < g->lanes; i++) {
         if (g->lse[i]) {
             if (l[i] == 0) *(attn__e *)g->lse[i] = ATTN__NEG_INF;
-            else *(attn__e *)g->lse[i] = (attn__e)((double)m[i] * 0.69314718055994531 + attn__log_d((double)l[i]));
+            else *(attn__e *)g->lse[i] = (attn__e)((double)m[i] + attn__log_d((double)l[i]));
         }
         if (g->weights[i]) ATTN__FN(finish_weights)((attn__e *)g->weights[i], g->keys, m[i], rl[i]);
     }
@@ -2963,6 +3076,9 @@ static const attn__table ATTN__FN(table) = {
 #undef ATTN__SPAN
 #undef ATTN__LANES_OF
 #undef ATTN__JOIN
+#undef ATTN__LOG2E
+#undef ATTN__EXP
+#undef ATTN__GROWS
 #undef ATTN__ALL_LANES
 #undef ATTN__HAS_BF16
 #undef ATTN__HAS_I8
@@ -3489,7 +3605,7 @@ ATTN__FUNC attn_status attn__mm_overlap(const attn__mm_plan *p, attn__text *why)
     if (g->k > 0 && attn__meet(&c, &b, p->bytes)) { attn__say(why, "c lies over b"); return ATTN_ERR_OVERLAP; }
     return ATTN_OK;
 }
-ATTN__FUNC attn_status attn__mm_check(const attn_matmul_desc *user, int type, attn__mm_plan *p, attn__text *why) {
+ATTN__FUNC attn_status attn__mm_check(const attn_matmul_desc *user, int type, int values, attn__mm_plan *p, attn__text *why) {
     attn_matmul_desc d;
     attn__gemm_args *g = &p->g;
     const attn_status s = attn__take_desc(&d, sizeof d, user, why);
@@ -3523,16 +3639,16 @@ ATTN__FUNC attn_status attn__mm_check(const attn_matmul_desc *user, int type, at
         if (d.c_row != d.n || d.c_col != 1) return attn__wrong(why, ATTN_ERR_OVERLAP, "c_batch", 0, "needed when c has strides");
     }
     if (d.m == 0 || d.n == 0) return ATTN_OK;
-    if (!d.c) return attn__missing(why, "c");
-    if (d.k > 0 && !d.a) return attn__missing(why, "a");
-    if (d.k > 0 && !d.b) return attn__missing(why, "b");
+    if (values && !d.c) return attn__missing(why, "c");
+    if (values && d.k > 0 && !d.a) return attn__missing(why, "a");
+    if (values && d.k > 0 && !d.b) return attn__missing(why, "b");
     if (attn__reach(d.m, d.k ? d.k : 1, p->batch, g->ars, g->acs, p->a_batch, p->bytes) < 0)
         return attn__wrong(why, ATTN_ERR_RANGE, "m", d.m, "a does not fit in memory");
     if (attn__reach(d.k ? d.k : 1, d.n, p->batch, g->brs, g->bcs, p->b_batch, p->bytes) < 0)
         return attn__wrong(why, ATTN_ERR_RANGE, "n", d.n, "b does not fit in memory");
     if (attn__reach(d.m, d.n, p->batch, g->crs, g->ccs, p->c_batch, p->bytes) < 0)
         return attn__wrong(why, ATTN_ERR_RANGE, "n", d.n, "c does not fit in memory");
-    return attn__mm_overlap(p, why);
+    return values ? attn__mm_overlap(p, why) : ATTN_OK;
 }
 // Chooses the shape of the work: one row reads b as it lies; else the orientation in which c is contiguous along columns.
 ATTN__FUNC void attn__mm_plan_work(attn__mm_plan *p, int workers) {
@@ -3589,7 +3705,7 @@ ATTN__FUNC void attn__mm_task(void *arg, ptrdiff_t i, int worker) {
 ATTN__FUNC attn_status attn__matmul(const attn_matmul_desc *user, int type) {
     attn__mm_plan p;
     attn_matmul_desc d;
-    const attn_status s = attn__mm_check(user, type, &p, NULL);
+    const attn_status s = attn__mm_check(user, type, 1, &p, NULL);
     void *own = NULL;
     size_t want;
     if (s) return s;
@@ -3623,7 +3739,7 @@ ATTN_DEF size_t attn_matmul_workspace(const attn_matmul_desc *d) {
     for (int i = 0; i < 2; i++) {
         attn__mm_plan p;
         attn_matmul_desc full;
-        if (attn__mm_check(d, types[i], &p, NULL) || p.g.m == 0 || p.g.n == 0) continue;
+        if (attn__mm_check(d, types[i], 0, &p, NULL) || p.g.m == 0 || p.g.n == 0) continue;
         attn__take_desc(&full, sizeof full, d, NULL);
         attn__mm_plan_work(&p, attn__workers(full.parallel));
         p.work = p.work ? p.work * (size_t)attn__workers(full.parallel) + 63 : 0;
@@ -3698,14 +3814,16 @@ ATTN__FUNC attn__text attn__text_of(char *text, size_t n) {
     return t;
 }
 ATTN__FUNC const char *attn__explained(attn_status s, attn_status again, attn__text *t, char *text, size_t n) {
-    if (!text || n == 0) return "";
+    if (!text || n == 0) return text ? text : "";
     if (s == ATTN_OK || again != s || !text[0]) { *t = attn__text_of(text, n); attn__say(t, attn_status_str(s)); }
     return text;
 }
 ATTN_DEF const char *attn_explain_matmul(attn_status s, const attn_matmul_desc *d, char *text, size_t n) {
     attn__text t = attn__text_of(text, n);
     attn__mm_plan p;
-    return attn__explained(s, attn__mm_check(d, ATTN_F32, &p, &t), &t, text, n);
+    attn_status again = attn__mm_check(d, ATTN_F32, 1, &p, &t);
+    if (again != s) { t = attn__text_of(text, n); again = attn__mm_check(d, ATTN_F64, 1, &p, &t); }   // the call may have been f64
+    return attn__explained(s, again, &t, text, n);
 }
 ATTN_DEF const char *attn_explain_softmax(attn_status s, const attn_softmax_desc *d, char *text, size_t n) {
     attn__text t = attn__text_of(text, n);
@@ -3715,7 +3833,7 @@ ATTN_DEF const char *attn_explain_softmax(attn_status s, const attn_softmax_desc
 
 #ifndef ATTN_ONLY_KERNELS
 // -------------------------------------------------------------------------------------------------------------------
-// >>ops-tensors  depth 2: forward functions and, beside each, what the tape calls backward
+// ---- depth 2: forward functions, which record themselves
 
 static const attn_op_info attn__ops[ATTN_OP_COUNT] = {
 #define ATTN__ROW(NAME, name, in, keeps, has, grad) { #name, in, #keeps, ATTN_GRAD_##has, grad },
@@ -4100,6 +4218,7 @@ ATTN__FUNC void attn__product(attn_ctx *c, const attn_tensor *y, const attn_tens
     const int rank = y->rank > a->rank ? (y->rank > b->rank ? y->rank : b->rank) : (a->rank > b->rank ? a->rank : b->rank);
     const attn_tensor *t[3] = { a, b, y };
     ptrdiff_t n[ATTN_MAX_RANK], at[ATTN_MAX_RANK] = { 0 }, p[3] = { 0 };
+    const size_t mark = attn__place(c);
     attn_matmul_desc d;
     int r;
     memset(&d, 0, sizeof d);
@@ -4120,12 +4239,17 @@ ATTN__FUNC void attn__product(attn_ctx *c, const attn_tensor *y, const attn_tens
         d.c_batch = attn__stride_at(y, rank - r);
         n[r] = 1;
     }
+    d.workspace_bytes = attn_matmul_workspace(&d);      // the context's memory, not the heap's
+    if (d.workspace_bytes) {
+        d.workspace = attn__take(c, d.workspace_bytes, 0);
+        if (!d.workspace) { attn__fail(c, ATTN_ERR_MEMORY, "attn_matmul", "no memory for packing"); return; }
+    }
     do {
         const ptrdiff_t e = attn__types[y->type].bytes;
         attn_status s;
         d.a = (const char *)a->data + p[0] * e; d.b = (const char *)b->data + p[1] * e; d.c = (char *)y->data + p[2] * e;
         s = attn__matmul(&d, y->type);
-        if (s) { attn__fail(c, s, "attn_matmul", attn_status_str(s)); return; }
+        if (s) { attn__fail(c, s, "attn_matmul", attn_status_str(s)); break; }
         for (r = rank - 3; r >= 0; r--) {
             for (int k = 0; k < 3; k++) p[k] += attn__stride_at(t[k], rank - r);
             if (++at[r] < n[r]) break;
@@ -4133,6 +4257,7 @@ ATTN__FUNC void attn__product(attn_ctx *c, const attn_tensor *y, const attn_tens
             at[r] = 0;
         }
     } while (r >= 0);
+    attn__rewind(c, mark);
 }
 // A matrix that repeats along both of its last axes would read as contiguous: copied.
 ATTN__FUNC attn_tensor *attn__solid(attn_ctx *c, attn_tensor *x) {
@@ -4257,6 +4382,7 @@ ATTN_DEF attn_tensor *attn_sdpa(attn_ctx *c, attn_tensor *q, attn_tensor *k, att
     attn_desc d;
     attn_tensor *y;
     attn_status s;
+    size_t mark;
     ptrdiff_t shape[4];
     if (!attn__float_ready(c, "attn_sdpa", q, k) || !attn__float_ready(c, "attn_sdpa", k, v)) return &c->empty;
     if (q->rank != 4 || k->rank != 4 || v->rank != 4) return attn__fail_shapes(c, "attn_sdpa", q, k, "[B,H,N,D] is wanted");
@@ -4281,7 +4407,11 @@ ATTN_DEF attn_tensor *attn_sdpa(attn_ctx *c, attn_tensor *q, attn_tensor *k, att
     if (!d.parallel) d.parallel = c->d.parallel;
     if (!d.isa) d.isa = c->d.isa;
     if (d.batch == 0) return y;
-    s = attn_fwd(&d);
+    mark = attn__place(c);
+    d.workspace_bytes = attn_workspace(&d);
+    d.workspace = attn__take(c, d.workspace_bytes, 0);
+    s = d.workspace ? attn_fwd(&d) : ATTN_ERR_MEMORY;
+    attn__rewind(c, mark);
     if (s) {
         char why[160];
         return attn__fail(c, s, "attn_sdpa", attn_explain(s, &d, why, sizeof why));
@@ -4292,10 +4422,15 @@ ATTN_DEF attn_tensor *attn_sdpa(attn_ctx *c, attn_tensor *q, attn_tensor *k, att
 // ---- printing, as NumPy does with 4 digits
 
 enum { ATTN__EDGE = 3, ATTN__LINE = 75 };
-typedef struct attn__style { int exponent, digits, left, width, cut; } attn__style;
+typedef struct attn__style { int exponent, digits, left, tail, width, cut; } attn__style;   // tail: of e+00
 typedef struct attn__out { attn_write write; void *user; int column, failed; } attn__out;
+ATTN__FUNC int attn__find(const char *s, char ch) {
+    int i = 0;
+    while (s[i] && s[i] != ch) i++;
+    return i;
+}
 ATTN__FUNC void attn__emit(attn__out *o, const char *s) {
-    const size_t n = strlen(s);
+    const size_t n = (size_t)attn__find(s, 0);
     if (o->failed || n == 0) return;
     if (o->write(o->user, s, n)) o->failed = 1;
     o->column = s[n - 1] == '\n' ? 0 : o->column + (int)n;
@@ -4325,16 +4460,16 @@ ATTN__FUNC int attn__number(char text[48], int type, double x, const attn__style
     uint64_t m;
     int e = 0, left;
     t.at = text; t.left = 48; *text = 0;
-    if (type == ATTN_BOOL) { attn__say(&t, x != 0 ? "True" : "False"); return (int)strlen(text); }
-    if (!attn__is_float(type) && type != ATTN_F16 && type != ATTN_BF16) { attn__say_int(&t, (int64_t)x); return (int)strlen(text); }
+    if (type == ATTN_BOOL) { attn__say(&t, x != 0 ? "True" : "False"); return attn__find(text, 0); }
+    if (!attn__is_float(type) && type != ATTN_F16 && type != ATTN_BF16) { attn__say_int(&t, (int64_t)x); return attn__find(text, 0); }
     if (!attn__finite(x)) {
         attn__say(&t, x > 0 ? "inf" : x < 0 ? "-inf" : "nan");
-        return (int)strlen(text);
+        return attn__find(text, 0);
     }
     if (attn__bits_d(x) >> 63) { attn__say(&t, "-"); x = -x; }
     if (st->exponent) e = attn__decimal(x, &m); else m = attn__scaled(x);
     attn__say_int(&t, (int64_t)(m / 10000));
-    left = (int)strlen(text);
+    left = attn__find(text, 0);
     attn__say(&t, ".");
     if (digits < 0) digits = attn__digits_used(m % 10000);
     for (int i = 0, p = 1000; i < digits; i++, p /= 10) {
@@ -4362,14 +4497,14 @@ ATTN__FUNC attn__style attn__style_of(const attn_tensor *t) {
     attn__style s;
     double most = 0, least = 0;
     int right = 0, special = 0;
-    const ptrdiff_t n = attn_count(t), e = attn__types[t->type].bytes;
+    const ptrdiff_t n = attn_count(t);
     memset(&s, 0, sizeof s);
     s.cut = n > 1000;
     for (int pass = 0; pass < 2; pass++) {
         for (ptrdiff_t i = 0; i < n; i++) {
             char text[48];
             double x, a;
-            int left, all;
+            int left, all, tail;
             if (s.cut && attn__left_out(t, i)) continue;
             x = attn__get(t->type, attn__element(t, i));
             a = x < 0 ? -x : x;
@@ -4379,31 +4514,30 @@ ATTN__FUNC attn__style attn__style_of(const attn_tensor *t) {
                 if (least == 0 || a < least) least = a;
                 continue;
             }
-            left = attn__number(text, t->type, x, &s, -1); all = (int)strlen(text);
+            left = attn__number(text, t->type, x, &s, -1); all = attn__find(text, 0);
             if (!attn__finite(x)) { if (all > special) special = all; continue; }
+            tail = s.exponent ? all - attn__find(text, 'e') : 0;
             if (left > s.left) s.left = left;
-            if (all - left - (s.exponent ? 4 : 0) > right) right = all - left - (s.exponent ? 4 : 0);
-            if (s.exponent && all - left > 0) { const char *p = strchr(text, 'e'); if (p && (int)strlen(p) > s.width) s.width = (int)strlen(p); }
+            if (tail > s.tail) s.tail = tail;
+            if (all - left - tail > right) right = all - left - tail;
         }
         if (!pass) s.exponent = most >= 1e8 || (least > 0 && (least < 1e-4 || most / least > 1000));
     }
     s.digits = right > 0 ? right - 1 : 0;
-    s.width = s.left + right + (s.exponent ? s.width : 0);
+    s.width = s.left + right + s.tail;
     if (special > s.width) s.width = special;
-    (void)e;
     return s;
 }
+// Numbers stand with their points in one column; what has none stands to the right.
 ATTN__FUNC void attn__print_item(attn__out *o, const attn_tensor *t, ptrdiff_t index, const attn__style *s) {
     char text[48];
     const double x = attn__get(t->type, attn__element(t, index));
-    const int left = attn__number(text, t->type, x, s, s->exponent ? s->digits : -1);
-    const int fixed = attn__finite(x) && strchr(text, '.') != NULL;
-    int pad = fixed ? s->left - left + (s->width - s->left - (int)(strchr(text, 0) - text) + left > 0 && s->exponent ? s->width - s->left - (int)strlen(text) + left : 0)
-                    : s->width - (int)strlen(text);
-    const int before = pad;
+    const int left = attn__number(text, t->type, x, s, s->exponent ? s->digits : -1), all = attn__find(text, 0);
+    const int point = attn__finite(x) && text[left] == '.';
+    int pad = point ? s->width - (s->digits + 1 + s->tail) - left : s->width - all, after = s->width - pad - all;
     for (; pad > 0; pad--) attn__emit(o, " ");
     attn__emit(o, text);
-    for (pad = s->width - before - (int)strlen(text); pad > 0; pad--) attn__emit(o, " ");
+    for (; after > 0; after--) attn__emit(o, " ");
 }
 ATTN__FUNC void attn__break_line(attn__out *o, int lines, int indent) {
     for (; lines > 0; lines--) attn__emit(o, "\n");
@@ -4423,12 +4557,17 @@ ATTN__FUNC void attn__print_axis(attn__out *o, const attn_tensor *t, int axis, p
             else if (i) attn__emit(o, " ");
             attn__print_item(o, t, base + i, s);
         } else {
-            if (i) attn__break_line(o, gap && t->rank - 1 - axis > 1 ? t->rank - 1 - axis : t->rank - 1 - axis, axis + 1);
+            if (i) attn__break_line(o, t->rank - 1 - axis, axis + 1);
             attn__print_axis(o, t, axis + 1, (base + i) * t->shape[axis + 1], s);
         }
     }
     attn__emit(o, "]");
 }
+#if !defined(ATTN_NO_STDIO) && !defined(ATTN_NO_STDLIB)
+ATTN_DEF int attn_to_file(void *file, const char *text, size_t bytes) {
+    return fwrite(text, 1, bytes, (FILE *)file) != bytes;
+}
+#endif
 ATTN_DEF attn_status attn_format(const attn_tensor *t, attn_write write, void *user) {
     attn__out o;
     attn__style s;
@@ -4591,23 +4730,23 @@ ATTN__FUNC attn_status attn__check_output(const attn_desc *d, const attn__set *o
     }
     return ATTN_OK;
 }
-ATTN__FUNC attn_status attn__check_arrays(attn_desc *d, attn__text *why) {
+ATTN__FUNC attn_status attn__check_arrays(const attn_desc *d, int values, attn__text *why) {
     const int e = attn__types[d->q_type].bytes;
     const ptrdiff_t no[4] = { d->batch, d->heads, d->queries, d->vdim }, nl[4] = { 1, d->batch, d->heads, d->queries };
     const ptrdiff_t nw[4] = { d->batch, d->heads, d->queries, d->keys };
     const struct { const char *name; const ptrdiff_t *s; ptrdiff_t heads, rows, cols; } a[4] = {
-        { "q", d->q_stride, d->heads, d->queries, d->dim }, { "k", d->k_stride, d->kv_heads, d->keys, d->dim },
-        { "v", d->v_stride, d->kv_heads, d->keys, d->vdim }, { "o", d->o_stride, d->heads, d->queries, d->vdim } };
+        { "q_stride", d->q_stride, d->heads, d->queries, d->dim }, { "k_stride", d->k_stride, d->kv_heads, d->keys, d->dim },
+        { "v_stride", d->v_stride, d->kv_heads, d->keys, d->vdim }, { "o_stride", d->o_stride, d->heads, d->queries, d->vdim } };
     attn__set o, lse, weights;
     for (int i = 0; i < 4; i++) {
         ptrdiff_t x = attn__add_size(attn__mul_size(d->batch - 1, a[i].s[0]), attn__mul_size(a[i].heads - 1, a[i].s[1]));
         x = attn__add_size(x, attn__mul_size(a[i].rows ? a[i].rows - 1 : 0, a[i].s[2]));
         x = attn__mul_size(attn__add_size(attn__add_size(x, attn__mul_size(a[i].cols - 1, a[i].s[3])), 1), e);
-        if (x < 0) return attn__wrong(why, ATTN_ERR_RANGE, a[i].name, 0, "the array does not fit in memory");
+        if (x < 0) return attn__wrong_at(why, ATTN_ERR_RANGE, a[i].name, 2, a[i].s[2], "the array does not fit in memory");
     }
     if (d->weights && attn__mul_size(attn__mul_size(d->batch * d->heads * d->queries, d->keys), e) < 0)
         return attn__wrong(why, ATTN_ERR_RANGE, "weights", 0, "the array does not fit in memory");
-    if (d->queries == 0) return ATTN_OK;
+    if (d->queries == 0 || !values) return ATTN_OK;
     if (!d->q) return attn__missing(why, "q");
     if (!d->o) return attn__missing(why, "o");
     if (d->keys > 0 && !d->k) return attn__missing(why, "k");
@@ -4626,7 +4765,8 @@ ATTN__FUNC attn_status attn__check_arrays(attn_desc *d, attn__text *why) {
     }
     return ATTN_OK;
 }
-// The whole check; d becomes the desc with every default filled in. Arrays of lengths are read when `values`.
+// The whole check; d becomes the desc with every default filled in. Without `values` only sizes are looked at: pointers may
+// still be missing.
 ATTN__FUNC attn_status attn__check(const attn_desc *user, attn_desc *d, int values, attn__text *why) {
     ATTN__TRY(attn__take_desc(d, sizeof *d, user, why));
     ATTN__TRY(attn__check_words(d, why));
@@ -4641,9 +4781,8 @@ ATTN__FUNC attn_status attn__check(const attn_desc *user, attn_desc *d, int valu
     ATTN__TRY(attn__fill_strides(d->keep_stride, 0, 0, d->keys, 1, "keep_stride", why));
     ATTN__TRY(attn__fill_strides(d->drop_stride, 0, 0, d->keys, 1, "drop_stride", why));
     ATTN__TRY(attn__fill_strides(d->bias_stride, 0, 0, d->keys, 1, "bias_stride", why));
-    if (!values) return ATTN_OK;
-    ATTN__TRY(attn__check_arrays(d, why));
-    return attn__check_lengths(d, why);
+    ATTN__TRY(attn__check_arrays(d, values, why));
+    return values ? attn__check_lengths(d, why) : ATTN_OK;
 }
 
 // ---- plan and run
@@ -4759,7 +4898,7 @@ ATTN__FUNC void attn__plan_tasks(attn__plan *p) {
     p->tiles = (p->rows + p->table->tq - 1) / p->table->tq;
     p->total = d->batch * d->kv_heads * p->tiles;
     p->per = workers > 1 && flops > 1e6 ? p->total / (workers * 8) + 1 : p->total;
-    p->scale = (d->scale != 0 ? (double)d->scale : 1 / attn__sqrt_d((double)d->dim)) * 1.4426950408889634;
+    p->scale = (d->scale != 0 ? (double)d->scale : 1 / attn__sqrt_d((double)d->dim));
     p->work = attn__tile_bytes(d->dim, d->vdim);
     p->near_heads = p->group == 1 && d->keys * d->dim <= 32768 && d->queries * d->dim <= 32768 && d->dim == d->vdim &&
                     d->k_stride[3] == 1 && d->v_stride[3] == 1 && d->q_stride[3] == 1 && d->o_stride[3] == 1;
@@ -5013,8 +5152,7 @@ ATTN_DEF attn_status attn_backward(attn_ctx *c, attn_tensor *loss) {
         n->done = 1;
         mark = attn__place(c);
         if (!c->error && (d[0] || d[1])) attn__backwards[n->op](c, n, n->y->grad, d[0], d[1]);
-        while (c->values->prev && c->values->base >= mark) c->values = c->values->prev;   // the scratch
-        c->values->used = mark - c->values->base;
+        attn__rewind(c, mark);                           // the scratch
     }
     for (attn__node *n = c->nodes; n; n = n->prev) {
         n->y->flags &= ~ATTN__REACHED;
@@ -5052,7 +5190,979 @@ ATTN_DEF attn_status attn_sgd(attn_ctx *c, double rate, double momentum) {
 #endif // ATTN_ONLY_KERNELS
 
 #ifndef ATTN_ONLY_KERNELS
-// DRAW_IMPL_GOES_HERE
+// -------------------------------------------------------------------------------------------------------------------
+// >>draw
+
+// The text on its way to the caller's function: gathered, so that one call takes many pieces.
+typedef struct attn__pen {
+    attn_write write;
+    void *user;
+    int stopped;
+    size_t used;
+    char text[1024];
+} attn__pen;
+
+ATTN__FUNC void attn__pen_open(attn__pen *pen, attn_write write, void *user) {
+    pen->write = write;
+    pen->user = user;
+    pen->stopped = 0;
+    pen->used = 0;
+}
+
+ATTN__FUNC attn_status attn__pen_flush(attn__pen *pen) {
+    if (!pen->stopped && pen->used != 0 && pen->write(pen->user, pen->text, pen->used) != 0) pen->stopped = 1;
+    pen->used = 0;
+    return pen->stopped ? ATTN_ERR_IO : ATTN_OK;
+}
+
+ATTN__FUNC void attn__pen_bytes(attn__pen *pen, const char *text, size_t n) {
+    for (size_t i = 0; i < n; ++i) {
+        if (pen->used == sizeof pen->text) (void)attn__pen_flush(pen);
+        pen->text[pen->used++] = text[i];
+    }
+}
+
+ATTN__FUNC void attn__pen_str(attn__pen *pen, const char *text) { attn__pen_bytes(pen, text, attn__length(text)); }
+
+ATTN__FUNC double attn__ten_to(int power) {
+    double v = 1.0; // exact up to 10^22, and so is the rounding of its inverse
+    for (int i = power < 0 ? -power : power; i > 0; --i) v *= 10.0;
+    return power < 0 ? 1.0 / v : v;
+}
+
+// The logarithm to base 10 of a normal x > 0, to 1e-15.
+ATTN__FUNC double attn__draw_log10(double x) {
+    uint64_t bits;
+    double sum = 0.0;
+    memcpy(&bits, &x, sizeof bits);
+    int e = (int)(bits >> 52) - 1023;
+    bits = (bits & 0xFFFFFFFFFFFFFu) | ((uint64_t)1023 << 52);
+    memcpy(&x, &bits, sizeof x);
+    double s = (x - 1.0) / (x + 1.0); // ln x = 2 (s + s^3/3 + s^5/5 + ..), s <= 1/3
+    for (int k = 35; k > 0; k -= 2) sum = sum * s * s + 1.0 / k;
+    return e * 0.30102999566398119521 + 2.0 * s * sum * 0.43429448190325182765;
+}
+
+ATTN__FUNC int64_t attn__draw_floor(double x) {
+    int64_t k = (int64_t)x;
+    return (double)k > x ? k - 1 : k;
+}
+
+// Writes digits * 10^power, plainly or as 1.5e-7; returns the length, at most 40.
+ATTN__FUNC size_t attn__draw_decimal(char *to, int64_t digits, int power, int sci) {
+    char back[48];
+    size_t n = 0, used = 0;
+    int negative = digits < 0, point = power < 0 ? -power : 0, zeros = power > 0 ? power : 0;
+    uint64_t left = negative ? 0u - (uint64_t)digits : (uint64_t)digits;
+    if (left == 0) zeros = 0;
+    if (left == 0 && sci) sci = point = 0;
+    if (sci) {
+        for (; left % 10 == 0; left /= 10) ++power;
+        point = zeros = 0;
+        for (uint64_t v = left; v > 9; v /= 10) ++point;
+    }
+    for (int i = 0; left != 0 || i <= point; ++i, left /= 10) {
+        if (i == point && i > 0) back[n++] = '.';
+        back[n++] = (char)('0' + (int)(left % 10));
+    }
+    if (negative) back[n++] = '-';
+    while (n > 0) to[used++] = back[--n];
+    for (; zeros > 0; --zeros) to[used++] = '0';
+    if (!sci) return used;
+    to[used++] = 'e';
+    return used + attn__draw_decimal(to + used, power + point, 0, 0);
+}
+
+// A coordinate, rounded to 1/100. The halving is done in integers: nothing for a compiler to fuse.
+ATTN__FUNC void attn__pen_num(attn__pen *pen, double v) {
+    char text[48];
+    int power = -2;
+    int64_t q = (int64_t)((v > 1e7 ? 1e7 : v < -1e7 ? -1e7 : v) * 200.0);
+    q = (q >= 0 ? q + 1 : q - 1) / 2;
+    for (; power < 0 && q % 10 == 0; ++power) q /= 10;
+    attn__pen_bytes(pen, text, attn__draw_decimal(text, q, power, 0));
+}
+
+// A value with four significant digits.
+ATTN__FUNC void attn__pen_value(attn__pen *pen, double v) {
+    char text[48];
+    if (v == 0.0) {
+        attn__pen_str(pen, "0");
+        return;
+    }
+    int e = (int)attn__draw_floor(attn__draw_log10(v < 0.0 ? -v : v)), power = e - 3;
+    int64_t q = (attn__draw_floor(v / attn__ten_to(power) * 2.0) + 1) / 2;
+    for (; q % 10 == 0; ++power) q /= 10;
+    attn__pen_bytes(pen, text, attn__draw_decimal(text, q, power, e < -4 || e > 5));
+}
+
+// Writes a template; each @ is the next of four coordinates.
+ATTN__FUNC void attn__pen_fmt(attn__pen *pen, const char *text, double a, double b, double c, double d) {
+    double v[4];
+    int used = 0;
+    v[0] = a, v[1] = b, v[2] = c, v[3] = d;
+    for (; *text != 0; ++text) {
+        if (*text == '@') attn__pen_num(pen, v[used++]);
+        else attn__pen_bytes(pen, text, 1);
+    }
+}
+
+// The next code point of UTF-8 text; U+FFFD for what is not UTF-8, not allowed in XML or a control character.
+ATTN__FUNC uint32_t attn__utf8_next(const char **at) {
+    const char *s = *at;
+    uint32_t c = (unsigned char)s[0];
+    int more = c < 0x80 ? 0 : c >= 0xC2 && c < 0xE0 ? 1 : c >= 0xE0 && c < 0xF0 ? 2 : c >= 0xF0 && c < 0xF5 ? 3 : -1;
+    *at = s + 1;
+    if (more <= 0) return more < 0 || c < 0x20 || c == 0x7F ? 0xFFFDu : c;
+    c &= 0x3Fu >> more;
+    for (int i = 1; i <= more; ++i) {
+        if (((unsigned char)s[i] & 0xC0) != 0x80) return 0xFFFDu; // the terminating zero ends here, too
+        c = c << 6 | ((unsigned char)s[i] & 0x3Fu);
+    }
+    if (c < (more == 3 ? 0x10000u : more == 2 ? 0x800u : 0xA0u) || (c >= 0xD800 && c < 0xE000)) return 0xFFFDu;
+    if (c > 0x10FFFF || (c & 0xFFFE) == 0xFFFE) return 0xFFFDu;
+    *at = s + 1 + more;
+    return c;
+}
+
+// Columns of a terminal that the first `most` characters take: East Asian ones and emoji count two.
+ATTN__FUNC int attn__text_columns(const char *text, int most) {
+    int columns = 0;
+    for (int i = 0; text != NULL && *text != 0 && i < most; ++i) {
+        uint32_t c = attn__utf8_next(&text);
+        columns += (c >= 0x1100 && c < 0x1160) || (c >= 0x2E80 && c < 0xE000) || (c >= 0xFF00 && c < 0xFF61) ||
+                   c >= 0x1F000 ? 2 : 1;
+    }
+    return columns;
+}
+
+ATTN__FUNC double attn__text_width(const char *text, int most, double size) {
+    return 0.61 * size * attn__text_columns(text, most);
+}
+
+// Writes at most `most` characters, an ellipsis for the last where there are more.
+ATTN__FUNC void attn__pen_text(attn__pen *pen, const char *text, int most, int xml) {
+    for (int i = 0; *text != 0; ++i) {
+        const char *from = text;
+        uint32_t c = attn__utf8_next(&text);
+        if (i + 1 >= most && *text != 0) {
+            attn__pen_str(pen, "\xE2\x80\xA6");
+            return;
+        }
+        if (c == 0xFFFD) attn__pen_str(pen, "\xEF\xBF\xBD");
+        else if (xml && c == '<') attn__pen_str(pen, "&lt;");
+        else if (xml && c == '>') attn__pen_str(pen, "&gt;");
+        else if (xml && c == '&') attn__pen_str(pen, "&amp;");
+        else attn__pen_bytes(pen, from, (size_t)(text - from));
+    }
+}
+
+ATTN__FUNC void attn__svg_open(attn__pen *pen, double w, double h) {
+    attn__pen_fmt(pen, "<svg xmlns='http://www.w3.org/2000/svg' width='@' height='@' viewBox='0 0 @ @' "
+                  "font-family='DejaVu Sans, Helvetica, Arial, sans-serif' font-size='10' text-anchor='middle'>\n"
+                  "<rect width='100%' height='100%' fill='#fff'/>\n", w, h, w, h);
+}
+
+// One text; style is a string of attributes, turned text reads upwards.
+ATTN__FUNC void attn__svg_text(attn__pen *pen, double x, double y, int turned, const char *style, const char *text,
+                               int most) {
+    if (text == NULL) return;
+    attn__pen_fmt(pen, turned ? "<text transform='translate(@ @) rotate(-90)' " : "<text x='@' y='@' ", x, y, 0, 0);
+    attn__pen_str(pen, style);
+    attn__pen_str(pen, ">");
+    attn__pen_text(pen, text, most, 1);
+    attn__pen_str(pen, "</text>\n");
+}
+
+#define ATTN__TICKS 32
+
+// Values to mark on an axis or a colour bar: digits * 10^power, and the same as a number.
+typedef struct attn__ticks {
+    int n, sci;
+    int power[ATTN__TICKS];
+    int64_t digits[ATTN__TICKS];
+    double at[ATTN__TICKS];
+} attn__ticks;
+
+ATTN__FUNC void attn__ticks_add(attn__ticks *t, int64_t digits, int power) {
+    if (t->n == ATTN__TICKS) return;
+    t->digits[t->n] = digits;
+    t->power[t->n] = power;
+    t->at[t->n++] = power < 0 ? (double)digits / attn__ten_to(-power) : (double)digits * attn__ten_to(power);
+}
+
+// Multiples of 1, 2 or 5 times a power of ten, about `want` of them in low < high.
+ATTN__FUNC void attn__ticks_linear(attn__ticks *t, double low, double high, double want) {
+    double raw = (high - low) / want, widest = -low > high ? -low : high;
+    int e = (int)attn__draw_floor(attn__draw_log10(raw));
+    double lead = raw / attn__ten_to(e);
+    int unit = lead < 1.001 ? 1 : lead < 2.001 ? 2 : lead < 5.001 ? 5 : 10;
+    if (unit == 10) unit = 1, ++e;
+    double step = unit * attn__ten_to(e);
+    int64_t last = attn__draw_floor(high / step + 1e-6);
+    t->n = 0;
+    t->sci = widest >= 1e6 || widest < 1e-4;
+    for (int64_t k = -attn__draw_floor(1e-6 - low / step); k <= last; ++k) attn__ticks_add(t, k * unit, e);
+}
+
+ATTN__FUNC void attn__ticks_text(attn__pen *pen, const attn__ticks *t, int k, double x, double y, const char *style) {
+    char text[48];
+    attn__pen_fmt(pen, "<text x='@' y='@'", x, y, 0, 0);
+    attn__pen_str(pen, style);
+    attn__pen_str(pen, ">");
+    attn__pen_bytes(pen, text, attn__draw_decimal(text, t->digits[k], t->power[k], t->sci));
+    attn__pen_str(pen, "</text>\n");
+}
+
+ATTN__FUNC double attn__ticks_width(const attn__ticks *t) {
+    char text[48];
+    size_t widest = 0;
+    for (int k = 0; k < t->n; ++k) {
+        size_t n = attn__draw_decimal(text, t->digits[k], t->power[k], t->sci);
+        if (n > widest) widest = n;
+    }
+    return 6.3 * (double)widest;
+}
+
+// 0 = finite, 1 = +Inf, -1 = -Inf, 2 = NaN: by its bits, which -ffast-math leaves alone.
+ATTN__FUNC int attn__draw_kind(const float *x) {
+    uint32_t bits;
+    memcpy(&bits, x, sizeof bits);
+    if ((bits & 0x7F800000u) != 0x7F800000u) return 0;
+    return (bits & 0x7FFFFFu) != 0 ? 2 : bits >> 31 ? -1 : 1;
+}
+
+// Copies a desc of this or an older header; what the older one lacks is zero.
+ATTN__FUNC attn_status attn__draw_desc(void *to, const void *from, size_t size) {
+    size_t given;
+    if (from == NULL) return ATTN_ERR_NULL;
+    memcpy(&given, from, sizeof given);
+    if (given > size || (given != 0 && given < sizeof given)) return ATTN_ERR_RANGE;
+    memset(to, 0, size);
+    memcpy(to, from, given != 0 ? given : size);
+    return ATTN_OK;
+}
+
+// Whether low and high are both 0 or the ends of an interval.
+ATTN__FUNC int attn__draw_interval(const float *low, const float *high) {
+    if (attn__draw_kind(low) != 0 || attn__draw_kind(high) != 0) return 0;
+    return *low < *high || (*low == 0.0f && *high == 0.0f);
+}
+
+#define ATTN__HEAT_NAN 256 // the level after the 256 colours
+
+// 0xRRGGBB at equal distances: 9 of ColorBrewer's, 17 fitted to matplotlib's viridis (to 3/255) and coolwarm (4/255).
+static const uint32_t attn__cmaps[ATTN_CMAP_COUNT][17] = {
+    {0xFFF5F0, 0xFEE0D2, 0xFCBBA1, 0xFC9272, 0xFB6A4A, 0xEF3B2C, 0xCB181D, 0xA50F15, 0x67000D},
+    {0x450154, 0x48186B, 0x482D7C, 0x424086, 0x3B528B, 0x33638D, 0x2C728E, 0x26818E, 0x21908C, 0x1E9F89, 0x27AE81,
+     0x3DBC74, 0x5CC963, 0x81D34C, 0xABDC32, 0xD6E217, 0xFDE722},
+    {0xF7FBFF, 0xDEEBF7, 0xC6DBEF, 0x9ECAE1, 0x6BAED6, 0x4292C6, 0x2171B5, 0x08519C, 0x08306B},
+    {0xFFFFFF, 0xF0F0F0, 0xD9D9D9, 0xBDBDBD, 0x969696, 0x737373, 0x525252, 0x252525, 0x000000},
+    {0x3B4CC0, 0x4D68D8, 0x6282EA, 0x779AF7, 0x8DB0FE, 0xA3C2FF, 0xB8D0F9, 0xCCD9EE, 0xDDDDDD, 0xECD3C5, 0xF5C4AD,
+     0xF8B294, 0xF59A7B, 0xEC7F63, 0xDE5F4D, 0xCB4138, 0xB40726}};
+
+ATTN__FUNC uint32_t attn__cmap_color(int cmap, int level) {
+    uint32_t color = 0;
+    if (level >= ATTN__HEAT_NAN) return cmap == ATTN_CMAP_GREYS || cmap == ATTN_CMAP_COOLWARM ? 0xF0C040 : 0xB0B0B0;
+    int spans = cmap == ATTN_CMAP_VIRIDIS || cmap == ATTN_CMAP_COOLWARM ? 16 : 8;
+    uint32_t at = (uint32_t)(level * spans), part = at % 255;
+    const uint32_t *from = attn__cmaps[cmap] + at / 255;
+    for (int shift = 0; shift < 24; shift += 8) {
+        uint32_t a = from[0] >> shift & 255, b = part != 0 ? from[1] >> shift & 255 : 0;
+        color |= (a * (255 - part) + b * part + 127) / 255 << shift;
+    }
+    return color;
+}
+
+ATTN__FUNC void attn__pen_color(attn__pen *pen, uint32_t color) {
+    for (int shift = 20; shift >= 0; shift -= 4) attn__pen_bytes(pen, &"0123456789abcdef"[color >> shift & 15], 1);
+}
+
+// A checked picture: panels of rows x cols cells, each the mean of block x block values.
+typedef struct attn__heat {
+    attn_heatmap_desc d;
+    size_t panel;        // values of one
+    ptrdiff_t panels, block, rows, cols;
+    double low, high;    // of the panel that is drawn
+    int has_nan;
+    double cell_w, cell_h, w, h;      // pixels of a cell and a panel
+    double name[2], room[2], bar;     // of the widest x and y tick label, what they take, the bar's numbers
+} attn__heat;
+
+// Sets the colour range from count values; notes whether there is a NaN.
+ATTN__FUNC void attn__heat_range(attn__heat *t, const float *x, size_t count) {
+    double least = 0.0, most = 0.0;
+    int found = 0;
+    for (size_t i = 0; i < count; ++i) {
+        int kind = attn__draw_kind(x + i);
+        double v = kind == 0 ? (double)x[i] : 0.0;
+        if (kind == 2) t->has_nan = 1;
+        if (kind != 0) continue;
+        if (!found || v < least) least = v;
+        if (!found || v > most) most = v;
+        found = 1;
+    }
+    if (t->d.low < t->d.high) {
+        t->low = (double)t->d.low;
+        t->high = (double)t->d.high;
+        return;
+    }
+    if (least > 0.0) least = 0.0;
+    if (least == most) { // all values equal and not above zero
+        if (most < 0.0) most = 0.0;
+        else most = 1.0;
+    }
+    if (t->d.cmap == ATTN_CMAP_COOLWARM) {
+        if (most < -least) most = -least;
+        least = -most;
+    }
+    t->low = least;
+    t->high = most;
+}
+
+// Checks a desc; sizes above `most` are cut into blocks.
+ATTN__FUNC attn_status attn__heat_open(attn__heat *t, const attn_heatmap_desc *from, attn_write write, ptrdiff_t most) {
+    attn_status st = attn__draw_desc(&t->d, from, sizeof t->d);
+    attn_heatmap_desc *d = &t->d;
+    if (st != ATTN_OK || write == NULL) return st != ATTN_OK ? st : ATTN_ERR_NULL;
+    if (d->rows < 0 || d->cols < 0 || d->queries < 0 || d->keys < 0 || d->cmap < 0 || d->cmap >= ATTN_CMAP_COUNT)
+        return ATTN_ERR_RANGE;
+    if (d->width < 0 || d->width > 16384 || !attn__draw_interval(&d->low, &d->high)) return ATTN_ERR_RANGE;
+    if (d->rows == 0) d->rows = 1;
+    if (d->cols == 0) d->cols = 1;
+    size_t left = (size_t)PTRDIFF_MAX / sizeof(float) / (size_t)d->rows / (size_t)d->cols;
+    if (d->queries != 0) left /= (size_t)d->queries;
+    if (d->keys != 0) left /= (size_t)d->keys;
+    if (left == 0) return ATTN_ERR_RANGE;
+    t->panel = (size_t)d->queries * (size_t)d->keys;
+    t->panels = d->rows * d->cols;
+    if (t->panel != 0 && d->data == NULL) return ATTN_ERR_NULL;
+    ptrdiff_t longer = d->queries > d->keys ? d->queries : d->keys;
+    t->block = longer > most ? (longer - 1) / most + 1 : 1;
+    t->rows = d->queries / t->block + (d->queries % t->block != 0);
+    t->cols = d->keys / t->block + (d->keys % t->block != 0);
+    t->has_nan = 0;
+    if (t->panel != 0) attn__heat_range(t, d->data, t->panel * (size_t)t->panels);
+    return ATTN_OK;
+}
+
+// Returns the panel's values; sets its range if it has its own.
+ATTN__FUNC const float *attn__heat_panel(attn__heat *t, ptrdiff_t p) {
+    const float *x = t->d.data + (size_t)p * t->panel;
+    if (t->d.own_range != 0) attn__heat_range(t, x, t->panel);
+    return x;
+}
+
+ATTN__FUNC const char *attn__heat_title(const attn__heat *t, ptrdiff_t p) {
+    return t->d.titles == NULL ? NULL : t->d.titles[t->d.titles_per_panel != 0 ? p : p % t->d.cols];
+}
+
+// The colour of cell (r, c): 0..255, or ATTN__HEAT_NAN.
+ATTN__FUNC int attn__heat_level(const attn__heat *t, const float *x, ptrdiff_t r, ptrdiff_t c) {
+    ptrdiff_t i1 = t->d.queries - r * t->block, j1 = t->d.keys - c * t->block;
+    if (i1 > t->block) i1 = t->block;
+    if (j1 > t->block) j1 = t->block;
+    double sum = 0.0;
+    x += r * t->block * t->d.keys + c * t->block;
+    for (ptrdiff_t i = 0; i < i1; ++i, x += t->d.keys) {
+        for (ptrdiff_t j = 0; j < j1; ++j) {
+            int kind = attn__draw_kind(x + j);
+            if (kind == 2) return ATTN__HEAT_NAN;
+            sum += kind == 0 ? (double)x[j] : kind > 0 ? t->high : t->low;
+        }
+    }
+    double at = (sum / (double)(i1 * j1) - t->low) / (t->high - t->low) * 256.0;
+    return at >= 255.0 ? 255 : at > 0.0 ? (int)at : 0;
+}
+
+// Rows r0 .. r1 of cells, one path a colour: the levels are taken once, so 16 rows are held.
+ATTN__FUNC void attn__heat_band(attn__pen *pen, const attn__heat *t, const float *x, ptrdiff_t r0, ptrdiff_t r1) {
+    short level[16 * 256];
+    char seen[ATTN__HEAT_NAN + 1];
+    memset(seen, 0, sizeof seen);
+    for (ptrdiff_t i = 0; i < (r1 - r0) * t->cols; ++i) {
+        level[i] = (short)attn__heat_level(t, x, r0 + i / t->cols, i % t->cols);
+        seen[level[i]] = 1;
+    }
+    for (int k = 0; k <= ATTN__HEAT_NAN; ++k) {
+        ptrdiff_t px = 0, py = 0;
+        if (!seen[k]) continue;
+        attn__pen_str(pen, "<path fill='#");
+        attn__pen_color(pen, attn__cmap_color(t->d.cmap, k));
+        attn__pen_str(pen, "' d='");
+        for (ptrdiff_t i = 0; i < (r1 - r0) * t->cols; ++i) {
+            ptrdiff_t r = r0 + i / t->cols, c = i % t->cols, n = 1;
+            if (level[i] != k) continue;
+            for (; c + n < t->cols && level[i + 1] == k; ++n) ++i;
+            attn__pen_fmt(pen, "m@ @h@v1h@", (double)(c - px), (double)(r - py), (double)n, (double)-n);
+            px = c, py = r + 1; // where the pen stands
+        }
+        attn__pen_str(pen, "'/>");
+    }
+    attn__pen_str(pen, "\n");
+    if (!seen[ATTN__HEAT_NAN] || t->cell_w < 5.0) return;
+    attn__pen_fmt(pen, "<path shape-rendering='auto' stroke='#555' stroke-width='@' d='", 0.8 / t->cell_w, 0, 0, 0);
+    for (ptrdiff_t i = 0; i < (r1 - r0) * t->cols; ++i) {
+        if (level[i] != ATTN__HEAT_NAN) continue;
+        double px = (double)(i % t->cols), py = (double)(r0 + i / t->cols);
+        attn__pen_fmt(pen, "M@ @l1-1", px, py + 1.0, 0, 0);
+        attn__pen_fmt(pen, "m-.5 0l-.5 .5m.5 .5l.5-.5", 0, 0, 0, 0);
+    }
+    attn__pen_str(pen, "'/>\n");
+}
+
+// Marks and labels along one side of a panel: numbers at 1-2-5 distances, or tokens (not all where they are dense).
+ATTN__FUNC void attn__heat_axis(attn__pen *pen, const attn__heat *t, double x, double y, int is_y, int labelled) {
+    ptrdiff_t count = is_y ? t->d.queries : t->d.keys, step = 1, unit = 1;
+    const char *const *names = is_y ? t->d.yticks : t->d.xticks;
+    double cell = (is_y ? t->cell_h : t->cell_w) / (double)t->block, need = names != NULL ? 12.0 : 26.0;
+    for (ptrdiff_t v = count; names == NULL && v > 1000; v /= 10) need += 7.0;
+    for (int k = 0; cell * (double)step < need && step < count; ++k) {
+        static const int lead[3] = {2, 5, 10};
+        step = names != NULL ? step + 1 : unit * lead[k % 3];
+        if (k % 3 == 2) unit = step;
+    }
+    attn__pen_str(pen, "<path stroke='#000' stroke-width='.8' d='");
+    for (ptrdiff_t i = 0; i < count; i += step) {
+        double at = ((double)i + 0.5) * cell;
+        attn__pen_fmt(pen, is_y ? "M@ @h-3.5" : "M@ @v3.5", x + (is_y ? 0.0 : at), y + (is_y ? at : 0.0), 0, 0);
+    }
+    attn__pen_str(pen, "'/>\n");
+    for (ptrdiff_t i = 0; labelled && i < count; i += step) {
+        char text[48];
+        double at = ((double)i + 0.5) * cell;
+        int turned = !is_y && names != NULL && t->name[0] + 4.0 > cell;
+        text[attn__draw_decimal(text, i, 0, 0)] = 0;
+        const char *name = names != NULL ? names[i] : text, *end = is_y || turned ? "text-anchor='end'" : "";
+        if (is_y) attn__svg_text(pen, x - 6.0, y + at + 3.5, 0, end, name, 24);
+        else attn__svg_text(pen, x + at + (turned ? 3.5 : 0.0), y + (turned ? 7.0 : 14.0), turned, end, name, 24);
+    }
+}
+
+ATTN__FUNC void attn__heat_ticks(const attn__heat *t, attn__ticks *ticks, double h) {
+    double want = h / 24.0;
+    attn__ticks_linear(ticks, t->low, t->high, want < 4.0 ? 4.0 : want > 7.0 ? 7.0 : want);
+}
+
+ATTN__FUNC void attn__heat_bar(attn__pen *pen, const attn__heat *t, double x, double y, double h) {
+    attn__ticks ticks;
+    attn__pen_fmt(pen, "<svg x='@' y='@' width='10' height='@' viewBox='0 0 1 64' ", x, y, h, 0);
+    attn__pen_str(pen, "preserveAspectRatio='none' shape-rendering='crispEdges'>");
+    for (int k = 0; k < 64; ++k) {
+        attn__pen_str(pen, "<path fill='#");
+        attn__pen_color(pen, attn__cmap_color(t->d.cmap, 255 - k * 4 - k / 16));
+        attn__pen_fmt(pen, "' d='M0 @h1v1h-1'/>", k, 0, 0, 0);
+    }
+    attn__pen_fmt(pen, "</svg>\n<path fill='none' stroke='#000' stroke-width='.8' d='M@ @h10v@h-10z", x, y, h, 0);
+    attn__heat_ticks(t, &ticks, h);
+    for (int k = 0; k < ticks.n; ++k) {
+        ticks.at[k] = y + h - (ticks.at[k] - t->low) / (t->high - t->low) * h;
+        attn__pen_fmt(pen, "M@ @h3.5", x + 10.0, ticks.at[k], 0, 0);
+    }
+    attn__pen_str(pen, "'/>\n");
+    for (int k = 0; k < ticks.n; ++k)
+        attn__ticks_text(pen, &ticks, k, x + 16.0, ticks.at[k] + 3.5, " text-anchor='start'");
+}
+
+// Settles the pixels: of cells and panels, of tick labels, of the numbers at bars of bar_h pixels (returned).
+ATTN__FUNC double attn__heat_size(attn__heat *t) {
+    attn__ticks ticks;
+    double side = t->d.width != 0 ? t->d.width : 240.0, cell = side / (double)(t->rows > t->cols ? t->rows : t->cols);
+    if (cell >= 1.0) cell = (double)attn__draw_floor(cell + 0.5); // whole pixels are all of one size
+    t->cell_w = cell * (double)t->cols < 16.0 ? 16.0 / (double)t->cols : cell;
+    t->cell_h = cell * (double)t->rows < 16.0 ? 16.0 / (double)t->rows : cell;
+    t->w = t->cell_w * (double)t->cols;
+    t->h = t->cell_h * (double)t->rows;
+    for (int k = 0; k < 2; ++k) {
+        const char *const *names = k == 0 ? t->d.xticks : t->d.yticks;
+        ptrdiff_t count = k == 0 ? t->d.keys : t->d.queries;
+        t->name[k] = 0.0;
+        for (ptrdiff_t i = 0; names != NULL && i < count; ++i) {
+            double w = attn__text_width(names[i], 24, 10.0);
+            if (w > t->name[k]) t->name[k] = w;
+        }
+        for (ptrdiff_t left = count; names == NULL && k == 1 && left > 0; left /= 10) t->name[k] += 6.3;
+        int across = k == 1 || (names != NULL && t->name[k] + 4.0 > t->cell_w / (double)t->block);
+        t->room[k] = across ? t->name[k] + 9.0 : 17.0;
+    }
+    double bar_h = t->d.own_range != 0 || t->d.rows == 1 ? t->h : 0.6 * (double)t->d.rows * (t->h + 24.0);
+    if (bar_h < 60.0) bar_h = 60.0;
+    t->bar = 0.0;
+    for (ptrdiff_t p = 0; p < (t->d.own_range != 0 ? t->panels : 1); ++p) {
+        (void)attn__heat_panel(t, p);
+        attn__heat_ticks(t, &ticks, bar_h);
+        if (attn__ticks_width(&ticks) > t->bar) t->bar = attn__ticks_width(&ticks);
+    }
+    t->bar += 20.0;
+    return bar_h;
+}
+
+ATTN__FUNC void attn__heat_draw(attn__pen *pen, attn__heat *t, ptrdiff_t p, double x, double y, int most) {
+    const float *data = attn__heat_panel(t, p);
+    ptrdiff_t r = p / t->d.cols, c = p % t->d.cols;
+    attn__svg_text(pen, x + t->w / 2.0, y - 5.0, 0, "font-size='11'", attn__heat_title(t, p), most);
+    attn__pen_fmt(pen, "<svg x='@' y='@' width='@' height='@' ", x, y, t->w, t->h);
+    attn__pen_fmt(pen, "viewBox='0 0 @ @' preserveAspectRatio='none' shape-rendering='crispEdges'>\n", (double)t->cols,
+                  (double)t->rows, 0, 0);
+    for (ptrdiff_t i = 0; i < t->rows; i += 16)
+        attn__heat_band(pen, t, data, i, i + 16 < t->rows ? i + 16 : t->rows);
+    attn__pen_fmt(pen, "</svg>\n<rect x='@' y='@' width='@' height='@' fill='none' stroke='#000' stroke-width='.8'/>\n",
+                  x, y, t->w, t->h);
+    attn__heat_axis(pen, t, x, y + t->h, 0, r == t->d.rows - 1);
+    attn__heat_axis(pen, t, x, y, 1, c == 0);
+}
+
+// What the colours alone do not say: blocks and NaN. Returns 0 when there is nothing, and writes if there is a pen.
+ATTN__FUNC int attn__heat_note(attn__pen *pen, const attn__heat *t, double y) {
+    double x = 8.0;
+    if (pen != NULL && t->has_nan) {
+        attn__pen_str(pen, "<path stroke='#555' stroke-width='.7' fill='#");
+        attn__pen_color(pen, attn__cmap_color(t->d.cmap, ATTN__HEAT_NAN));
+        attn__pen_fmt(pen, "' d='M@ @v-9h9v9zl9-9m-4.5 0l-4.5 4.5m9 0l-4.5 4.5'/>\n", x, y, 0, 0);
+        attn__svg_text(pen, x + 13.0, y - 1.0, 0, "text-anchor='start' font-size='9' fill='#444'", "NaN", 9);
+        x += 48.0;
+    }
+    if (pen != NULL && t->block > 1) {
+        attn__pen_fmt(pen, "<text x='@' y='@' text-anchor='start' font-size='9' fill='#444'>", x, y - 1.0, 0, 0);
+        attn__pen_fmt(pen, "each cell is the mean of @ x @ values; @ x @ in all</text>\n", (double)t->block,
+                      (double)t->block, (double)t->d.queries, (double)t->d.keys);
+    }
+    return t->has_nan || t->block > 1;
+}
+
+ATTN__FUNC void attn__heat_empty(attn__pen *pen, const attn__heat *t) {
+    double w = attn__text_width(t->d.title, 80, 13.0) + 20.0;
+    if (w < 260.0) w = 260.0;
+    attn__svg_open(pen, w, 70.0);
+    attn__svg_text(pen, w / 2.0, 22.0, 0, "font-size='13'", t->d.title, 80);
+    attn__pen_fmt(pen, "<text x='@' y='48' fill='#444'>nothing to draw: @ queries, @ keys</text>\n</svg>\n", w / 2.0,
+                  (double)t->d.queries, (double)t->d.keys, 0);
+}
+
+ATTN_DEF attn_status attn_heatmap_svg(const attn_heatmap_desc *d, attn_write write, void *user) {
+    attn__heat heat, *t = &heat;
+    attn__pen pen;
+    attn_status st = attn__heat_open(t, d, write, 256);
+    if (st != ATTN_OK) return st;
+    attn__pen_open(&pen, write, user);
+    if (t->panel == 0) {
+        attn__heat_empty(&pen, t);
+        return attn__pen_flush(&pen);
+    }
+    double bar_h = attn__heat_size(t), named = t->d.titles != NULL ? 18.0 : 0.0;
+    // A panel and its bar are `used` pixels wide, in the middle of a field that has room for the words.
+    double used = t->w + (t->d.own_range != 0 ? 8.0 + t->bar : 0.0), field_w = used, field_h = t->h;
+    if (named > 0.0 && field_w < 100.0) field_w = 100.0;
+    if (field_w < attn__text_width(t->d.xlabel, 40, 11.0)) field_w = attn__text_width(t->d.xlabel, 40, 11.0);
+    if (field_h < attn__text_width(t->d.ylabel, 40, 11.0)) field_h = attn__text_width(t->d.ylabel, 40, 11.0);
+    if (field_h < 60.0) field_h = 60.0;
+    field_w += 16.0;
+    field_h += 14.0 + named;
+    double left = 10.0 + (t->d.ylabel != NULL ? 16.0 : 0.0) + t->room[1];
+    double top = t->d.title != NULL ? 34.0 : 10.0, panels_w = field_w * (double)t->d.cols;
+    double panels_h = field_h * (double)t->d.rows - 14.0, low = top + panels_h + t->room[0];
+    double w = left + panels_w + (t->d.own_range == 0 ? t->bar : 0.0) + 2.0;
+    double h = low + (t->d.xlabel != NULL ? 18.0 : 0.0) + (attn__heat_note(NULL, t, 0) ? 20.0 : 6.0);
+    double words = attn__text_width(t->d.title, 120, 13.0) + 20.0;
+    if (t->block > 1 && words < 330.0) words = 330.0;
+    if (w < words) left += (words - w) / 2.0, w = words;
+    attn__svg_open(&pen, w, h);
+    attn__svg_text(&pen, w / 2.0, 20.0, 0, "font-size='13'", t->d.title, 120);
+    for (ptrdiff_t p = 0; p < t->panels; ++p) {
+        ptrdiff_t r = p / t->d.cols, c = p % t->d.cols;
+        double x = left + (double)c * field_w + (field_w - 16.0 - used) / 2.0;
+        double y = top + (double)r * field_h + named + (field_h - 14.0 - named - t->h) / 2.0;
+        attn__heat_draw(&pen, t, p, x, y, (int)(field_w / 6.8));
+        if (t->d.own_range != 0) attn__heat_bar(&pen, t, x + t->w + 8.0, y + (t->h - bar_h) / 2.0, bar_h);
+        if (r == t->d.rows - 1) attn__svg_text(&pen, x + t->w / 2.0, y + t->h + t->room[0] + 13.0, 0,
+                                               "font-size='11'", t->d.xlabel, 40);
+        if (c == 0) attn__svg_text(&pen, left - t->room[1] - 5.0, y + t->h / 2.0, 1, "font-size='11'",
+                                   t->d.ylabel, 40);
+    }
+    double middle = top + named + (panels_h - named) / 2.0;
+    if (t->d.own_range == 0) attn__heat_bar(&pen, t, left + panels_w - 4.0, middle - bar_h / 2.0, bar_h);
+    (void)attn__heat_note(&pen, t, h - 6.0);
+    attn__pen_str(&pen, "</svg>\n");
+    return attn__pen_flush(&pen);
+}
+
+// Sets one of a terminal's colours; ground is 38 for the character, 48 for what is behind it. level -1 takes it away.
+ATTN__FUNC void attn__term_color(attn__pen *pen, const attn__heat *t, int color, int ground, int level) {
+    static const int steps[6] = {0, 95, 135, 175, 215, 255}; // the cube of 256 colours
+    int part[3], cube = 16, cube_off = 0, grey_off = 0;
+    if (level < 0) {
+        attn__pen_str(pen, ground == 38 ? "\x1b[39m" : "\x1b[49m");
+        return;
+    }
+    uint32_t rgb = attn__cmap_color(t->d.cmap, level);
+    for (int k = 0; k < 3; ++k) part[k] = (int)(rgb >> (16 - 8 * k) & 255);
+    attn__pen_fmt(pen, color == 2 ? "\x1b[@;2;@;@;@m" : "\x1b[@;5;", ground, part[0], part[1], part[2]);
+    if (color == 2) return;
+    int grey = (part[0] + part[1] + part[2]) / 3 < 8 ? 0 : ((part[0] + part[1] + part[2]) / 3 - 3) / 10;
+    if (grey > 23) grey = 23; // entries 232..255 are 8, 18, ..
+    for (int k = 0; k < 3; ++k) {
+        int at = part[k] < 48 ? 0 : part[k] < 115 ? 1 : (part[k] - 35) / 40;
+        cube = at * (k == 0 ? 36 : k == 1 ? 6 : 1) + cube;
+        cube_off += (part[k] - steps[at]) * (part[k] - steps[at]);
+        grey_off += (part[k] - 8 - 10 * grey) * (part[k] - 8 - 10 * grey);
+    }
+    attn__pen_fmt(pen, "@m", grey_off < cube_off ? 232 + grey : cube, 0, 0, 0);
+}
+
+ATTN__FUNC void attn__pen_pad(attn__pen *pen, int columns) {
+    for (; columns > 0; --columns) attn__pen_bytes(pen, " ", 1);
+}
+
+// One cell, `wide` characters: the colours of it and of the cell below (-1: none), or a shade.
+ATTN__FUNC void attn__term_cell(attn__pen *pen, const attn__heat *t, int color, int wide, int level, int below) {
+    static const char *const shades[5] = {" ", "\xE2\x96\x91", "\xE2\x96\x92", "\xE2\x96\x93", "\xE2\x96\x88"};
+    if (color != 0) {
+        attn__term_color(pen, t, color, wide == 2 ? 48 : 38, level);
+        if (wide == 1) attn__term_color(pen, t, color, 48, below);
+    }
+    for (int k = 0; k < wide; ++k) {
+        if (color != 0) attn__pen_str(pen, wide == 2 ? " " : "\xE2\x96\x80");
+        else attn__pen_str(pen, level == ATTN__HEAT_NAN ? "?" : shades[level * 5 / 256]);
+    }
+}
+
+// One panel: its lines with the label of their first row, the numbers of columns below.
+ATTN__FUNC void attn__term_panel(attn__pen *pen, const attn__heat *t, const float *x, int color) {
+    char text[48];
+    int wide = t->cols <= 36 && (color == 0 || t->d.yticks != NULL) ? 2 : 1, label = 5;
+    int high = color != 0 && wide == 1 ? 2 : 1; // rows of cells in a line
+    for (ptrdiff_t r = 0; t->d.yticks != NULL && r < t->d.queries; r += t->block) {
+        int columns = attn__text_columns(t->d.yticks[r], 16);
+        if (columns > label) label = columns;
+    }
+    for (ptrdiff_t r = 0; r < t->rows; r += high) {
+        text[attn__draw_decimal(text, r * t->block, 0, 0)] = 0;
+        const char *name = t->d.yticks != NULL ? t->d.yticks[r * t->block] : text;
+        if (name == NULL) name = "";
+        attn__pen_pad(pen, label - attn__text_columns(name, 16));
+        attn__pen_text(pen, name, 16, 0);
+        attn__pen_str(pen, color != 0 ? " " : " |");
+        for (ptrdiff_t c = 0, was = -2, was_below = -2; c < t->cols; ++c) {
+            int level = attn__heat_level(t, x, r, c);
+            int below = high == 2 && r + 1 < t->rows ? attn__heat_level(t, x, r + 1, c) : -1;
+            int same = color != 0 && was == level && was_below == below; // the colours are set already
+            if (same) attn__pen_str(pen, wide == 2 ? "  " : "\xE2\x96\x80");
+            else attn__term_cell(pen, t, color, wide, level, below);
+            was = level, was_below = below;
+        }
+        attn__pen_str(pen, color != 0 ? "\x1b[0m\n" : "|\n");
+    }
+    attn__pen_pad(pen, label + (color == 0 ? 2 : 1));
+    for (ptrdiff_t c = 0; c < t->cols; c += 10 / wide) {
+        size_t n = attn__draw_decimal(text, c * t->block, 0, 0);
+        attn__pen_bytes(pen, text, n);
+        if (c + 10 / wide < t->cols) attn__pen_pad(pen, 10 - (int)n);
+    }
+    attn__pen_str(pen, "\n");
+    for (ptrdiff_t c = 0; t->d.xticks != NULL && c < t->d.keys; c += t->block) {
+        attn__pen_fmt(pen, c == 0 ? "keys: @ " : ", @ ", (double)c, 0, 0, 0);
+        if (t->d.xticks[c] != NULL) attn__pen_text(pen, t->d.xticks[c], 24, 0);
+    }
+    if (t->d.xticks != NULL) attn__pen_str(pen, "\n");
+}
+
+// The colour bar, and what the colours alone do not say.
+ATTN__FUNC void attn__term_range(attn__pen *pen, const attn__heat *t, int color, int notes) {
+    attn__pen_value(pen, t->low);
+    attn__pen_str(pen, color != 0 ? " " : " [");
+    for (int k = 0, n = color != 0 ? 10 : 20; k < n; ++k)
+        attn__term_cell(pen, t, color, color != 0 ? 2 : 1, k * 255 / (n - 1), -1);
+    attn__pen_str(pen, color != 0 ? "\x1b[0m " : "] ");
+    attn__pen_value(pen, t->high);
+    if (notes && t->has_nan) {
+        attn__pen_str(pen, "   ");
+        attn__term_cell(pen, t, color, color != 0 ? 2 : 1, ATTN__HEAT_NAN, -1);
+        attn__pen_str(pen, color != 0 ? "\x1b[0m NaN" : " NaN");
+    }
+    attn__pen_str(pen, "\n");
+    if (!notes || t->block <= 1) return;
+    attn__pen_fmt(pen, "each cell is the mean of @ x @ values; @ x @ in all\n", (double)t->block, (double)t->block,
+                  (double)t->d.queries, (double)t->d.keys);
+}
+
+ATTN_DEF attn_status attn_heatmap_text(const attn_heatmap_desc *d, int color, attn_write write, void *user) {
+    attn__heat heat, *t = &heat;
+    attn__pen pen;
+    attn_status st = attn__heat_open(t, d, write, 72);
+    if (st != ATTN_OK) return st;
+    if (color < 0 || color > 2) return ATTN_ERR_RANGE;
+    attn__pen_open(&pen, write, user);
+    const char *lines[3], *before[3] = {"", "rows: ", "columns: "};
+    lines[0] = t->d.title, lines[1] = t->d.ylabel, lines[2] = t->d.xlabel;
+    for (int k = 0; k < 3; ++k) {
+        if (lines[k] == NULL) continue;
+        attn__pen_str(&pen, before[k]);
+        attn__pen_text(&pen, lines[k], 120, 0);
+        attn__pen_str(&pen, "\n");
+    }
+    if (t->panel == 0)
+        attn__pen_fmt(&pen, "nothing to draw: @ queries, @ keys\n", (double)t->d.queries, (double)t->d.keys, 0, 0);
+    for (ptrdiff_t p = 0; t->panel != 0 && p < t->panels; ++p) {
+        const float *x = attn__heat_panel(t, p);
+        const char *name = attn__heat_title(t, p);
+        if (name != NULL) attn__pen_text(&pen, name, 72, 0);
+        else if (t->panels > 1)
+            attn__pen_fmt(&pen, "panel @, @", (double)(p / t->d.cols), (double)(p % t->d.cols), 0, 0);
+        if (name != NULL || t->panels > 1) attn__pen_str(&pen, "\n");
+        attn__term_panel(&pen, t, x, color);
+        if (t->d.own_range != 0 || p == t->panels - 1) attn__term_range(&pen, t, color, p == t->panels - 1);
+    }
+    return attn__pen_flush(&pen);
+}
+
+// One axis of a plot. low and high are logarithms on a logarithmic axis, least and most are values of the data.
+typedef struct attn__plot_axis {
+    double low, high, least, most, length;
+    int log, is_y, found;
+} attn__plot_axis;
+
+// The coordinate of a value; far outside it stays where a renderer can still count.
+ATTN__FUNC double attn__axis_at(const attn__plot_axis *a, double x) {
+    double at = ((a->log ? attn__draw_log10(x) : x) - a->low) / (a->high - a->low) * a->length;
+    if (a->is_y) at = a->length - at;
+    return at > 1e6 ? 1e6 : at < -1e6 ? -1e6 : at;
+}
+
+// Settles the ends: the given ones, or the data's with a margin.
+ATTN__FUNC void attn__axis_close(attn__plot_axis *a, double low, double high) {
+    int given = low < high;
+    if (given) a->least = low, a->most = high;
+    if (!given && !a->found) a->least = a->log ? 0.1 : 0.0, a->most = 1.0;
+    a->low = a->log ? attn__draw_log10(a->least) : a->least;
+    a->high = a->log ? attn__draw_log10(a->most) : a->most;
+    if (given) return;
+    double margin = 0.04 * (a->high - a->low);
+    if (margin == 0.0 && !a->log) margin = 0.05 * (a->low < 0.0 ? -a->low : a->low);
+    if (margin == 0.0) margin = 0.5;
+    a->low -= margin;
+    a->high += margin;
+}
+
+// Decades; 1, 2 and 5 in each where there are few; as on a linear axis where there is less than one.
+ATTN__FUNC void attn__axis_ticks(const attn__plot_axis *a, attn__ticks *t, double want) {
+    static const int lead[3] = {1, 2, 5};
+    if (!a->log) {
+        attn__ticks_linear(t, a->low, a->high, want);
+        return;
+    }
+    int first = (int)attn__draw_floor(a->low), last = (int)attn__draw_floor(a->high), step = 1;
+    int leads = a->high - a->low < 0.5 * want ? 3 : 1;
+    while ((a->high - a->low) / step > 1.5 * want) ++step;
+    t->n = 0;
+    t->sci = first < -4 || last > 5;
+    for (int e = first; e <= last; e += step) {
+        for (int k = 0; k < leads; ++k) {
+            double at = e + attn__draw_log10(lead[k]);
+            if (at > a->low - 1e-6 && at < a->high + 1e-6) attn__ticks_add(t, lead[k], e);
+        }
+    }
+    if (t->n < 2 && a->least < a->most) attn__ticks_linear(t, a->least, a->most, want);
+}
+
+// Reads point i of a series; returns 0 where an axis has no place for it.
+ATTN__FUNC int attn__plot_value(const attn__plot_axis *ax, const attn_series *s, ptrdiff_t i, double *v) {
+    int kind = s->x != NULL ? attn__draw_kind(s->x + i) : 0;
+    if (kind != 0 || attn__draw_kind(s->y + i) != 0) return 0;
+    v[0] = s->x != NULL ? (double)s->x[i] : (double)i;
+    v[1] = (double)s->y[i];
+    return (!ax[0].log || v[0] > 0.0) && (!ax[1].log || v[1] > 0.0);
+}
+
+// The same as coordinates.
+ATTN__FUNC int attn__plot_point(const attn__plot_axis *ax, const attn_series *s, ptrdiff_t i, double *x, double *y) {
+    double v[2];
+    if (!attn__plot_value(ax, s, i, v)) return 0;
+    *x = attn__axis_at(&ax[0], v[0]);
+    *y = attn__axis_at(&ax[1], v[1]);
+    return 1;
+}
+
+ATTN__FUNC void attn__plot_range(attn__plot_axis *ax, const attn_series *s) {
+    double v[2];
+    for (ptrdiff_t i = 0; i < s->n; ++i) {
+        if (!attn__plot_value(ax, s, i, v)) continue;
+        for (int k = 0; k < 2; ++k) {
+            if (!ax[k].found || v[k] < ax[k].least) ax[k].least = v[k];
+            if (!ax[k].found || v[k] > ax[k].most) ax[k].most = v[k];
+            ax[k].found = 1;
+        }
+    }
+}
+
+// The path of a line. Of the points of one pixel column a dense line keeps the first, both extremes and the last.
+ATTN__FUNC void attn__plot_line(attn__pen *pen, const attn__plot_axis *ax, const attn_series *s) {
+    int dense = (double)s->n > 4.0 * ax[0].length, open = 0, held = 0;
+    double x = 0.0, y = 0.0, column = 0.0, last_x = 0.0, last_y = 0.0, low = 0.0, high = 0.0;
+    for (ptrdiff_t i = 0; i <= s->n; ++i) {
+        int shown = i < s->n && attn__plot_point(ax, s, i, &x, &y);
+        double at = (double)attn__draw_floor(x);
+        if (shown && open && dense && at == column) {
+            if (!held || y < low) low = y;
+            if (!held || y > high) high = y;
+            held = 1;
+            last_x = x, last_y = y;
+            continue;
+        }
+        if (held) attn__pen_fmt(pen, "L@ @V@", last_x, low, high, 0);
+        if (held) attn__pen_fmt(pen, "V@", last_y, 0, 0, 0);
+        held = 0;
+        column = at;
+        if (shown) attn__pen_fmt(pen, open ? "L@ @" : "M@ @h0", x, y, 0, 0); // h0: a lone point is a dot
+        open = shown;
+    }
+}
+
+ATTN__FUNC void attn__plot_style(attn__pen *pen, const attn_series *s, ptrdiff_t position) {
+    static const uint32_t palette[10] = {0x1F77B4, 0xFF7F0E, 0x2CA02C, 0xD62728, 0x9467BD,
+                                         0x8C564B, 0xE377C2, 0x7F7F7F, 0xBCBD22, 0x17BECF};
+    static const char *const dashes[4] = {"", " stroke-dasharray='6 4'", " stroke-dasharray='.1 4'",
+                                          " stroke-dasharray='7 4 .1 4'"};
+    attn__pen_str(pen, "<path fill='none' stroke-linejoin='round' stroke-linecap='round' stroke='#");
+    attn__pen_color(pen, palette[s->color != 0 ? s->color - 1 : position % 10]);
+    attn__pen_str(pen, s->kind == ATTN_SCATTER ? "' stroke-width='5.5' stroke-opacity='.65'" : "' stroke-width='1.8'");
+    if (s->kind != ATTN_SCATTER) attn__pen_str(pen, dashes[s->dash]);
+    attn__pen_str(pen, " d='");
+}
+
+// How many points, and eighths of the ways between few points, lie in the box of a corner.
+ATTN__FUNC ptrdiff_t attn__plot_crowd(const attn_plot_desc *d, const attn__plot_axis *ax, double w, double h,
+                                       int corner) {
+    ptrdiff_t crowd = 0;
+    double x = 0.0, y = 0.0, was_x = 0.0, was_y = 0.0;
+    for (ptrdiff_t k = 0; k < d->count; ++k) {
+        const attn_series *s = d->series + k;
+        int open = 0, parts = s->kind == ATTN_LINE && s->n <= 200 ? 8 : 1;
+        for (ptrdiff_t i = 0; i < s->n; ++i) {
+            int shown = attn__plot_point(ax, s, i, &x, &y);
+            for (int p = open ? 1 : parts; shown && p <= parts; ++p) {
+                double px = was_x + (x - was_x) * p / parts, py = was_y + (y - was_y) * p / parts;
+                if (corner == 1 || corner == 4) px = ax[0].length - px;
+                if (corner == 3 || corner == 4) py = ax[1].length - py;
+                crowd += px >= 0.0 && py >= 0.0 && px <= w && py <= h;
+            }
+            open = shown;
+            was_x = x, was_y = y;
+        }
+    }
+    return crowd;
+}
+
+ATTN__FUNC void attn__plot_legend(attn__pen *pen, const attn_plot_desc *d, const attn__plot_axis *ax) {
+    ptrdiff_t named = 0, fit = (ptrdiff_t)((ax[1].length - 16.0) / 15.0), least = -1, row = 0;
+    double w = 0.0;
+    int corner = d->legend;
+    for (ptrdiff_t k = 0; k < d->count; ++k) {
+        double name_w = attn__text_width(d->series[k].name, 40, 10.0);
+        named += d->series[k].name != NULL;
+        if (name_w > w) w = name_w;
+    }
+    if (named == 0 || corner < 0) return;
+    ptrdiff_t rows = named < fit ? named : fit;
+    double h = 15.0 * (double)rows + 6.0;
+    w += 40.0;
+    for (int k = 1; k <= 4 && d->legend == 0; ++k) {
+        ptrdiff_t crowd = attn__plot_crowd(d, ax, w + 12.0, h + 12.0, k);
+        if (least < 0 || crowd < least) least = crowd, corner = k;
+    }
+    double x = corner == 2 || corner == 3 ? 6.0 : ax[0].length - w - 6.0;
+    double y = corner <= 2 ? 6.0 : ax[1].length - h - 6.0;
+    attn__pen_fmt(pen, "<rect x='@' y='@' width='@' height='@' rx='2' fill='#fff' fill-opacity='.85' stroke='#ccc'/>\n",
+                  x, y, w, h);
+    for (ptrdiff_t k = 0; k < d->count && row < rows; ++k) {
+        const attn_series *s = d->series + k;
+        double at = y + 11.0 + 15.0 * (double)row;
+        if (s->name == NULL) continue;
+        int dot = s->kind == ATTN_SCATTER, cut = ++row == rows && rows < named;
+        attn__plot_style(pen, s, k);
+        attn__pen_fmt(pen, dot ? "M@ @h0'/>" : "M@ @h20'/>", x + (dot ? 17.0 : 7.0), at, 0, 0);
+        attn__svg_text(pen, x + 34.0, at + 3.5, 0, "text-anchor='start'", cut ? "\xE2\x80\xA6" : s->name, 40);
+    }
+}
+
+ATTN__FUNC attn_status attn__plot_check(attn_plot_desc *d, const attn_plot_desc *from, attn_write write) {
+    attn_status st = attn__draw_desc(d, from, sizeof *d);
+    if (st != ATTN_OK) return st;
+    if (write == NULL || (d->count > 0 && d->series == NULL)) return ATTN_ERR_NULL;
+    if (d->width == 0) d->width = 480;
+    if (d->height == 0) d->height = 320;
+    if (d->count < 0 || d->legend < -1 || d->legend > 4) return ATTN_ERR_RANGE;
+    if (d->width < 120 || d->width > 16384 || d->height < 90 || d->height > 16384) return ATTN_ERR_RANGE;
+    if (!attn__draw_interval(&d->xlow, &d->xhigh) || !attn__draw_interval(&d->ylow, &d->yhigh)) return ATTN_ERR_RANGE;
+    if (d->xlog != 0 && d->xlow < d->xhigh && d->xlow <= 0.0f) return ATTN_ERR_RANGE;
+    if (d->ylog != 0 && d->ylow < d->yhigh && d->ylow <= 0.0f) return ATTN_ERR_RANGE;
+    for (ptrdiff_t k = 0; k < d->count; ++k) {
+        const attn_series *s = d->series + k;
+        if (s->n < 0 || s->kind < ATTN_LINE || s->kind > ATTN_SCATTER) return ATTN_ERR_RANGE;
+        if (s->color < 0 || s->color > 10 || s->dash < 0 || s->dash > ATTN_DASH_DASHDOT) return ATTN_ERR_RANGE;
+        if (s->n > 0 && s->y == NULL) return ATTN_ERR_NULL;
+    }
+    return ATTN_OK;
+}
+
+// The lines of one direction, as long as the other axis, with marks and numbers.
+ATTN__FUNC void attn__plot_grid(attn__pen *pen, const attn__plot_axis *a, const attn__ticks *t, double left, double top,
+                                double cross) {
+    for (int i = 0; i < t->n; ++i) {
+        double at = attn__axis_at(a, t->at[i]), x = a->is_y ? left : left + at, y = a->is_y ? top + at : top + cross;
+        attn__pen_fmt(pen, a->is_y ? "<path stroke='#ddd' stroke-width='.8' d='M@ @h@'/>"
+                                   : "<path stroke='#ddd' stroke-width='.8' d='M@ @v-@'/>", x, y, cross, 0);
+        attn__pen_fmt(pen, a->is_y ? "<path stroke='#000' stroke-width='.8' d='M@ @h-3.5'/>"
+                                   : "<path stroke='#000' stroke-width='.8' d='M@ @v3.5'/>", x, y, 0, 0);
+        attn__ticks_text(pen, t, i, a->is_y ? x - 6.0 : x, y + (a->is_y ? 3.5 : 14.0),
+                         a->is_y ? " text-anchor='end'" : "");
+    }
+}
+
+ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *from, attn_write write, void *user) {
+    attn_plot_desc desc, *d = &desc;
+    attn__plot_axis ax[2];
+    attn__ticks ticks[2];
+    attn__pen pen;
+    attn_status st = attn__plot_check(d, from, write);
+    if (st != ATTN_OK) return st;
+    memset(ax, 0, sizeof ax);
+    ax[0].log = d->xlog != 0;
+    ax[1].log = d->ylog != 0;
+    ax[1].is_y = 1;
+    for (ptrdiff_t k = 0; k < d->count; ++k) attn__plot_range(ax, d->series + k);
+    attn__axis_close(&ax[0], (double)d->xlow, (double)d->xhigh);
+    attn__axis_close(&ax[1], (double)d->ylow, (double)d->yhigh);
+    double top = d->title != NULL ? 30.0 : 12.0, width = d->width, height = d->height;
+    ax[1].length = height - top - 24.0 - (d->xlabel != NULL ? 17.0 : 0.0);
+    attn__axis_ticks(&ax[1], &ticks[1], ax[1].length / 40.0);
+    double left = 14.0 + (d->ylabel != NULL ? 16.0 : 0.0) + attn__ticks_width(&ticks[1]);
+    ax[0].length = width - left - 18.0;
+    if (ax[0].length < 20.0) ax[0].length = 20.0;
+    attn__axis_ticks(&ax[0], &ticks[0], ax[0].length / 60.0);
+    attn__pen_open(&pen, write, user);
+    attn__svg_open(&pen, width, height);
+    attn__plot_grid(&pen, &ax[0], &ticks[0], left, top, ax[1].length);
+    attn__plot_grid(&pen, &ax[1], &ticks[1], left, top, ax[0].length);
+    attn__pen_fmt(&pen, "<svg x='@' y='@' width='@' height='@' overflow='hidden'>\n", left, top, ax[0].length,
+                  ax[1].length);
+    for (ptrdiff_t k = 0; k < d->count; ++k) {
+        const attn_series *s = d->series + k;
+        double x = 0.0, y = 0.0;
+        attn__plot_style(&pen, s, k);
+        for (ptrdiff_t i = 0; s->kind == ATTN_SCATTER && i < s->n; ++i)
+            if (attn__plot_point(ax, s, i, &x, &y)) attn__pen_fmt(&pen, "M@ @h0", x, y, 0, 0);
+        if (s->kind == ATTN_LINE) attn__plot_line(&pen, ax, s);
+        attn__pen_str(&pen, "'/>\n");
+    }
+    attn__plot_legend(&pen, d, ax);
+    attn__pen_str(&pen, "</svg>\n<rect fill='none' stroke='#000' stroke-width='.8' ");
+    attn__pen_fmt(&pen, "x='@' y='@' width='@' height='@'/>\n", left, top, ax[0].length, ax[1].length);
+    attn__svg_text(&pen, left + ax[0].length / 2.0, 19.0, 0, "font-size='13'", d->title, (int)(width / 8.0));
+    attn__svg_text(&pen, left + ax[0].length / 2.0, height - 8.0, 0, "font-size='11'", d->xlabel, (int)(width / 7.0));
+    attn__svg_text(&pen, 16.0, top + ax[1].length / 2.0, 1, "font-size='11'", d->ylabel, (int)(height / 7.0));
+    attn__pen_str(&pen, "</svg>\n");
+    return attn__pen_flush(&pen);
+}
 #endif // ATTN_ONLY_KERNELS
 
 #ifdef __cplusplus
