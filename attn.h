@@ -74,7 +74,7 @@
 //     ATTN_DEF             extern          what stands before each declaration (dllexport, a visibility attribute)
 //     ATTN_MALLOC(n)       malloc          with ATTN_REALLOC(p, n) and ATTN_FREE(p): your allocator, all three or none
 //     ATTN_ASSERT(x)       nothing         checks of the library's own invariants, never of your input
-//     ATTN_NO_STDLIB       not set         no malloc: caller's workspace and arena; only memcpy, memmove, memset, memcmp
+//     ATTN_NO_STDLIB       not set         no malloc: caller's workspace and arena; only memcpy, memmove, memset, memcmp (or bcmp)
 //     ATTN_NO_STDIO        not set         leaves out attn_to_file, the one function that knows FILE
 //     ATTN_NO_THREADS      not set         leaves out attn_pool_open; the parallel hook stays
 //     ATTN_NO_SIMD         not set         scalar passes only
@@ -224,10 +224,12 @@ typedef struct attn_parallel {
     int workers;
 } attn_parallel;
 
+#ifndef ATTN_NO_THREADS
 // A pool of `threads` workers, the caller's thread among them (0 = one for each processor); NULL when none can be had.
 // Idle workers block. attn_pool_close(NULL) does nothing. A pool serves one call at a time; a second caller waits.
 ATTN_DEF const attn_parallel *attn_pool_open(int threads);
 ATTN_DEF void attn_pool_close(const attn_parallel *pool);
+#endif
 
 // ---- depth 1: random numbers
 
@@ -743,8 +745,8 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, vo
 #define ATTN__LIKELY(x) __builtin_expect(!!(x), 1)
 #define ATTN__LOAD_WORD(p) __atomic_load_n(p, __ATOMIC_RELAXED)
 #define ATTN__STORE_WORD(p, x) __atomic_store_n(p, x, __ATOMIC_RELAXED)
-#if defined(__x86_64__) || (defined(__i386__) && defined(__SSE2_MATH__))
-#define ATTN__HIDE_F(x) __asm__("" : "+x"(x))        // a float or vector value that must not be folded into the next step
+#if (defined(__x86_64__) || (defined(__i386__) && defined(__SSE2_MATH__))) && !defined(ATTN_USE_SIMDE)
+#define ATTN__HIDE_F(x) __asm__("" : "+v"(x))        // a float or vector value that must not be folded into the next step
 #elif defined(__aarch64__)
 #define ATTN__HIDE_F(x) __asm__("" : "+w"(x))
 #else
@@ -785,6 +787,19 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, vo
 #endif
 #ifndef ATTN__ARM
 #define ATTN__ARM 0
+#endif
+// The dot-product overlays: gcc's arm_neon.h has their intrinsics always, clang's from 17 on or when the flags ask for them.
+#if ATTN__ARM && defined(__aarch64__) && !defined(ATTN_NO_NEON82) && \
+    (!defined(__clang__) || __clang_major__ >= 17 || defined(__ARM_FEATURE_DOTPROD))
+#define ATTN__ARM82 1
+#else
+#define ATTN__ARM82 0
+#endif
+#if ATTN__ARM82 && !defined(ATTN_NO_NEON86) && \
+    (!defined(__clang__) || __clang_major__ >= 17 || defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC))
+#define ATTN__ARM86 1
+#else
+#define ATTN__ARM86 0
 #endif
 // Intrinsics are included outside every target pragma: each function there carries its own target.
 #if ATTN__X86
@@ -839,11 +854,11 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, vo
 
 // Sums and products stay as written, whatever the flags: gcc by options, clang by pragmas (design: -Ofast builds).
 #if defined(__clang__)
-#pragma clang fp contract(off)
-#if __clang_major__ >= 12
+#if __clang_major__ >= 12 && (defined(__x86_64__) || defined(__i386__))
 #pragma float_control(push)
-#pragma float_control(precise, on)
+#pragma float_control(precise, on) // allows contraction, so it comes first
 #endif
+#pragma clang fp contract(off)
 #elif ATTN__GNU
 #pragma GCC push_options
 #pragma GCC optimize("fp-contract=off", "no-fast-math")
@@ -890,7 +905,7 @@ ATTN__FUNC void *attn__carve(void *base, size_t *at, size_t n) {
 }
 ATTN__FUNC void *attn__align(void *p) {
     const uintptr_t a = (uintptr_t)p;
-    return (void *)((char *)p + ((64 - (a & 63)) & 63));
+    return p ? (void *)((char *)p + ((64 - (a & 63)) & 63)) : NULL;
 }
 
 // ---- sentences: text is built in the caller's buffer, cut at its end
@@ -1098,7 +1113,11 @@ ATTN__FUNC double attn__erf_d(double x) {
     return attn__from_bits_d(attn__bits_d(y) | (u & ATTN__D_SIGN));
 }
 
-ATTN__FUNC size_t attn__length(const char *s) { size_t n = 0; while (s[n]) n++; return n; }
+ATTN__FUNC size_t attn__length(const char *s) {          // hidden: the compiler would call strlen
+    size_t n = 0;
+    while (s[n]) { n++; ATTN__HIDE(n); }
+    return n;
+}
 ATTN__FUNC int attn__finite(double x) { return (attn__bits_d(x) & 0x7fffffffffffffffu) < 0x7ff0000000000000u; }
 
 // ---- random numbers
@@ -1877,7 +1896,7 @@ ATTN__INL attn__t ATTN__FN(first)(ptrdiff_t n) {
 #define attn__v_fma(a, b, c) ATTN__PS(fmadd)(a, b, c)
 #define attn__v_fnma(a, b, c) ATTN__PS(fnmadd)(a, b, c)
 #define attn__v_abs(a) ATTN__PS(andnot)(ATTN__PS(set1)(-0.0f), a)
-#define attn__v_sign(a, b) ATTN__PS(or)(a, ATTN__PS(and)(b, ATTN__PS(set1)(-0.0f)))
+#define attn__v_sign(a, b) ATTN__X(_mm256_or_ps)(a, ATTN__X(_mm256_and_ps)(b, ATTN__PS(set1)(-0.0f)))
 #define attn__v_round(a) ATTN__PS(round)(a, 8)
 #define attn__v_lt(a, b) ATTN__PS(cmp)(a, b, 0x11)
 #define attn__v_sel(m, a, b) ATTN__PS(blendv)(b, a, m)
@@ -2474,8 +2493,8 @@ ATTN__FUNC void ATTN__FN(gemm)(attn__gemm_args *g) {
     const ptrdiff_t depth = (g->k + ATTN__KC - 1) / ATTN__KC, kc0 = depth ? (g->k + depth - 1) / depth : 0;
     const ptrdiff_t mc0 = g->m < ATTN__MC ? (g->m + ATTN__MR - 1) / ATTN__MR * ATTN__MR : ATTN__MC;
     // Small problems read a and b where they lie; a must not need alpha and every panel of rows must be full size.
-    const int small = ATTN__PACKET == 1 && g->k * g->n <= 8192 && g->m <= 256;
-    const int direct_a = small && g->alpha == 1.0, direct_b = small && g->bcs == 1;
+    const int little = ATTN__PACKET == 1 && g->k * g->n <= 8192 && g->m <= 256;
+    const int direct_a = little && g->alpha == 1.0, direct_b = little && g->bcs == 1;
     pb = pa + mc0 * kc0 + ATTN__LANES;
     for (ptrdiff_t jc = 0; jc < g->n; jc += ATTN__NC) for (ptrdiff_t pc = 0; pc < g->k; pc += kc0) {
         const ptrdiff_t nc = g->n - jc < ATTN__NC ? g->n - jc : ATTN__NC, kc = g->k - pc < kc0 ? g->k - pc : kc0;
@@ -2511,10 +2530,10 @@ ATTN__FUNC void ATTN__FN(gemm)(attn__gemm_args *g) {
 
 // 8 rows of b at a time over a stretch of c that stays in the first cache
 ATTN__INL void ATTN__FN(gemv_rows)(const attn__gemm_args *g) {
-    enum { STRETCH = 2048 };
+    const ptrdiff_t stretch = 2048;
     const attn__e *a = (const attn__e *)g->a;
-    for (ptrdiff_t j0 = 0; j0 < g->n; j0 += STRETCH) {
-        const ptrdiff_t n = g->n - j0 < STRETCH ? g->n - j0 : STRETCH;
+    for (ptrdiff_t j0 = 0; j0 < g->n; j0 += stretch) {
+        const ptrdiff_t n = g->n - j0 < stretch ? g->n - j0 : stretch;
         const attn__e *b = (const attn__e *)g->b + j0;
         attn__e *c = (attn__e *)g->c + j0;
         for (ptrdiff_t p = 0; p < g->k; p += 8, b += 8 * g->brs) {
@@ -2670,10 +2689,10 @@ ATTN__OUTLINE void ATTN__FN(fold)(attn__e *sum, ATTN__FN(state) *a, const attn__
 // ---- which keys a lane sees: vis[r] has bit `lane` for key k0 + r
 
 // 8 keys of 8 lanes from bytes: bit u of byte i of the result is lane u, key i
-ATTN__INL uint64_t ATTN__FN(bits_of_bytes)(const uint8_t *const *row, ptrdiff_t at, ptrdiff_t col, ptrdiff_t n, uint64_t flip) {
+ATTN__INL uint64_t ATTN__FN(bits_of_bytes)(const uint8_t *const *row, int rows, ptrdiff_t at, ptrdiff_t col, ptrdiff_t n, uint64_t flip) {
     const uint64_t low = UINT64_C(0x7f7f7f7f7f7f7f7f), one = UINT64_C(0x0101010101010101);
     uint64_t all = 0;
-    for (int u = 0; u < 8 && u < ATTN__TQ; u++) {
+    for (int u = 0; u < 8 && u < rows; u++) {
         uint64_t x = 0;
         const uint8_t *p = row[u] + at * col;
         for (ptrdiff_t i = 0; i < 8 && i < n; i++) x |= (uint64_t)p[i * col] << (8 * i);
@@ -2689,7 +2708,7 @@ ATTN__OUTLINE void ATTN__FN(mask_bytes)(uint32_t *vis, const uint8_t *const *row
         const ptrdiff_t n = nk - r < 8 ? nk - r : 8;
         uint32_t bits[8] = { 0 };
         for (int lane = 0; lane < ATTN__TQ; lane += 8) {
-            const uint64_t x = ATTN__FN(bits_of_bytes)(row + lane, k0 + r, col, n, flip);
+            const uint64_t x = ATTN__FN(bits_of_bytes)(row + lane, ATTN__TQ - lane, k0 + r, col, n, flip);
             for (int i = 0; i < 8; i++) bits[i] |= (uint32_t)(x >> (8 * i) & 0xff) << lane;
         }
         for (ptrdiff_t i = 0; i < n; i++) vis[r + i] &= bits[i];
@@ -2726,20 +2745,20 @@ ATTN__OUTLINE int ATTN__FN(visible)(const attn__tile_args *g, uint32_t *vis, ptr
 
 // Weights of scores: e^(s - m) as 2^(s log2(e) + shift), shift = -m log2(e), rounded once for all keys of the row: a common
 // factor near 1. Where m is so far out that it is not near 1, the difference comes first. m = -inf (nothing seen) shifts by 0.
-typedef struct ATTN__FN(shift) { attn__v by, m, far; int any_far; } ATTN__FN(shift);
+typedef struct ATTN__FN(shift) { attn__v by, m, out; int any_out; } ATTN__FN(shift);
 ATTN__INL ATTN__FN(shift) ATTN__FN(shift_of)(attn__v m) {
     ATTN__FN(shift) z;
     const attn__v zero = attn__v_set(0);
     z.m = attn__v_sel(attn__v_lt(m, attn__v_set(-ATTN__LARGEST)), zero, m);
     z.by = attn__v_sub(zero, attn__v_mul(z.m, attn__v_set(ATTN__LOG2E)));
-    z.far = attn__v_abs(z.m);
-    z.any_far = attn__v_any(attn__v_lt(attn__v_set(1048576), z.far));
+    z.out = attn__v_abs(z.m);
+    z.any_out = attn__v_any(attn__v_lt(attn__v_set(1048576), z.out));
     return z;
 }
 ATTN__INL attn__v ATTN__FN(weigh)(const ATTN__FN(shift) *z, attn__v s) {
     attn__v x = attn__v_fma(s, attn__v_set(ATTN__LOG2E), z->by);
-    if (z->any_far)
-        x = attn__v_sel(attn__v_lt(attn__v_set(1048576), z->far),
+    if (z->any_out)
+        x = attn__v_sel(attn__v_lt(attn__v_set(1048576), z->out),
                         attn__v_mul(attn__v_sub(s, z->m), attn__v_set(ATTN__LOG2E)), x);
     return ATTN__FN(exp2)(x);
 }
@@ -3173,6 +3192,10 @@ static const attn__table ATTN__FN(table) = {
 #if ATTN__GNU && !defined(__clang__)
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"   // gcc 12's own avx512fintrin.h, in C++
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#ifndef __OPTIMIZE__
+#pragma GCC diagnostic ignored "-Wsign-conversion"      // its macros at -O0
+#endif
 #endif
 ATTN__TARGET_ON("avx2,fma,f16c")
 #define ATTN__ISA avx2
@@ -3202,7 +3225,7 @@ ATTN__TARGET_OFF
 #define ATTN__ISA neon
 #define ATTN__LANES 4
 #include ATTN_FILENAME
-#if defined(__aarch64__) && !defined(ATTN_NO_NEON82)
+#if ATTN__ARM82
 #ifdef __clang__
 ATTN__TARGET_ON("dotprod")
 #else
@@ -3213,7 +3236,8 @@ ATTN__TARGET_ON("arch=armv8.2-a+dotprod")
 #define ATTN__OVERLAY neon
 #include ATTN_FILENAME
 ATTN__TARGET_OFF
-#ifndef ATTN_NO_NEON86
+#endif
+#if ATTN__ARM86
 #ifdef __clang__
 ATTN__TARGET_ON("dotprod,bf16")
 #else
@@ -3225,7 +3249,6 @@ ATTN__TARGET_ON("arch=armv8.2-a+dotprod+bf16")
 #define ATTN__HAS_BF16 1
 #include ATTN_FILENAME
 ATTN__TARGET_OFF
-#endif
 #endif
 #endif
 #undef ATTN__AGAIN
@@ -3244,12 +3267,12 @@ static const attn__table *const attn__tables[ATTN_ISA_COUNT] = {
 #else
     NULL,
 #endif
-#if ATTN__ARM && defined(__aarch64__) && !defined(ATTN_NO_NEON82)
+#if ATTN__ARM82
     &attn__table_neon82,
 #else
     NULL,
 #endif
-#if ATTN__ARM && defined(__aarch64__) && !defined(ATTN_NO_NEON82) && !defined(ATTN_NO_NEON86)
+#if ATTN__ARM86
     &attn__table_neon86,
 #else
     NULL,
@@ -3403,12 +3426,12 @@ ATTN_DEF const char *attn_build_info(void) {
 #endif
 #if ATTN__ARM
         " neon"
-#if defined(__aarch64__) && !defined(ATTN_NO_NEON82)
+#endif
+#if ATTN__ARM82
         " neon82"
-#ifndef ATTN_NO_NEON86
+#endif
+#if ATTN__ARM86
         " neon86"
-#endif
-#endif
 #endif
 #if ATTN__X86
         " avx2"
@@ -3706,8 +3729,10 @@ ATTN__FUNC attn_status attn__matmul(const attn_matmul_desc *user, int type) {
     attn__mm_plan p;
     attn_matmul_desc d;
     const attn_status s = attn__mm_check(user, type, 1, &p, NULL);
-    void *own = NULL;
     size_t want;
+#ifndef ATTN_NO_STDLIB
+    void *own = NULL;
+#endif
     if (s) return s;
     attn__take_desc(&d, sizeof d, user, NULL);
     if (p.g.m == 0 || p.g.n == 0) return ATTN_OK;
@@ -4426,7 +4451,7 @@ typedef struct attn__style { int exponent, digits, left, tail, width, cut; } att
 typedef struct attn__out { attn_write write; void *user; int column, failed; } attn__out;
 ATTN__FUNC int attn__find(const char *s, char ch) {
     int i = 0;
-    while (s[i] && s[i] != ch) i++;
+    while (s[i] && s[i] != ch) { i++; ATTN__HIDE(i); }
     return i;
 }
 ATTN__FUNC void attn__emit(attn__out *o, const char *s) {
@@ -4582,6 +4607,8 @@ ATTN_DEF attn_status attn_format(const attn_tensor *t, attn_write write, void *u
     attn__emit(&o, "\n");
     return o.failed ? ATTN_ERR_IO : ATTN_OK;
 }
+
+#endif // ATTN_ONLY_KERNELS
 
 // -------------------------------------------------------------------------------------------------------------------
 // >>attention
@@ -4819,24 +4846,25 @@ ATTN_DEF size_t attn_workspace(const attn_desc *user) {
     return attn__tile_bytes(d.dim, d.vdim) * (size_t)attn__workers(d.parallel) + 63;
 }
 // Position of query 0 for batch entry b
-ATTN__FUNC ptrdiff_t attn__offset(const attn_desc *d, ptrdiff_t b) {
+ATTN__FUNC int64_t attn__offset(const attn_desc *d, ptrdiff_t b) {
     if (d->align == ATTN_ALIGN_LOWER_RIGHT)
         return (d->key_lengths ? d->key_lengths[b] : d->keys) - (d->query_lengths ? d->query_lengths[b] : d->queries);
     if (d->align == ATTN_ALIGN_AT) return d->query_offsets ? d->query_offsets[b] : d->query_offset;
     return 0;
 }
 // Keys 0..limit-1 that query i of entry b may see
-ATTN__FUNC ptrdiff_t attn__limit(const attn_desc *d, ptrdiff_t b, ptrdiff_t i, ptrdiff_t offset) {
+ATTN__FUNC ptrdiff_t attn__limit(const attn_desc *d, ptrdiff_t b, ptrdiff_t i, int64_t offset) {
     ptrdiff_t n = d->key_lengths ? d->key_lengths[b] : d->keys;
     if (d->query_lengths && i >= d->query_lengths[b]) return 0;
     if (d->row_lengths && d->row_lengths[b * d->queries + i] < n) n = d->row_lengths[b * d->queries + i];
-    if (d->causal && i + offset + 1 < n) n = i + offset + 1;
-    return n < 0 ? 0 : n;
+    if (d->causal && (int64_t)i + offset + 1 < (int64_t)n) n = (int64_t)i + offset < 0 ? 0 : (ptrdiff_t)((int64_t)i + offset + 1);
+    return n;
 }
 // The lanes of tile t of key head hk of entry b: rows r0 .. of i*G + g; lanes past the end repeat the last row.
 ATTN__FUNC void attn__fill_lanes(const attn__plan *p, attn__tile_args *g, ptrdiff_t b, ptrdiff_t hk, ptrdiff_t r0) {
     const attn_desc *d = &p->d;
-    const ptrdiff_t e = p->bytes, offset = attn__offset(d, b);
+    const ptrdiff_t e = p->bytes;
+    const int64_t offset = attn__offset(d, b);
     const int tq = p->table->tq;
     g->lanes = p->rows - r0 < tq ? (int)(p->rows - r0) : tq;
     g->partly = d->keep || d->drop;
@@ -4905,8 +4933,10 @@ ATTN__FUNC void attn__plan_tasks(attn__plan *p) {
 }
 ATTN_DEF attn_status attn_fwd(const attn_desc *d) {
     attn__plan p;
-    void *own = NULL;
     size_t want;
+#ifndef ATTN_NO_STDLIB
+    void *own = NULL;
+#endif
     ATTN__TRY(attn__check(d, &p.d, 1, NULL));
     if (p.d.queries == 0) return ATTN_OK;
     attn__plan_tasks(&p);
@@ -4969,6 +4999,7 @@ ATTN_DEF int attn_desc_layout(int i, attn_field *field) {
     return 1;
 }
 
+#ifndef ATTN_ONLY_KERNELS
 // -------------------------------------------------------------------------------------------------------------------
 // >>tape
 //
@@ -6169,7 +6200,7 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *from, attn_write write,
 }
 #endif
 #if defined(__clang__)
-#if __clang_major__ >= 12
+#if __clang_major__ >= 12 && (defined(__x86_64__) || defined(__i386__))
 #pragma float_control(pop)
 #endif
 #pragma clang fp contract(on)

@@ -1,0 +1,155 @@
+# attn.h needs no build: drop the file in. This builds what stands beside it. GNU make; `make help` lists the targets.
+# Honoured: CC CXX CFLAGS CXXFLAGS LDFLAGS, JOBS (side by side; default: one for each processor), B (where outputs go).
+
+B ?= build
+CXX ?= c++
+CFLAGS ?= -O2
+NATIVE ?= -march=native
+PREFIX ?= /usr/local
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+MAKEFLAGS += --jobs=$(JOBS)
+
+VERSION := $(shell awk '/define ATTN_VERSION_(MAJOR|MINOR|PATCH)/ { v = v s $$3; s = "." } END { print v }' attn.h)
+HEADERS := attn.h $(wildcard tests/*.h)
+TESTS := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)))
+EXAMPLES := $(patsubst examples/%.c,%,$(sort $(wildcard examples/*.c)))
+VECTORS := $(sort $(wildcard tests/conformance/*.safetensors))
+SANITIZE := -O1 -g -fno-omit-frame-pointer -DROUNDS=200
+SIMDE := -DATTN_USE_SIMDE -DATTN_SIMDE_NEON $(NATIVE)
+
+.PHONY: all examples demo test test-ulp test-sweep conformance hygiene hygiene-seen integration sanitize simde simde-avx2 \
+        matrix arm bench size compile-time shared install dist docs docs-check clean help FORCE
+.SECONDARY:
+.DELETE_ON_ERROR:
+
+all: examples ## the same as examples
+
+# ---- programs
+
+build = mkdir -p $(@D) && $(CC) $(CFLAGS) $(1) -I. $< -o $@ $(LDFLAGS) $(LIBS)
+
+$(B)/%: examples/%.c $(HEADERS)
+	$(call build)
+$(B)/%: tests/%.c $(HEADERS)
+	$(call build)
+$(B)/%: bench/%.c $(HEADERS) $(wildcard bench/*.h)
+	$(call build)
+$(B)/%: docs/%.c $(HEADERS)
+	$(call build)
+$(B)/address/%: tests/%.c $(HEADERS)
+	$(call build,$(SANITIZE) -fsanitize=address,undefined -fno-sanitize-recover=all)
+$(B)/thread/%: tests/%.c $(HEADERS)
+	$(call build,$(SANITIZE) -fsanitize=thread)
+$(B)/simde/%: tests/%.c $(HEADERS)
+	$(call build,$(SIMDE))
+$(B)/simde/%: bench/%.c $(HEADERS) $(wildcard bench/*.h)
+	$(call build,$(SIMDE))
+$(B)/simde-avx2/%: tests/%.c $(HEADERS)
+	$(call build,-DATTN_USE_SIMDE $(NATIVE))
+$(B)/test_vec: LIBS = -lm
+$(B)/%/test_vec: LIBS = -lm
+
+examples: $(addprefix $(B)/,$(EXAMPLES)) ## build every program of examples/
+
+demo: $(B)/regression ## act one: train a small regression and draw what it attends to
+	./$<
+
+# ---- tests. A log holds what a program printed and its exit status; tests/sum.sh adds the logs up.
+
+run = mkdir -p $(@D); (./$< $(1); echo "exit $$?") > $@ 2>&1; sh tests/sum.sh --line $@
+
+$(B)/%.log: $(B)/% FORCE
+	@$(call run)
+$(B)/conformance.log: $(B)/conformance FORCE
+	@$(call run,$(VECTORS))
+$(B)/address/conformance.log $(B)/simde/conformance.log $(B)/simde-avx2/conformance.log: $(B)/%.log: $(B)/% FORCE
+	@$(call run,$(VECTORS))
+$(B)/thread/test_%.log: $(B)/thread/test_% FORCE
+	@$(call run,$(if $(filter base,$*),pool,threads))
+$(B)/hygiene.log: FORCE
+	@mkdir -p $(B); (CC="$(CC)" CXX="$(CXX)" JOBS=$(JOBS) sh tests/hygiene.sh quick; echo "exit $$?") > $@ 2>&1; \
+	sh tests/sum.sh --line $@
+FORCE:
+
+test: $(patsubst %,$(B)/%.log,$(TESTS) conformance hygiene) ## everything that needs cc and make only, at most two minutes
+	@sh tests/sum.sh $^
+
+test-ulp: $(B)/test_vec ## every one of the 2^32 floats through each function, with the worst case (some minutes)
+	./$< --all
+
+test-sweep: tests/test_attention.c $(HEADERS) ## test_attention with ROUNDS=50000 random cases; SEED=n for others
+	@mkdir -p $(B)
+	$(CC) $(CFLAGS) -DROUNDS=$(or $(ROUNDS),50000) -I. $< -o $(B)/sweep $(LDFLAGS)
+	$(B)/sweep --seed $(or $(SEED),1) sweep
+
+conformance: $(B)/conformance ## vectors made by others, with a table; ISA=scalar caps the instruction set
+	./$< --list $(if $(ISA),--isa $(ISA)) $(VECTORS)
+
+hygiene: ## every check of tests/hygiene.sh: names, macros, warnings, configurations, compiler options
+	CC="$(CC)" CXX="$(CXX)" JOBS=$(JOBS) sh tests/hygiene.sh all
+
+hygiene-seen: ## breaks copies of attn.h on purpose: each check of tests/hygiene.sh must fail once
+	CC="$(CC)" CXX="$(CXX)" JOBS=$(JOBS) sh tests/hygiene.sh seen
+
+integration: ## the snippets of docs/integration.md: plain cc, C++, CMake, Meson, pkg-config, ctypes
+	CC="$(CC)" CXX="$(CXX)" sh tests/integration.sh
+
+sanitize: $(patsubst %,$(B)/address/%.log,$(filter-out test_vec,$(TESTS)) conformance) \
+          $(patsubst %,$(B)/thread/%.log,test_base test_attention test_matmul test_softmax) ## address and undefined; threads apart
+	@sh tests/sum.sh $^
+
+simde: $(patsubst %,$(B)/simde/%.log,$(TESTS) conformance) $(if $(wildcard bench/bench.c),$(B)/simde/bench) \
+       ## tests, vectors and bench with SIMDe's NEON block as one more pass
+	@sh tests/sum.sh $(filter %.log,$^)
+
+simde-avx2: $(patsubst %,$(B)/simde-avx2/%.log,test_attention test_vec test_matmul conformance) \
+       ## the same with SIMDe's AVX2 block
+	@sh tests/sum.sh $^
+
+matrix: ## other processors by cross compilers and qemu, other compilers; what is missing is named
+	JOBS=$(JOBS) sh tests/matrix.sh
+
+arm: ## the part of matrix for ARM, 64 and 32 bits
+	JOBS=$(JOBS) sh tests/matrix.sh aarch64 armhf
+
+# ---- numbers
+
+bench: $(B)/bench ## measure this machine; BENCH="decode --isa avx2" chooses (bench --help)
+	./$< $(BENCH)
+
+size: ## table of object sizes
+	@CC="$(CC)" sh tests/cost.sh size
+
+compile-time: ## seconds of compilation: the whole, each pass, the declarations
+	@CC="$(CC)" sh tests/cost.sh time
+
+# ---- to give away
+
+shared: $(B)/libattn.so ## build/libattn.so, for bindings
+$(B)/libattn.so: attn.h
+	mkdir -p $(B) && $(CC) $(CFLAGS) -fPIC -shared -fvisibility=hidden -DATTN_IMPLEMENTATION \
+	    -DATTN_DEF='extern __attribute__((visibility("default")))' -x c attn.h -o $@ $(LDFLAGS)
+
+install: ## attn.h and a pkg-config file below DESTDIR and PREFIX
+	mkdir -p $(DESTDIR)$(PREFIX)/include $(DESTDIR)$(PREFIX)/share/pkgconfig
+	cp attn.h $(DESTDIR)$(PREFIX)/include/attn.h
+	printf '%s\n' 'prefix=$(PREFIX)' 'includedir=$${prefix}/include' '' 'Name: attn' \
+	    'Description: attention for C and C++ in one file' 'Version: $(VERSION)' 'Cflags: -I$${includedir}' \
+	    > $(DESTDIR)$(PREFIX)/share/pkgconfig/attn.pc
+
+dist: ## build/dist: attn.h and its checksum, once its version is the same everywhere
+	@sh tests/version.sh
+	rm -rf $(B)/dist && mkdir -p $(B)/dist && cp attn.h $(B)/dist/ && cd $(B)/dist && sha256sum attn.h > attn.h.sha256
+	@cat $(B)/dist/attn.h.sha256
+
+docs: $(B)/docs ## make docs/reference.md from attn.h again
+	./$<
+docs-check: $(B)/docs ## the docs are those that attn.h makes
+	./$< --check
+
+clean: ## remove what was built
+	rm -rf $(B)
+
+help: ## this list
+	@awk -F '##' '/^[a-z][a-z-]*:/ { t = $$0; sub(/:.*/, "", t); at = t } NF > 1 && at && !/awk/ \
+	    { printf "  %-14s%s\n", at, $$2; at = "" }' Makefile

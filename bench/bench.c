@@ -1,0 +1,528 @@
+// bench.c - how close attn.h comes to the limits of the machine it runs on, measured beside each row.
+// Prints one table per room: time, rate, share of the limit, the share aimed at; --help explains the columns.
+//     cc -O2 -I. bench/bench.c -o build/bench && taskset -c 1 build/bench all
+// -DBENCH_FLAGS='"-O2"' puts the compiler's flags into the head of the report.
+#if !defined(__APPLE__) && !defined(_POSIX_C_SOURCE)
+#define _POSIX_C_SOURCE 200809L     // clock_gettime under -std=c99
+#endif
+#define ATTN_IMPLEMENTATION
+#include "attn.h"
+#include "limits.h"
+#ifndef BENCH_FLAGS
+#define BENCH_FLAGS "(not given: -DBENCH_FLAGS)"
+#endif
+#if defined(__clang__)
+#define COMPILER "clang " __clang_version__
+#elif defined(__GNUC__)
+#define COMPILER "gcc " __VERSION__
+#else
+#define COMPILER "unknown"
+#endif
+
+enum { SAMPLES = 4096, TRIES = 4 };
+static const double MOVED = 0.05;   // a limit that moves more during a row says nothing about the row
+
+// ---- rows
+
+enum { UNIT_FLOPS, UNIT_BYTES, UNIT_ELEMENTS };
+enum { AIM_SHARE, AIM_RATE, AIM_RATIO };
+typedef struct bench_row {
+    const char *op, *variant;
+    int dims[4], rank;
+    int unit, limit, isa;
+    int aim_kind;
+    double aim[2];                  // of avx512 and avx2; 0 = none
+    double work;                    // flops, bytes or elements of one call
+    double reference;               // seconds per unit of work of the row this one is compared with; 0 = none
+    attn_status (*run)(void *arg);
+    void *arg;
+    const float *out;               // summed for the checksum
+    size_t outs;
+} bench_row;
+typedef struct bench_result {
+    double best, median, before, after, sum;
+    int samples, moved;
+    attn_status status;
+} bench_result;
+
+// Best and median of the samples that fit into the time; a sample is several calls when one is too short for the clock.
+static void row_sample(const bench_row *r, bench_result *to) {
+    static double sample[SAMPLES];
+    const double least = bench.cpu_time ? 2e-3 : 2e-5;      // see probe_peak
+    double t = now(), start;
+    int calls = 1, n = 0;
+    if ((to->status = r->run(r->arg)) != ATTN_OK) return;
+    for (;;) {
+        t = now();
+        for (int i = 0; i < calls; i++) r->run(r->arg);
+        t = now() - t;
+        if (t > least || calls > 1 << 20) break;
+        calls *= 2;
+    }
+    for (start = now(); n < SAMPLES && (n < 3 || now() - start < bench.seconds); n++) {
+        t = now();
+        for (int i = 0; i < calls; i++) r->run(r->arg);
+        sample[n] = (now() - t) / calls;
+    }
+    qsort(sample, (size_t)n, sizeof sample[0], by_size);
+    to->best = sample[0];
+    to->median = sample[n / 2];
+    to->samples = n;
+}
+
+static double row_aim(const bench_row *r) {
+    if (bench.threads > 1) return 0;
+    if (r->isa == ATTN_ISA_AVX512 || r->isa == ATTN_ISA_AVX512V) return r->aim[0];
+    return r->isa == ATTN_ISA_AVX2 ? r->aim[1] : 0;
+}
+
+static void row_json(const bench_row *r, const bench_result *x, const char *shape, double rate, double share) {
+    static const char *const unit[] = { "GFLOP/s", "GB/s", "ns/element" };
+    static const char *const limit[] = { "none", "peak", "read", "copy" };
+    static const char *const kind[] = { "share", "rate", "ratio" };
+    printf("%s\n    {\"op\": \"%s\", \"shape\": \"%s\", \"variant\": \"%s\", \"dims\": [", bench.rows ? "," : "",
+           r->op, shape, r->variant);
+    for (int i = 0; i < r->rank; i++) printf("%s%d", i ? ", " : "", r->dims[i]);
+    printf("], \"isa\": \"%s\", \"threads\": %d, \"status\": \"%s\"", attn_isa_name(r->isa), bench.threads,
+           attn_status_str(x->status));
+    if (x->status == ATTN_OK) {
+        printf(", \"best_ms\": %.6f, \"median_ms\": %.6f, \"samples\": %d, \"rate\": %.4f, \"unit\": \"%s\", "
+               "\"limit\": \"%s\", \"limit_before\": %.3f, \"limit_after\": %.3f, \"moved\": %s, \"share\": ",
+               x->best * 1e3, x->median * 1e3, x->samples, rate, unit[r->unit], limit[r->limit], x->before * 1e-9,
+               x->after * 1e-9, x->moved ? "true" : "false");
+        if (share > 0 && !x->moved) printf("%.2f", share); else printf("null");
+        printf(", \"ratio\": ");
+        if (r->reference > 0) printf("%.3f", x->best / r->work / r->reference); else printf("null");
+        if (row_aim(r) > 0) printf(", \"aim\": %g, \"aim_kind\": \"%s\"", row_aim(r), kind[r->aim_kind]);
+        printf(", \"checksum\": \"%.9g\"", x->sum);
+    }
+    printf("}");
+}
+
+static void row_table(const bench_row *r, const bench_result *x, const char *shape, double rate, double share) {
+    static const char *const unit[] = { "GF/s", "GB/s", "ns" };
+    static const char *const of[] = { "", " peak", " read", " copy" };
+    const double aim = row_aim(r), ratio = r->reference > 0 ? x->best / r->work / r->reference : 0;
+    const double scale = x->best < 1e-4 ? 1e6 : 1e3;
+    char got[32] = "-", want[32] = "-";
+    int below = 0;
+    const char *form = r->aim_kind == AIM_SHARE ? "%g%%" : r->aim_kind == AIM_RATE ? "%g GB/s" : "<%g x";
+    if (x->status != ATTN_OK) { printf("%-22s refused: %s\n", shape, attn_status_str(x->status)); return; }
+    if (r->limit && x->moved) snprintf(got, sizeof got, "moved%s", of[r->limit]);
+    else if (r->limit) snprintf(got, sizeof got, "%.1f%%%s", share, of[r->limit]);
+    else if (ratio > 0) snprintf(got, sizeof got, "%.2f x", ratio);
+    if (aim > 0) {
+        snprintf(want, sizeof want, form, aim);
+        if (r->aim_kind == AIM_SHARE) below = !x->moved && share < aim;
+        else below = r->aim_kind == AIM_RATE ? rate < aim : ratio > aim;
+    }
+    printf("%-9s %-26s %-8s %3d %9.3f %9.3f %s ", r->op, shape, attn_isa_name(r->isa), bench.threads, x->best * scale,
+           x->median * scale, scale > 1e5 ? "us" : "ms");
+    printf("%9.*f %-4s %11s %8s  %-5s %5d %.8g\n", r->unit == UNIT_ELEMENTS ? 3 : 1, rate, unit[r->unit], got, want,
+           below ? "below" : "", x->samples, x->sum);
+}
+
+// Measures and prints a row; returns its seconds per unit of work. The larger limit of the two counts: the row had it.
+static double row_print(const bench_row *r) {
+    bench_result x;
+    char shape[NAME];
+    int used = 0;
+    double rate = 0, share = 0, limit;
+    memset(&x, 0, sizeof x);
+    for (int i = 0; i < r->rank; i++) used += snprintf(shape + used, 16, "%s%d", i ? "x" : "", r->dims[i]);
+    snprintf(shape + used, sizeof shape - (size_t)used, "%s%s", r->rank && r->variant[0] ? " " : "", r->variant);
+    for (int i = 0; i < TRIES; i++) {
+        x.before = limit_of(r->limit, r->isa);
+        row_sample(r, &x);
+        if (x.status != ATTN_OK) { bench.failed++; break; }
+        x.after = limit_of(r->limit, r->isa);
+        limit = x.before > x.after ? x.before : x.after;
+        x.moved = x.before < limit * (1 - MOVED) || x.after < limit * (1 - MOVED);
+        rate = r->unit == UNIT_ELEMENTS ? x.best / r->work * 1e9 : r->work / x.best * 1e-9;
+        share = r->limit ? 100 * r->work / x.best / limit : 0;
+        if (!x.moved) break;
+    }
+    for (size_t i = 0; i < r->outs; i++) x.sum += (double)r->out[i];
+    if (bench.json) row_json(r, &x, shape, rate, share); else row_table(r, &x, shape, rate, share);
+    fflush(stdout);
+    bench.rows++;
+    return x.status == ATTN_OK ? x.best / r->work : 0;
+}
+
+static bench_row row_make(const char *op, const char *variant, int unit, int limit) {
+    bench_row r;
+    memset(&r, 0, sizeof r);
+    r.op = op; r.variant = variant; r.unit = unit; r.limit = limit; r.isa = bench.isa;
+    return r;
+}
+
+static void table_head(const char *text) {
+    bench.used = 0;
+    if (bench.json) return;
+    printf("\n%s\n%-9s %-26s %-8s %3s %9s %9s    %14s ", text, "op", "shape", "isa", "thr", "best", "median", "rate");
+    printf("%11s %8s  %-5s %5s %s\n", "share", "aim", "", "k", "checksum");
+}
+
+// ---- memory and inputs of the cases
+
+static void *take(size_t bytes) {
+    const size_t room = SEGMENT * (SEGMENTS + 1);
+    char *p;
+    if (!bench.arena) bench.arena = (char *)malloc(room + LINE);
+    bytes = (bytes + LINE - 1) / LINE * LINE;
+    if (!bench.arena || bytes > room - bench.used) { fputs("no memory for the case\n", stderr); exit(2); }
+    p = bench.arena + (LINE - (uintptr_t)bench.arena % LINE) % LINE + bench.used;
+    bench.used += bytes;
+    return p;
+}
+
+// n floats about 0, nearly normal, standard deviation about `gain`; the same on every machine.
+static float *take_random(size_t n, float gain) {
+    float *x = (float *)take(n * sizeof *x);
+    uint32_t seed = (uint32_t)n;
+    for (size_t i = 0; i < n; i++) {
+        float sum = 0;
+        for (int j = 0; j < 3; j++) {
+            seed = seed * 1664525u + 1013904223u;
+            sum += (float)(seed >> 8) * (1.0f / 8388608) - 1;
+        }
+        x[i] = sum * gain;
+    }
+    return x;
+}
+
+// ---- floor
+
+// The limits are rows of their own: best and median of repeated probes, so that their spread is seen.
+static void floor_row(int kind, int isa, const char *name) {
+    enum { REPEATS = 9 };
+    double rate[REPEATS];
+    bench_row r = row_make("floor", name, kind == LIMIT_PEAK ? UNIT_FLOPS : UNIT_BYTES, LIMIT_NONE);
+    bench_result x;
+    memset(&x, 0, sizeof x);
+    for (int i = 0; i < REPEATS; i++) rate[i] = limit_of(kind, isa);
+    qsort(rate, REPEATS, sizeof rate[0], by_size);
+    r.isa = isa;
+    r.work = kind == LIMIT_PEAK ? 1e9 : (double)SEGMENT;
+    x.best = r.work / rate[REPEATS - 1];
+    x.median = r.work / rate[REPEATS / 2];
+    x.samples = REPEATS;
+    if (bench.json) row_json(&r, &x, name, rate[REPEATS - 1] * 1e-9, 0);
+    else row_table(&r, &x, name, rate[REPEATS - 1] * 1e-9, 0);
+    bench.rows++;
+}
+
+static void floor_table(void) {
+    table_head("floor: what the machine can do (time of 1 GFLOP, of 64 MB)");
+    for (int isa = 1; isa < attn_isa_count(); isa++) if (attn_isa_has(isa)) floor_row(LIMIT_PEAK, isa, "fma");
+    floor_row(LIMIT_READ, bench.isa, "read");
+    floor_row(LIMIT_COPY, bench.isa, "copy, read + written");
+}
+
+// ---- gemm
+
+typedef struct gemm_arg {
+    attn_matmul_desc d;
+    const float *b;
+    size_t size;
+    int copies, next;
+} gemm_arg;
+
+static attn_status gemm_run(void *arg) {
+    gemm_arg *g = (gemm_arg *)arg;
+    g->d.b = g->b + g->size * (size_t)g->next;
+    g->next = (g->next + 1) % g->copies;
+    return attn_matmul_f32(&g->d);
+}
+
+static void gemm_table(void) {
+    // copies: as many b in turn, so that none is still in a cache
+    static const struct { int m, n, k, trans_b, copies, limit; double aim[2]; } list[] = {
+        { 512, 512, 512, 0, 1, LIMIT_PEAK, { 90, 95 } },     { 1024, 1024, 1024, 0, 1, LIMIT_PEAK, { 88, 93 } },
+        { 2048, 2048, 2048, 0, 1, LIMIT_PEAK, { 85, 90 } },  { 64, 64, 64, 0, 1, LIMIT_PEAK, { 85, 85 } },
+        { 128, 768, 768, 0, 1, LIMIT_PEAK, { 88, 88 } },     { 1, 4096, 4096, 0, 6, LIMIT_READ, { 90, 90 } },
+        { 1, 4096, 4096, 1, 6, LIMIT_READ, { 90, 90 } },     { 16, 4096, 4096, 0, 6, LIMIT_PEAK, { 45, 45 } },
+        { 16, 4096, 4096, 1, 6, LIMIT_PEAK, { 45, 45 } },
+    };
+    table_head("gemm: c = a b, m x n x k, workspace given; m = 1 counts the bytes of b");
+    for (int i = 0; i < COUNT(list); i++) {
+        const int m = list[i].m, n = list[i].n, k = list[i].k, read = list[i].limit == LIMIT_READ;
+        bench_row r = row_make("gemm", list[i].trans_b ? "b [n,k]" : "", read ? UNIT_BYTES : UNIT_FLOPS, list[i].limit);
+        gemm_arg g;
+        bench.used = 0;
+        memset(&g, 0, sizeof g);
+        g.size = (size_t)n * (size_t)k;
+        g.copies = list[i].copies;
+        g.b = take_random(g.size, 1);
+        for (int j = 1; j < g.copies; j++) memcpy(take(g.size * 4), g.b, g.size * 4);
+        g.d.a = take_random((size_t)m * (size_t)k, 1);
+        g.d.b = g.b;
+        g.d.c = take((size_t)m * (size_t)n * 4);
+        g.d.m = m; g.d.n = n; g.d.k = k;
+        g.d.trans_b = list[i].trans_b;
+        g.d.parallel = bench.pool;
+        g.d.isa = bench.isa;
+        g.d.workspace_bytes = attn_matmul_workspace(&g.d);
+        if (g.d.workspace_bytes) g.d.workspace = take(g.d.workspace_bytes);
+        r.rank = 3; r.dims[0] = m; r.dims[1] = n; r.dims[2] = k;
+        r.work = read ? 4.0 * (double)g.size : 2.0 * m * (double)g.size;
+        r.aim[0] = list[i].aim[0]; r.aim[1] = list[i].aim[1];
+        r.run = gemm_run; r.arg = &g;
+        r.out = (const float *)g.d.c; r.outs = (size_t)m * (size_t)n;
+        row_print(&r);
+    }
+}
+
+// ---- softmax
+
+static attn_status softmax_run(void *arg) { return attn_softmax_f32((const attn_softmax_desc *)arg); }
+
+static void softmax_table(void) {
+    static const struct { int rows, cols, limit, aim_kind, compared; double aim[2]; } list[] = {
+        { 4096, 4096, LIMIT_COPY, AIM_SHARE, 0, { 75, 0 } }, { 64, 512, LIMIT_NONE, AIM_RATE, 0, { 68, 0 } },
+        { 4096, 64, LIMIT_NONE, AIM_RATE, 0, { 0, 0 } },     { 8192, 64, LIMIT_NONE, AIM_RATE, 0, { 0, 0 } },
+        { 8192, 77, LIMIT_NONE, AIM_RATIO, 1, { 1.5, 1.5 } },
+    };
+    double last = 0;
+    table_head("softmax: rows x cols, bytes = read + written once; 8192x77: time per element against 8192x64");
+    for (int i = 0; i < COUNT(list); i++) {
+        const size_t n = (size_t)list[i].rows * (size_t)list[i].cols;
+        bench_row r = row_make("softmax", "", UNIT_BYTES, list[i].limit);
+        attn_softmax_desc d;
+        bench.used = 0;
+        memset(&d, 0, sizeof d);
+        d.x = take_random(n, 3);
+        d.y = take(n * 4);
+        d.rows = list[i].rows; d.cols = list[i].cols;
+        d.parallel = bench.pool;
+        d.isa = bench.isa;
+        r.rank = 2; r.dims[0] = list[i].rows; r.dims[1] = list[i].cols;
+        r.work = 8.0 * (double)n;
+        r.aim_kind = list[i].aim_kind; r.aim[0] = list[i].aim[0]; r.aim[1] = list[i].aim[1];
+        r.reference = list[i].compared ? last : 0;
+        r.run = softmax_run; r.arg = &d;
+        r.out = (const float *)d.y; r.outs = n;
+        last = row_print(&r);
+    }
+}
+
+// ---- attention
+
+enum { PLAIN = 0, CAUSAL = 1, KEEP = 2, BIAS = 4, ROWS = 8, GROWING = 16, DENORMAL = 32 };
+typedef struct attention_case { int heads, queries, keys, dim, how; double aim[2]; } attention_case;
+static const attention_case attention_list[] = {
+    { 8, 2048, 2048, 64, PLAIN, { 84, 85 } },     { 8, 2048, 2048, 64, CAUSAL, { 80, 84 } },
+    { 8, 2048, 2048, 128, PLAIN, { 86, 87 } },    { 8, 2048, 2048, 128, CAUSAL, { 0, 0 } },
+    { 384, 128, 128, 64, PLAIN, { 76, 82 } },     { 8, 2048, 2048, 64, KEEP, { 78, 76 } },
+    { 8, 2048, 2048, 64, BIAS, { 78, 76 } },      { 16, 512, 512, 64, ROWS, { 76, 72 } },
+    { 32, 512, 512, 128, ROWS, { 76, 72 } },      { 8, 2048, 2048, 64, GROWING, { 82, 82 } },
+    { 8, 512, 512, 64, CAUSAL, { 81, 82 } },      { 8, 512, 512, 64, PLAIN, { 87, 87 } },
+    { 8, 512, 512, 64, DENORMAL, { 0, 0 } },      { 1, 16, 16, 64, PLAIN, { 0, 0 } },
+    { 1, 1, 64, 64, PLAIN, { 0, 0 } },            { 1, 2, 64, 64, PLAIN, { 0, 0 } },
+    { 1, 4, 64, 64, PLAIN, { 0, 0 } },            { 1, 8, 64, 64, PLAIN, { 0, 0 } },
+    { 1, 16, 64, 64, PLAIN, { 0, 0 } },           { 1, 17, 64, 64, PLAIN, { 0, 0 } },
+    { 1, 32, 64, 64, PLAIN, { 0, 0 } },           { 1, 33, 64, 64, PLAIN, { 0, 0 } },
+    { 1, 48, 64, 64, PLAIN, { 0, 0 } },           { 1, 64, 64, 64, PLAIN, { 0, 0 } },
+};
+
+static attn_status attention_run(void *arg) { return attn_fwd((const attn_desc *)arg); }
+
+// Scores of late keys grow, so that the running maximum moves again and again.
+static void attention_grow(const attention_case *a, float *q, float *k) {
+    const ptrdiff_t queries = (ptrdiff_t)a->heads * a->queries * a->dim, keys = (ptrdiff_t)a->heads * a->keys * a->dim;
+    for (ptrdiff_t i = 0; i < queries; i++) q[i] *= 20;
+    for (ptrdiff_t i = 0; i < keys; i++) k[i] *= 1 + 6 * (float)(i / a->dim % a->keys) / (float)a->keys;
+}
+
+static void attention_masks(const attention_case *a, attn_desc *d) {
+    const size_t pairs = (size_t)a->queries * (size_t)a->keys;
+    if (a->how & KEEP) {
+        const float *x = take_random(pairs, 1);
+        uint8_t *keep = (uint8_t *)take(pairs);
+        for (size_t i = 0; i < pairs; i++) keep[i] = x[i] > -1;     // about one in six is left out, in no pattern
+        d->keep = keep;
+    }
+    if (a->how & BIAS) d->bias = take_random(pairs, 1);
+}
+
+static void attention_make(const attention_case *a, attn_desc *d) {
+    const size_t width = (size_t)a->heads * (size_t)a->dim;
+    const size_t nq = width * (size_t)a->queries, nk = width * (size_t)a->keys;
+    const float gain = a->how & DENORMAL ? 1e-39f : 1;
+    float *q, *k;
+    bench.used = 0;
+    memset(d, 0, sizeof *d);
+    d->q = q = take_random(nq, gain);
+    d->k = k = take_random(nk, gain);
+    d->v = take_random(nk + 1, gain);
+    d->o = take(nq * 4);
+    d->heads = a->heads; d->queries = a->queries; d->keys = a->keys; d->dim = a->dim;
+    if (a->how & CAUSAL) d->causal = ATTN_CAUSAL_LOWER_RIGHT;
+    if (a->how & GROWING) attention_grow(a, q, k);
+    attention_masks(a, d);
+    if (a->how & ROWS) {            // [N, H D]: what a projection of the model's width leaves
+        ptrdiff_t *const stride[] = { d->q_stride, d->k_stride, d->v_stride, d->o_stride };
+        for (int i = 0; i < 4; i++) {
+            stride[i][0] = (ptrdiff_t)(i == 0 || i == 3 ? nq : nk);
+            stride[i][1] = a->dim; stride[i][2] = (ptrdiff_t)width; stride[i][3] = 1;
+        }
+    }
+    d->parallel = bench.pool;
+    d->isa = bench.isa;
+    d->workspace_bytes = attn_workspace(d);
+    if (d->workspace_bytes) d->workspace = take(d->workspace_bytes);
+}
+
+static void attention_name(const attention_case *a, char *out, size_t n) {
+    static const struct { int how; const char *name; } list[] = {
+        { CAUSAL, "causal" }, { KEEP, "keep" }, { BIAS, "bias" }, { GROWING, "growing" }, { DENORMAL, "denormal" },
+    };
+    out[0] = 0;
+    for (int i = 0; i < COUNT(list); i++) if (a->how & list[i].how) snprintf(out, n, "%s", list[i].name);
+    if (a->how & ROWS) snprintf(out, n, "rows %d", a->heads * a->dim);
+}
+
+static void attention_table(void) {
+    double last = 0;
+    table_head("attention f32: heads x queries x keys x dim, 4 flops a pair and feature, causal: of the pairs seen; "
+               "denormal: time against the row above");
+    for (int i = 0; i < COUNT(attention_list); i++) {
+        const attention_case *a = &attention_list[i];
+        const double nq = a->queries, nk = a->keys, unseen = a->how & CAUSAL ? nq * (nq - 1) / 2 : 0;
+        char variant[48];
+        bench_row r = row_make("attention", variant, UNIT_FLOPS, a->how & DENORMAL ? LIMIT_NONE : LIMIT_PEAK);
+        attn_desc d;
+        attention_make(a, &d);
+        attention_name(a, variant, sizeof variant);
+        r.rank = 4; r.dims[0] = a->heads; r.dims[1] = a->queries; r.dims[2] = a->keys; r.dims[3] = a->dim;
+        r.work = 4 * (nq * nk - unseen) * (double)a->heads * (double)a->dim;
+        r.aim[0] = a->aim[0]; r.aim[1] = a->aim[1];
+        r.reference = a->how & DENORMAL ? last : 0;
+        r.run = attention_run; r.arg = &d;
+        r.out = (const float *)d.o; r.outs = (size_t)a->heads * (size_t)a->queries * (size_t)a->dim;
+        last = row_print(&r);
+    }
+}
+
+// ---- maths
+
+typedef struct maths_arg { int op; float *y; const float *x; ptrdiff_t n; } maths_arg;
+
+static attn_status maths_run(void *arg) {
+    const maths_arg *m = (const maths_arg *)arg;
+    return attn_map_f32(m->op, m->y, m->x, m->n, bench.isa);
+}
+
+static void maths_table(void) {
+    static const struct { const char *name; int op; float gain; } list[] = {
+        { "exp", ATTN_MAP_EXP, 4 }, { "tanh", ATTN_MAP_TANH, 1.5f }, { "erf", ATTN_MAP_ERF, 1.5f },
+    };
+    table_head("maths: ns an element, 4096 elements in L1, one thread");
+    for (int i = 0; i < COUNT(list); i++) {
+        bench_row r = row_make(list[i].name, "", UNIT_ELEMENTS, LIMIT_NONE);
+        maths_arg m;
+        bench.used = 0;
+        m.op = list[i].op; m.n = 4096;
+        m.x = take_random((size_t)m.n, list[i].gain);
+        m.y = (float *)take((size_t)m.n * 4);
+        r.rank = 1; r.dims[0] = (int)m.n;
+        r.work = (double)m.n;
+        r.run = maths_run; r.arg = &m;
+        r.out = m.y; r.outs = (size_t)m.n;
+        row_print(&r);
+    }
+}
+
+// ---- the program
+
+static const struct { const char *name; void (*run)(void); } suites[] = {
+    { "floor", floor_table }, { "gemm", gemm_table }, { "softmax", softmax_table },
+    { "attention", attention_table }, { "maths", maths_table },
+};
+
+static void help(void) {
+    puts("build/bench [floor] [gemm] [softmax] [attention] [maths] [all] [options]\n"
+         "  --isa NAME     cap on the instruction set; default: the best of this machine\n"
+         "  --threads N    default 1; limits and shares are then those of N threads\n"
+         "  --seconds S    time for each row, default 0.3\n"
+         "  --cpu-time     one thread: process time, where other programs share the machine; default: wall time\n"
+         "  --json         the same rows as JSON\n"
+         "Columns: best and median of k samples; rate at the best; share of the machine's limit (FMA peak, reading or\n"
+         "copying memory; the larger of one probe before and one after the row), or ratio to another row; the aim;\n"
+         "\"below\" marks a lost row; \"moved\": the probes differ by more than 5 %, four times over: no share.\n"
+         "Pin it: taskset -c 1 build/bench. Exit status: 0, 1 when a call was refused, 2 for a wrong option.");
+}
+
+// One line of the head; in JSON, quotes and backslashes of compilers' names and flags are escaped.
+static void head_text(const char *key, const char *value) {
+    if (!bench.json) { printf("%-10s %s\n", key, value); return; }
+    printf("  \"%s\": \"", key);
+    for (; *value; value++) printf(*value == '"' || *value == '\\' ? "\\%c" : "%c", *value);
+    printf("\",\n");
+}
+
+static void head_clock(const char *when) {
+    const double mhz = machine_mhz(), peak = probe_peak(bench.isa) * 1e-9;
+    if (bench.json) printf("  \"clock_%s\": {\"mhz\": %.0f, \"peak_gflops\": %.2f}", when, mhz, peak);
+    else printf("%-10s peak %.1f GFLOP/s, clock as the system tells it %.0f MHz\n", when, peak, mhz);
+}
+
+static void head_print(void) {
+    char text[NAME];
+    if (bench.json) puts("{");
+    machine_name(text, sizeof text);
+    head_text("machine", text);
+    line_of("/proc/self/status", "Cpus_allowed_list", text, sizeof text);
+    head_text("cpus", text[0] ? text : "not known");
+    head_text("compiler", COMPILER);
+    head_text("flags", BENCH_FLAGS);
+    head_text("build", attn_build_info());
+    head_text("isa", attn_isa_name(bench.isa));
+    snprintf(text, sizeof text, "%d", bench.threads);
+    head_text("threads", text);
+    head_text("time", bench.cpu_time ? "of the process" : "wall");
+    for (double t = now(); now() - t < 0.2;) probe_peak(bench.isa);     // until the clock has settled
+    head_clock("before");
+    if (bench.json) printf(",\n  \"rows\": [");
+}
+
+static int isa_number(const char *name) {
+    for (int i = 1; i < attn_isa_count(); i++) if (!strcmp(attn_isa_name(i), name) && attn_isa_has(i)) return i;
+    return 0;
+}
+
+int main(int argc, char **argv) {
+    unsigned wanted = 0;
+    bench.threads = 1;
+    bench.seconds = 0.3;
+    bench.isa = attn_isa();
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : "";
+        int known = 0;
+        for (int s = 0; s < COUNT(suites); s++) if (!strcmp(argv[i], suites[s].name)) { wanted |= 1u << s; known = 1; }
+        if (known) continue;
+        if (!strcmp(argv[i], "all")) wanted = ~0u;
+        else if (!strcmp(argv[i], "--json")) bench.json = 1;
+        else if (!strcmp(argv[i], "--cpu-time")) bench.cpu_time = 1;
+        else if (!strcmp(argv[i], "--help")) { help(); return 0; }
+        else if (!strcmp(argv[i], "--isa") && isa_number(value)) { bench.isa = isa_number(value); i++; }
+        else if (!strcmp(argv[i], "--threads") && atoi(value) > 0) { bench.threads = atoi(value); i++; }
+        else if (!strcmp(argv[i], "--seconds") && atof(value) > 0) { bench.seconds = atof(value); i++; }
+        else { fprintf(stderr, "bench: cannot do \"%s %s\" here; --help lists what can\n", argv[i], value); return 2; }
+    }
+    if (bench.threads > 1) {
+        bench.cpu_time = 0;         // the sum over threads is no time of a call
+        bench.pool = attn_pool_open(bench.threads);
+        if (!bench.pool) { fputs("bench: no pool of threads\n", stderr); return 2; }
+        bench.threads = bench.pool->workers;
+    }
+    head_print();
+    for (int s = 0; s < COUNT(suites); s++) if (!wanted || wanted >> s & 1) suites[s].run();
+    if (bench.json) puts("\n  ],"); else puts("");
+    head_clock("after");
+    if (bench.json) puts("\n}");
+    attn_pool_close(bench.pool);
+    free(bench.probe);
+    free(bench.arena);
+    return bench.failed != 0;
+}

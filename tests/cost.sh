@@ -1,0 +1,79 @@
+#!/bin/sh
+# cost.sh size | time - what attn.h costs: bytes of the object, seconds of compilation. CC is honoured. Prints the aims of
+# docs/decisions.md beside the numbers; "over" is printed, and the exit status is 1, when a bound is not kept.
+CC=${CC:-cc}
+here=$(cd "$(dirname "$0")/.." && pwd)
+work=$(mktemp -d) || exit 2
+trap 'rm -rf "$work"' EXIT
+export LC_ALL=C
+printf '#define ATTN_IMPLEMENTATION\n#include "attn.h"\n' >"$work/impl.c"
+echo '#include "attn.h"' >"$work/decl.c"
+: >"$work/nothing.c"
+over=0
+kernels='-DATTN_ONLY_KERNELS'
+tiny="$kernels -DATTN_NO_SIMD -DATTN_NO_F64 -DATTN_NO_STDLIB -DATTN_NO_STDIO -DATTN_NO_THREADS -DATTN_NO_BACKWARD"
+
+bytes() { # flags -> bytes of code and constants
+    $CC $1 -fno-asynchronous-unwind-tables -I"$here" -c "$work/impl.c" -o "$work/o.o" || exit 1
+    size "$work/o.o" | awk 'NR == 2 { print $1 + $2 }'
+}
+row() { # words, flags, bound in KB (0 = none)
+    b=$(bytes "$2") || exit 1
+    kb=$(((b + 1023) / 1024)) verdict=
+    if [ "$3" != 0 ]; then verdict="aim $3 KB"; [ $kb -le "$3" ] || { verdict="$verdict, OVER"; over=1; }; fi
+    printf '%-58s %6d KB  %s\n' "$1" $kb "$verdict"
+}
+if [ "$1" = size ]; then
+    case $(uname -m) in aarch64|arm*) one=-DATTN_NO_NEON82 name='scalar and neon' ;; *) one=-DATTN_NO_AVX512 name='scalar and avx2' ;; esac
+    $CC --version | head -n 1
+    row 'the least: kernels, scalar f32, no stdlib, -Os' "-Os $tiny" 64
+    row 'the same at -O2' "-O2 $tiny" 0
+    row 'kernels, scalar, -Os' "-Os $kernels -DATTN_NO_SIMD" 0
+    row 'kernels, scalar, -O2' "-O2 $kernels -DATTN_NO_SIMD" 0
+    row "kernels, $name, -O2" "-O2 $kernels $one" 0
+    row 'kernels, every pass, -O2' "-O2 $kernels" 400
+    row 'everything, scalar, -Os' "-Os -DATTN_NO_SIMD" 0
+    row 'everything, scalar, -O2' "-O2 -DATTN_NO_SIMD" 0
+    row "everything, $name, -O2" "-O2 $one" 0
+    row 'everything, every pass, -O2' "-O2" 0
+    exit $over
+fi
+
+seconds() { # flags, file -> hundredths of a second of processor time, the better of two
+    for i in 1 2; do
+        ($CC $1 -I"$here" -c "$work/$2.c" -o "$work/o.o"; times) |
+            awk 'NR == 2 { for (i = 1; i <= 2; i++) { split($i, a, "m"); t += a[1] * 60 + a[2] } printf "%d\n", t * 100 + 0.5 }'
+    done | sort -n | head -n 1
+}
+line() { # words, hundredths, bound in hundredths (0 = none)
+    verdict=
+    if [ "$3" != 0 ]; then
+        verdict=$(echo "$3" | awk '{ printf "budget %.2f", $1 / 100 }')
+        [ "$2" -le "$3" ] || { verdict="$verdict, OVER"; [ -z "$4" ] || over=1; }
+    fi
+    printf '%-44s %6s s  %s\n' "$1" "$(echo "$2" | awk '{ printf "%.2f", $1 / 100 }')" "$verdict"
+}
+$CC --version | head -n 1
+scalar=$(seconds "-O2 $kernels -DATTN_NO_SIMD -DATTN_NO_F64" impl)
+line 'kernels: scalar pass and what is compiled once' "$scalar" 0
+f64=$(seconds "-O2 $kernels -DATTN_NO_SIMD" impl)
+line '  and the f64 pass' $((f64 - scalar)) 40
+case $(uname -m) in
+x86_64)
+    a=$(seconds "-O2 $kernels -DATTN_NO_AVX512" impl); line '  and immintrin.h, the avx2 pass' $((a - f64)) 150
+    b=$(seconds "-O2 $kernels -DATTN_NO_AVX512V" impl); line '  and the avx512 pass' $((b - a)) 200 ;;
+aarch64)
+    b=$(seconds "-O2 $kernels -DATTN_NO_NEON82" impl); line '  and arm_neon.h, the neon pass' $((b - f64)) 150 ;;
+*) b=$f64 ;;
+esac
+all=$(seconds "-O2 $kernels" impl)
+line '  and the overlays' $((all - b)) 60
+line 'kernels, every pass (ATTN_ONLY_KERNELS)' "$all" 400 bound
+whole=$(seconds -O2 impl)
+line '  and tensors, tape, drawing' $((whole - all)) 0
+line 'everything at -O2' "$whole" 800 bound
+line 'everything at -O0' "$(seconds -O0 impl)" 0
+d=$(now=$(date +%s%N); for i in 1 2 3 4 5 6 7 8 9 10; do $CC -I"$here" -c "$work/decl.c" -o "$work/o.o"; done; echo $((($(date +%s%N) - now) / 100000000)))
+n=$(now=$(date +%s%N); for i in 1 2 3 4 5 6 7 8 9 10; do $CC -c "$work/nothing.c" -o "$work/o.o"; done; echo $((($(date +%s%N) - now) / 100000000)))
+line 'the declarations alone, less an empty file' $((d - n > 0 ? d - n : 0)) 3
+exit $over

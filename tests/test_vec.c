@@ -1,0 +1,328 @@
+// test_vec - attn_map and attn_dot on every instruction set against libm (the one test that needs -lm). By default
+// every 257th float; with --all every one of the 2^32, with the worst case of each function and instruction set.
+//     cc -O2 -I. tests/test_vec.c -lm -o test_vec && ./test_vec [--all]
+#include "tools.h"
+#define ATTN_IMPLEMENTATION
+#include "attn.h"
+
+enum { BLOCK = 8192, EXP = 0, TANH = 1, ERF = 2 };
+typedef struct worst { double ulp, want; float x, got; } worst;
+static const int op_of[3] = { ATTN_MAP_EXP, ATTN_MAP_TANH, ATTN_MAP_ERF };
+static const char *const name_of[3] = { "exp", "tanh", "erf" };
+static const double bound_of[3] = { 1, 4, 4 };
+static const double two128 = 340282366920938463463374607431768211456.0;
+static int every_float;
+
+static float float_of(uint32_t u) { float x; memcpy(&x, &u, 4); return x; }
+static uint32_t bits_of(float x) { uint32_t u; memcpy(&u, &x, 4); return u; }
+static double libm_of(int f, double x) { return f == EXP ? exp(x) : f == TANH ? tanh(x) : erf(x); }
+
+// Distance in units of the last place that a float has at want; what rounds beyond the largest float must be infinite.
+static double ulps(float got, double want) {
+    double g = got, scale;
+    uint64_t u;
+    int e;
+    if (got != got || want != want) return got != got && want != want ? 0 : 1e9;
+    if (want >= two128 || want <= -two128) return g > two128 && want > 0 ? 0 : g < -two128 && want < 0 ? 0 : 1e9;
+    if (g > two128) g = two128;
+    if (g < -two128) g = -two128;
+    memcpy(&u, &want, 8);
+    e = (int)(u >> 52 & 2047) - 1023;
+    if (e < -126) e = -126;
+    u = (uint64_t)(1023 + 23 - e) << 52;
+    memcpy(&scale, &u, 8);
+    return fabs(g - want) * scale;
+}
+static void compare(int f, int isa, const float *x, const double *want, int n, worst *w) {
+    static float y[BLOCK];
+    if (attn_map_f32(op_of[f], y, x, n, isa) != ATTN_OK) { w->ulp = 1e9; return; }
+    for (int i = 0; i < n; i++) {
+        double u = ulps(y[i], want[i]);
+        if (u > w->ulp) { w->ulp = u; w->x = x[i]; w->got = y[i]; w->want = want[i]; }
+    }
+}
+static void judge(int f, const worst *w) {
+    EACH_ISA(isa) {
+        const worst *o = &w[isa];
+        if (every_float)
+            printf("%-8s %-5s worst %.4f ULP at %.9g (0x%08x): %.9g, exactly %.17g\n", attn_isa_name(isa), name_of[f],
+                   o->ulp, (double)o->x, (unsigned)bits_of(o->x), (double)o->got, o->want);
+        if (o->ulp > bound_of[f])
+            printf("    %s %s: %.3f ULP at %.9g: %.9g, want %.9g\n", attn_isa_name(isa), name_of[f], o->ulp,
+                   (double)o->x, (double)o->got, o->want);
+        CHECK(o->ulp <= bound_of[f]);
+    }
+}
+static void sweep(int f) {
+    static float x[BLOCK];
+    static double want[BLOCK];
+    worst w[ATTN_ISA_COUNT];
+    const uint64_t step = every_float ? 1 : 257, all = (uint64_t)1 << 32;
+    memset(w, 0, sizeof w);
+    for (uint64_t u = 0; u < all; ) {
+        int n = 0;
+        for (; n < BLOCK && u < all; n++, u += step) {
+            x[n] = float_of((uint32_t)u);
+            want[n] = libm_of(f, (double)x[n]);
+        }
+        EACH_ISA(isa) compare(f, isa, x, want, n, &w[isa]);
+    }
+    judge(f, w);
+}
+TEST(map, exp_is_within_1_ulp_over_all_floats) { sweep(EXP); }
+TEST(map, tanh_is_within_4_ulp_over_all_floats) { sweep(TANH); }
+TEST(map, erf_is_within_4_ulp_over_all_floats) { sweep(ERF); }
+
+TEST(map, the_bounds_hold_where_the_functions_bend) {
+    static const double low[3] = { -104.5, -10, -4.5 }, high[3] = { 89, 10, 4.5 };
+    static float x[BLOCK];
+    static double want[BLOCK];
+    for (int f = 0; f < 3; f++) {
+        worst w[ATTN_ISA_COUNT];
+        memset(w, 0, sizeof w);
+        for (int block = 0; block < 60; block++) {
+            for (int i = 0; i < BLOCK; i++) {
+                x[i] = (float)(low[f] + (high[f] - low[f]) * test_uniform());
+                want[i] = libm_of(f, (double)x[i]);
+            }
+            EACH_ISA(isa) compare(f, isa, x, want, BLOCK, &w[isa]);
+        }
+        judge(f, w);
+    }
+}
+
+static float map1(int op, float x, int isa) {
+    float y = 12345;
+    CHECK(attn_map_f32(op, &y, &x, 1, isa) == ATTN_OK);
+    return y;
+}
+static int same_bits(float a, float b) { return bits_of(a) == bits_of(b); }
+
+TEST(map, edges) {
+    const float inf = (float)INFINITY, nan_ = (float)NAN, sub = float_of(1), max = float_of(0x7f7fffffu);
+    EACH_ISA(isa) {
+        CHECK(map1(ATTN_MAP_EXP, 0, isa) == 1 && map1(ATTN_MAP_EXP, -0.0f, isa) == 1);
+        CHECK(map1(ATTN_MAP_EXP, inf, isa) == inf && same_bits(map1(ATTN_MAP_EXP, -inf, isa), 0));
+        CHECK(map1(ATTN_MAP_EXP, max, isa) == inf && same_bits(map1(ATTN_MAP_EXP, -max, isa), 0));
+        CHECK(map1(ATTN_MAP_EXP, 88.7228394f, isa) == inf && map1(ATTN_MAP_EXP, 88.7228317f, isa) < inf);
+        CHECK(map1(ATTN_MAP_EXP, -103.0f, isa) > 0 && map1(ATTN_MAP_EXP, -105.0f, isa) == 0);
+        NEAR(map1(ATTN_MAP_EXP, -88.0f, isa), exp(-88.0), 1.5e-45);
+        NEAR(map1(ATTN_MAP_EXP, -95.0f, isa), exp(-95.0), 1.5e-45);
+        CHECK(map1(ATTN_MAP_EXP, sub, isa) == 1);
+        for (int op = ATTN_MAP_TANH; op <= ATTN_MAP_ERF; op++) {
+            CHECK(same_bits(map1(op, 0, isa), 0) && same_bits(map1(op, -0.0f, isa), -0.0f));
+            CHECK(map1(op, inf, isa) == 1 && map1(op, -inf, isa) == -1);
+            CHECK(map1(op, max, isa) == 1 && map1(op, -max, isa) == -1);
+            CHECK(same_bits(map1(op, sub, isa), sub));
+        }
+        CHECK(same_bits(map1(ATTN_MAP_TANH, -float_of(12345), isa), -float_of(12345)));
+        CHECK(map1(ATTN_MAP_RELU, -1, isa) == 0 && map1(ATTN_MAP_RELU, 3, isa) == 3);
+        CHECK(map1(ATTN_MAP_RELU, inf, isa) == inf && map1(ATTN_MAP_RELU, -inf, isa) == 0);
+        CHECK(map1(ATTN_MAP_RELU, sub, isa) == sub);
+        CHECK(map1(ATTN_MAP_SQUARE, -3, isa) == 9 && map1(ATTN_MAP_SQUARE, max, isa) == inf);
+        for (int op = 0; op < ATTN_MAP_COUNT; op++) {
+            float y = map1(op, nan_, isa);
+            CHECK(y != y);
+            y = map1(op, float_of(0xffc00001u), isa);
+            CHECK(y != y);
+        }
+    }
+}
+
+TEST(map, square_and_relu_are_exact) {
+    static float x[4099], y[4099];
+    for (int i = 0; i < 4099; i++) x[i] = float_of((uint32_t)(test_next() >> 32));
+    EACH_ISA(isa) {
+        CHECK(attn_map_f32(ATTN_MAP_SQUARE, y, x, 4099, isa) == ATTN_OK);
+        for (int i = 0; i < 4099; i++)
+            CHECK(x[i] != x[i] ? y[i] != y[i] : y[i] == (float)((double)x[i] * (double)x[i]));
+        CHECK(attn_map_f32(ATTN_MAP_RELU, y, x, 4099, isa) == ATTN_OK);
+        for (int i = 0; i < 4099; i++) CHECK(x[i] != x[i] ? y[i] != y[i] : y[i] == (x[i] > 0 ? x[i] : 0));
+    }
+}
+
+TEST(map, every_length_keeps_its_bounds_and_its_bits) {
+    fence fx = fence_open(1 << 12), fy = fence_open(1 << 12);
+    float all[70], whole[70];
+    for (int i = 0; i < 70; i++) all[i] = test_float(3);
+    EACH_ISA(isa) for (int op = 0; op < ATTN_MAP_COUNT; op++) {
+        CHECK(attn_map_f32(op, whole, all, 70, isa) == ATTN_OK);
+        for (int n = 0; n <= 70; n++) {
+            size_t bytes = (size_t)n * sizeof(float);
+            float *x = (float *)fence_array(&fx, bytes), *y = (float *)fence_array(&fy, bytes);
+            memcpy(x, all, bytes);
+            CHECK(attn_map_f32(op, y, x, n, isa) == ATTN_OK);
+            CHECK(!memcmp(y, whole, bytes) && !memcmp(x, all, bytes) && fence_holds(&fy, y));
+            CHECK(attn_map_f32(op, x, x, n, isa) == ATTN_OK);
+            CHECK(!memcmp(x, whole, bytes) && fence_holds(&fx, x));
+        }
+    }
+    fence_close(&fx); fence_close(&fy);
+}
+
+static double ulps_f64(double got, long double want) {
+    int e;
+    if (got == want || (got != got && want != want)) return 0;
+    if (fabsl(want) > 1.797693134862315807e308L) return fabs(got) > 1.7976931348623157e308 ? 0 : 1e9;
+    frexpl(want, &e);
+    return (double)ldexpl(fabsl((long double)got - want), 53 - (e < -1021 ? -1021 : e));
+}
+TEST(map, f64_exp_is_within_2_ulp_tanh_and_erf_within_1e_13) {
+    static double x[4096], y[4096];
+    double ulp = 0, rel[3] = { 0, 0, 0 };
+    for (int block = 0; block < 96; block++) {
+        for (int i = 0; i < 4096; i++) {
+            uint64_t u = test_next();
+            memcpy(&x[i], &u, 8);
+            if (block % 3 == 1) x[i] = -746 + 1456 * test_uniform();
+            if (block % 3 == 2) x[i] = (test_uniform() - 0.5) * 14;
+        }
+        CHECK(attn_map_f64(ATTN_MAP_EXP, y, x, 4096) == ATTN_OK);
+        for (int i = 0; i < 4096; i++) { double d = ulps_f64(y[i], expl((long double)x[i])); if (d > ulp) ulp = d; }
+        for (int f = TANH; f <= ERF; f++) {
+            CHECK(attn_map_f64(op_of[f], y, x, 4096) == ATTN_OK);
+            for (int i = 0; i < 4096; i++) {
+                double w = libm_of(f, x[i]), d = fabs(y[i] - w) / (fabs(w) + 1e-307);
+                if (test_same(y[i], w, 0)) d = 0;
+                if (!(d <= rel[f])) rel[f] = d;
+            }
+        }
+        CHECK(attn_map_f64(ATTN_MAP_SQUARE, y, x, 4096) == ATTN_OK);
+        for (int i = 0; i < 4096; i++) NEAR(y[i], x[i] * x[i], 0);
+        CHECK(attn_map_f64(ATTN_MAP_RELU, y, x, 4096) == ATTN_OK);
+        for (int i = 0; i < 4096; i++) NEAR(y[i], x[i] != x[i] ? x[i] : x[i] > 0 ? x[i] : 0, 0);
+    }
+    NEAR(ulp, 0, 2);
+    NEAR(rel[TANH], 0, 1e-13);
+    NEAR(rel[ERF], 0, 1e-13);
+}
+
+TEST(map, f64_edges_and_lengths) {
+    static const double x[] = { 0, -0.0, 710, -746, 1e300, -1e300, 4.9e-324, 709.782712893384, -745.13 };
+    double y[9];
+    fence f = fence_open(1 << 12);
+    CHECK(attn_map_f64(ATTN_MAP_EXP, y, x, 9) == ATTN_OK);
+    CHECK(y[0] == 1 && y[1] == 1 && y[2] == INFINITY && y[3] == 0 && y[4] == INFINITY && y[5] == 0 && y[6] == 1);
+    CHECK(y[7] < INFINITY && y[8] == 4.9e-324);
+    for (int op = 0; op < ATTN_MAP_COUNT; op++) for (int n = 0; n <= 40; n++) {
+        double *a = (double *)fence_array(&f, (size_t)n * sizeof(double)), one;
+        for (int i = 0; i < n; i++) a[i] = 0.3 * i - 4;
+        CHECK(attn_map_f64(op, a, a, n) == ATTN_OK);
+        for (int i = 0; i < n; i++) {
+            double at = 0.3 * i - 4;
+            CHECK(attn_map_f64(op, &one, &at, 1) == ATTN_OK);
+            CHECK(!memcmp(&one, &a[i], sizeof one));
+        }
+        CHECK(fence_holds(&f, a));
+    }
+    fence_close(&f);
+}
+
+TEST(map, misuse_names_itself_and_writes_nothing) {
+    float x[3] = { 1, 2, 3 }, y[3] = { 7, 7, 7 };
+    double xd[3] = { 1, 2, 3 }, yd[3] = { 7, 7, 7 };
+    CHECK(attn_map_f32(ATTN_MAP_EXP, NULL, x, 3, 0) == ATTN_ERR_NULL);
+    CHECK(attn_map_f32(ATTN_MAP_EXP, y, NULL, 3, 0) == ATTN_ERR_NULL);
+    CHECK(attn_map_f32(-1, y, x, 3, 0) == ATTN_ERR_RANGE);
+    CHECK(attn_map_f32(ATTN_MAP_COUNT, y, x, 3, 0) == ATTN_ERR_RANGE);
+    CHECK(attn_map_f32(ATTN_MAP_EXP, y, x, -1, 0) == ATTN_ERR_RANGE);
+    CHECK(attn_map_f64(ATTN_MAP_EXP, NULL, xd, 3) == ATTN_ERR_NULL);
+    CHECK(attn_map_f64(ATTN_MAP_EXP, yd, NULL, 3) == ATTN_ERR_NULL);
+    CHECK(attn_map_f64(ATTN_MAP_COUNT, yd, xd, 3) == ATTN_ERR_RANGE);
+    CHECK(attn_map_f64(ATTN_MAP_EXP, yd, xd, -1) == ATTN_ERR_RANGE);
+    CHECK(y[0] == 7 && y[1] == 7 && y[2] == 7 && yd[0] == 7 && yd[1] == 7 && yd[2] == 7);
+}
+
+// ---- dots
+
+TEST(dot, bf16_is_near_the_exact_sum_at_every_length) {
+    fence fx = fence_open(1 << 14), fy = fence_open(1 << 14);
+    EACH_ISA(isa) for (int n = 0; n <= 4099; n += n < 130 ? 1 : 567) {
+        uint16_t *x = (uint16_t *)fence_array(&fx, (size_t)n * 2), *y = (uint16_t *)fence_array(&fy, (size_t)n * 2);
+        double sum = 0, magnitude = 0;
+        float got = 7;
+        for (int i = 0; i < n; i++) {
+            x[i] = (uint16_t)(bits_of(test_float(2)) >> 16);
+            y[i] = (uint16_t)(bits_of(test_float(2)) >> 16);
+            double p = (double)float_of((uint32_t)x[i] << 16) * (double)float_of((uint32_t)y[i] << 16);
+            sum += p; magnitude += fabs(p);
+        }
+        CHECK(attn_dot_bf16(&got, x, y, n, isa) == ATTN_OK);
+        NEAR(got, sum, magnitude * 6e-8 * (n + 2));
+    }
+    fence_close(&fx); fence_close(&fy);
+}
+
+TEST(dot, bf16_takes_large_values_infinities_and_nan) {
+    EACH_ISA(isa) for (int n = 1; n <= 40; n++) for (int at = 0; at < n; at++) {
+        uint16_t x[40], y[40];
+        float got;
+        for (int i = 0; i < n; i++) x[i] = y[i] = 0x3f80;               // 1
+        x[at] = 0x7f7f; y[at] = 0x3f00;                                 // the largest, times 1/2
+        CHECK(attn_dot_bf16(&got, x, y, n, isa) == ATTN_OK);
+        NEAR(got, (double)float_of(0x7f7f0000u) / 2, 1e32);
+        x[at] = 0xff80;
+        CHECK(attn_dot_bf16(&got, x, y, n, isa) == ATTN_OK && got == -INFINITY);
+        y[at] = 0x7fc0;
+        CHECK(attn_dot_bf16(&got, x, y, n, isa) == ATTN_OK && got != got);
+    }
+}
+
+TEST(dot, i8_is_exact_at_every_length) {
+    fence fx = fence_open(1 << 17), fy = fence_open(1 << 17);
+    EACH_ISA(isa) for (int kind = 0; kind < 5; kind++)
+    for (int n = 0; n <= 65536; n += n < 130 ? 1 : n < 4000 ? 431 : 30768) {
+        int8_t *x = (int8_t *)fence_array(&fx, (size_t)n), *y = (int8_t *)fence_array(&fy, (size_t)n);
+        int64_t sum = 0;
+        int32_t got = 7;
+        for (int i = 0; i < n; i++) {
+            static const int even[4] = { -128, 127, 127, -128 }, odd[4] = { -128, 127, -128, -128 };
+            x[i] = (int8_t)(kind == 0 ? test_below(256) - 128 : kind == 4 ? 127 : -128);
+            y[i] = (int8_t)(kind == 0 ? test_below(256) - 128 : i & 1 ? odd[kind - 1] : even[kind - 1]);
+            sum += (int64_t)x[i] * y[i];
+        }
+        CHECK(attn_dot_i8(&got, x, y, n, isa) == ATTN_OK && got == sum);
+    }
+    EACH_ISA(isa) {                                                     // 2^16 products of 2^14
+        int8_t *x = (int8_t *)fence_array(&fx, 65536);
+        int32_t got = 7;
+        memset(x, 0x80, 65536);
+        CHECK(attn_dot_i8(&got, x, x, 65536, isa) == ATTN_OK && got == 1 << 30);
+    }
+    fence_close(&fx); fence_close(&fy);
+}
+
+TEST(dot, misuse_names_itself_and_writes_nothing) {
+    uint16_t b[2] = { 0, 0 };
+    int8_t i[2] = { 0, 0 };
+    float f = 7;
+    int32_t s = 7;
+    CHECK(attn_dot_bf16(NULL, b, b, 2, 0) == ATTN_ERR_NULL && attn_dot_i8(NULL, i, i, 2, 0) == ATTN_ERR_NULL);
+    CHECK(attn_dot_bf16(&f, NULL, b, 2, 0) == ATTN_ERR_NULL && attn_dot_i8(&s, NULL, i, 2, 0) == ATTN_ERR_NULL);
+    CHECK(attn_dot_bf16(&f, b, NULL, 2, 0) == ATTN_ERR_NULL && attn_dot_i8(&s, i, NULL, 2, 0) == ATTN_ERR_NULL);
+    CHECK(attn_dot_bf16(&f, b, b, -1, 0) == ATTN_ERR_RANGE && attn_dot_i8(&s, i, i, -1, 0) == ATTN_ERR_RANGE);
+    CHECK(f == 7 && s == 7);
+}
+
+int main(int argc, char **argv) {
+    for (int i = 1; i < argc; i++) if (!strcmp(argv[i], "--all")) {
+        every_float = 1;
+        memmove(&argv[i], &argv[i + 1], (size_t)(argc-- - i) * sizeof *argv);
+    }
+    test_begin(argc, argv);
+    RUN(map, exp_is_within_1_ulp_over_all_floats);
+    RUN(map, tanh_is_within_4_ulp_over_all_floats);
+    RUN(map, erf_is_within_4_ulp_over_all_floats);
+    RUN(map, the_bounds_hold_where_the_functions_bend);
+    RUN(map, edges);
+    RUN(map, square_and_relu_are_exact);
+    RUN(map, every_length_keeps_its_bounds_and_its_bits);
+    RUN(map, f64_exp_is_within_2_ulp_tanh_and_erf_within_1e_13);
+    RUN(map, f64_edges_and_lengths);
+    RUN(map, misuse_names_itself_and_writes_nothing);
+    RUN(dot, bf16_is_near_the_exact_sum_at_every_length);
+    RUN(dot, bf16_takes_large_values_infinities_and_nan);
+    RUN(dot, i8_is_exact_at_every_length);
+    RUN(dot, misuse_names_itself_and_writes_nothing);
+    return test_end();
+}
