@@ -773,6 +773,12 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, vo
 #define ATTN__UNROLL
 #endif
 
+#if (defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) || defined(_MSC_VER)
+#define ATTN__LITTLE 1                               // byte i of a word is its i-th in memory
+#else
+#define ATTN__LITTLE 0
+#endif
+
 // The machine family, once. tcc defines __x86_64__ too but has no intrinsics.
 #if !defined(ATTN_NO_SIMD) && !defined(ATTN_NO_DISPATCH) && !defined(__TINYC__)
 #if (defined(__x86_64__) || defined(_M_X64)) && (ATTN__GNU || defined(_MSC_VER)) && !defined(ATTN_NO_AVX2)
@@ -2455,6 +2461,14 @@ ATTN__OUTLINE void ATTN__FN(pack_rows)(attn__e *t, const attn__e *a, ptrdiff_t a
     }
     for (; p < k; p++) for (int i = 0; i < w; i++) t[p * w + i] = i < n ? a[i * ars + p * acs] * s : 0;
 }
+// Four full panels of TQ columns at once from contiguous rows: longer runs of a row, and the rows to come are touched.
+ATTN__OUTLINE void ATTN__FN(pack_cols4)(attn__e *t, const attn__e *b, ptrdiff_t brs, ptrdiff_t k) {
+    for (ptrdiff_t p = 0; p < k; p++, b += brs, t += ATTN__TQ) {
+        if (p + 16 < k) for (int j = 0; j < 4 * ATTN__TQ; j += 64 / (int)sizeof(attn__e)) ATTN__PREFETCH(b + 16 * brs + j);
+        ATTN__UNROLL for (int q = 0; q < 4; q++) ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++)
+            attn__v_store(t + q * ATTN__TQ * k + j * ATTN__LANES, attn__v_load(b + q * ATTN__TQ + j * ATTN__LANES));
+    }
+}
 // TQ columns (n of them real, the rest 0), k deep: t[p][TQ]
 ATTN__OUTLINE void ATTN__FN(pack_cols)(attn__e *t, const attn__e *b, ptrdiff_t brs, ptrdiff_t bcs, ptrdiff_t n, ptrdiff_t k) {
     ptrdiff_t p = 0;
@@ -2499,8 +2513,12 @@ ATTN__FUNC void ATTN__FN(gemm)(attn__gemm_args *g) {
     for (ptrdiff_t jc = 0; jc < g->n; jc += ATTN__NC) for (ptrdiff_t pc = 0; pc < g->k; pc += kc0) {
         const ptrdiff_t nc = g->n - jc < ATTN__NC ? g->n - jc : ATTN__NC, kc = g->k - pc < kc0 ? g->k - pc : kc0;
         const int add = g->add || pc > 0;
-        for (ptrdiff_t j = 0; j < nc; j += ATTN__TQ) if (!direct_b || nc - j < ATTN__TQ)
-            ATTN__FN(pack_cols)(pb + j * kc, b + pc * g->brs + (jc + j) * g->bcs, g->brs, g->bcs, nc - j, kc);
+        for (ptrdiff_t j = 0, w; j < nc; j += w) {
+            const attn__e *bj = b + pc * g->brs + (jc + j) * g->bcs;
+            w = !direct_b && g->bcs == 1 && nc - j >= 4 * ATTN__TQ ? 4 * ATTN__TQ : ATTN__TQ;
+            if (w > ATTN__TQ) ATTN__FN(pack_cols4)(pb + j * kc, bj, g->brs, kc);
+            else if (!direct_b || nc - j < ATTN__TQ) ATTN__FN(pack_cols)(pb + j * kc, bj, g->brs, g->bcs, nc - j, kc);
+        }
         for (ptrdiff_t ic = 0; ic < g->m; ic += mc0) {
             const ptrdiff_t mc = g->m - ic < mc0 ? g->m - ic : mc0;
             for (ptrdiff_t i = 0, w; i < mc; i += w) {
@@ -2530,7 +2548,7 @@ ATTN__FUNC void ATTN__FN(gemm)(attn__gemm_args *g) {
 
 // 8 rows of b at a time over a stretch of c that stays in the first cache
 ATTN__INL void ATTN__FN(gemv_rows)(const attn__gemm_args *g) {
-    const ptrdiff_t stretch = 2048;
+    const ptrdiff_t stretch = 4096;
     const attn__e *a = (const attn__e *)g->a;
     for (ptrdiff_t j0 = 0; j0 < g->n; j0 += stretch) {
         const ptrdiff_t n = g->n - j0 < stretch ? g->n - j0 : stretch;
@@ -2538,6 +2556,7 @@ ATTN__INL void ATTN__FN(gemv_rows)(const attn__gemm_args *g) {
         attn__e *c = (attn__e *)g->c + j0;
         for (ptrdiff_t p = 0; p < g->k; p += 8, b += 8 * g->brs) {
             const int fresh = p == 0 && !g->add;
+            const ptrdiff_t ahead = p + 16 <= g->k ? 8 * g->brs : 0;   // the next 8 rows: streams too short to be foreseen
             attn__v s[8];
             ptrdiff_t at[8];
             for (int u = 0; u < 8; u++) {               // past the end: the first row again, times 0 left out below
@@ -2547,9 +2566,10 @@ ATTN__INL void ATTN__FN(gemv_rows)(const attn__gemm_args *g) {
             for (ptrdiff_t j = 0; j < n; j += ATTN__LANES) {
                 const ptrdiff_t left = n - j, rows = g->k - p;
                 attn__v y = fresh ? attn__v_set(0) : attn__v_load_n(c + j, left, 0);
-                if (rows >= 8 && left >= ATTN__LANES)
+                if (rows >= 8 && left >= ATTN__LANES) {
+                    ATTN__UNROLL for (int u = 0; u < 8; u++) ATTN__PREFETCH(b + at[u] + j + ahead);
                     ATTN__UNROLL for (int u = 0; u < 8; u++) y = attn__v_fma(s[u], attn__v_load(b + at[u] + j), y);
-                else
+                } else
                     for (int u = 0; u < 8 && u < rows; u++) y = attn__v_fma(s[u], attn__v_load_n(b + at[u] + j, left, 0), y);
                 attn__v_store_n(c + j, left, y);
             }
@@ -2695,7 +2715,8 @@ ATTN__INL uint64_t ATTN__FN(bits_of_bytes)(const uint8_t *const *row, int rows, 
     for (int u = 0; u < 8 && u < rows; u++) {
         uint64_t x = 0;
         const uint8_t *p = row[u] + at * col;
-        for (ptrdiff_t i = 0; i < 8 && i < n; i++) x |= (uint64_t)p[i * col] << (8 * i);
+        if (ATTN__LITTLE && col == 1 && n >= 8) memcpy(&x, p, 8);
+        else for (ptrdiff_t i = 0; i < 8 && i < n; i++) x |= (uint64_t)p[i * col] << (8 * i);
         x = ((((x & low) + low) | x) >> 7) & one;       // 1 in every byte that is not 0
         all |= (x ^ flip) << u;
     }
@@ -2762,11 +2783,13 @@ ATTN__INL attn__v ATTN__FN(weigh)(const ATTN__FN(shift) *z, attn__v s) {
                         attn__v_mul(attn__v_sub(s, z->m), attn__v_set(ATTN__LOG2E)), x);
     return ATTN__FN(exp2)(x);
 }
-// s[r][lane] += bias of key k0 + r
-ATTN__OUTLINE void ATTN__FN(add_bias)(const attn__tile_args *g, attn__e *s, ptrdiff_t k0, ptrdiff_t nk) {
-    for (int lane = 0; lane < ATTN__TQ; lane += ATTN__LANES) {
+// s[r][lane] += bias of key k0 + r; top takes the maximum
+ATTN__OUTLINE void ATTN__FN(add_bias)(const attn__tile_args *g, attn__e *s, ptrdiff_t k0, ptrdiff_t nk, attn__v *top) {
+    for (int j = 0; j < ATTN__QV; j++) {
+        const int lane = j * ATTN__LANES;
         ptrdiff_t r = 0;
         const attn__e *x[ATTN__LANES];
+        attn__v most = top[j];
         for (int i = 0; i < ATTN__LANES; i++) x[i] = (const attn__e *)g->bias[lane + i] + k0 * g->bias_col;
         if (g->bias_col == 1)
             for (; r + ATTN__LANES <= nk; r += ATTN__LANES) {
@@ -2775,14 +2798,19 @@ ATTN__OUTLINE void ATTN__FN(add_bias)(const attn__tile_args *g, attn__e *s, ptrd
                 ATTN__FN(transpose)(t);
                 ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) {
                     attn__e *y = s + (r + i) * ATTN__TQ + lane;
-                    attn__v_store(y, attn__v_add(attn__v_load(y), t[i]));
+                    t[i] = attn__v_add(attn__v_load(y), t[i]); attn__v_store(y, t[i]);
+                    most = attn__v_max(t[i], most);
                 }
             }
         for (; r < nk; r++) {
             attn__e t[ATTN__LANES], *y = s + r * ATTN__TQ + lane;
+            attn__v z;
             for (int i = 0; i < ATTN__LANES; i++) t[i] = x[i][r * g->bias_col];
-            attn__v_store(y, attn__v_add(attn__v_load(y), attn__v_load(t)));
+            z = attn__v_add(attn__v_load(y), attn__v_load(t));
+            attn__v_store(y, z);
+            most = attn__v_max(z, most);
         }
+        top[j] = most;
     }
 }
 // Touches rows of the next key head while this one is worked on: next_rows of them spread over next_calls calls.
@@ -2884,9 +2912,9 @@ ATTN__INL void ATTN__FN(block)(attn__tile_args *g, const ATTN__FN(space) *w, ptr
     if (g->v_col != 1) { ATTN__FN(gather)(w->v, v, v_row, g->v_col, nk, g->dv); v = w->v; v_row = g->dv; }
     ATTN__LANES_OF(j) top[j] = attn__v_set(ATTN__NEG_INF);
     ATTN__FN(scores)(g, w, k, k_row, nk, all && !g->bias[0] ? top : NULL);
-    if (g->bias[0]) ATTN__FN(add_bias)(g, w->s, k0, nk);
-    if (!all || g->bias[0]) {
-        if (all) for (ptrdiff_t r = 0; r < nk; r++) w->vis[first + r] = ATTN__ALL_LANES;
+    if (g->bias[0]) ATTN__FN(add_bias)(g, w->s, k0, nk, top);
+    if (!all) {
+        ATTN__LANES_OF(j) top[j] = attn__v_set(ATTN__NEG_INF);
         ATTN__FN(hide)(w->s, w->vis + first, nk, top);
     }
     if (g->weights[0]) ATTN__FN(keep_scores)(g, w->s, k0, nk);
