@@ -84,7 +84,7 @@ static int take_numbers(file *f, size_t *n, int most) {        // [1,2,3]: how m
         int digits = 0;
         take(f, ' ');
         for (; f->at < f->end && *f->at >= '0' && *f->at <= '9'; f->at++, digits++) {
-            if (x > ((size_t)1 << 40)) return -1;
+            if (x > SIZE_MAX / 16) return -1;
             x = x * 10 + (size_t)(*f->at - '0');
         }
         if (!digits || count == most) return -1;
