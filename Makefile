@@ -51,7 +51,7 @@ $(B)/%/test_vec: LIBS = -lm
 
 examples: $(addprefix $(B)/,$(EXAMPLES)) ## build every program of examples/
 
-demo: $(B)/regression ## act one: train a small regression and draw what it attends to
+demo: $(B)/regression ## act one: kernel regression on the Nile series: error table, curve and heat map
 	./$<
 
 # ---- tests. A log holds what a program printed and its exit status; tests/sum.sh adds the logs up.

@@ -2396,8 +2396,10 @@ ATTN__INL attn__t ATTN__FN(micro)(attn__e *c, ptrdiff_t ldc, const attn__e *in, 
         attn__v_store(c + i * ldc + j * ATTN__LANES, acc[i][j]);
     if (top) ATTN__UNROLL for (int i = 0; i < n; i++) ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++)
         top[j] = attn__v_max(acc[i][j], top[j]);
-    if (test) ATTN__UNROLL for (int i = 0; i < n; i++) ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++)
+    if (test) ATTN__UNROLL for (int i = 0; i < n; i++) ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++) {
+        ATTN__HIDE_F(acc[i][j]);                        // -ffast-math would know that it is a number
         seen = attn__v_seen(seen, acc[i][j]);
+    }
     return seen;
 }
 #define ATTN__MICRO(name, n, along)                                                                               \

@@ -421,10 +421,12 @@ build() { # compiler, options: builds and runs two test programs
         silent 'attn.h' "$c" "$@" -I. -c impl.c -o impl.o
         sed '/^#define ATTN_IMPLEMENTATION/d' "$tests/test_attention.c" >fast.c
         silent test_attention "$c" -O2 -w -DROUNDS=$rounds -I. -I"$tests" fast.c impl.o -o fast
-        for w in sweep poison empty property; do
+        words='sweep empty property'             # clang's code generator believes -ffast-math whatever the pragmas say: that
+        is_clang "$c" || words="$words poison"   # hidden NaN stays hidden is not promised there (docs/decisions.md)
+        for w in $words; do
             timeout 600 ./fast $w >log 2>&1 || { echo "$w: exit $?"; tail -n 5 log; } >>wrong
         done
-        verdict "sweep, poison, empty, property: $(tail -n 1 log)"
+        verdict "$words: $(tail -n 1 log)"
         return ;;
     esac
     for t in test_base test_attention; do
