@@ -1903,9 +1903,20 @@ ATTN__INL attn__t ATTN__FN(first)(ptrdiff_t n) {
 #define attn__v_fnma(a, b, c) ATTN__PS(fnmadd)(a, b, c)
 #define attn__v_abs(a) ATTN__PS(andnot)(ATTN__PS(set1)(-0.0f), a)
 #define attn__v_sign(a, b) ATTN__X(_mm256_or_ps)(a, ATTN__X(_mm256_and_ps)(b, ATTN__PS(set1)(-0.0f)))
-#define attn__v_round(a) ATTN__PS(round)(a, 8)
 #define attn__v_lt(a, b) ATTN__PS(cmp)(a, b, 0x11)
 #define attn__v_sel(m, a, b) ATTN__PS(blendv)(b, a, m)
+#ifdef ATTN__BY_SIMDE
+ATTN__INL attn__v ATTN__FN(round)(attn__v a) {                      // SIMDe's own would call libm
+    const attn__v most = attn__v_set(8388608.0f), big = attn__v_sign(most, a);
+    const attn__m fits = attn__v_lt(attn__v_abs(a), most);
+    attn__v t = attn__v_add(attn__v_sel(fits, a, attn__v_set(0)), big);
+    ATTN__HIDE_F(t);
+    return attn__v_sel(fits, attn__v_sub(t, big), a);
+}
+#define attn__v_round(a) ATTN__FN(round)(a)
+#else
+#define attn__v_round(a) ATTN__PS(round)(a, 8)
+#endif
 #define attn__v_any(m) (ATTN__PS(movemask)(m) != 0)
 #define attn__v_bits(m) ((uint32_t)ATTN__PS(movemask)(m))
 ATTN__INL attn__m ATTN__FN(mask)(uint32_t bits) {
@@ -1916,7 +1927,7 @@ ATTN__INL attn__m ATTN__FN(mask)(uint32_t bits) {
 #define attn__v_addexp(p, t) \
     ATTN__FC(ATTN__X(_mm256_add_epi32)(ATTN__IC(p), ATTN__X(_mm256_slli_epi32)(ATTN__IC(t), 23)))
 ATTN__INL attn__v ATTN__FN(ldexp)(attn__v a, attn__v n) {           // -126 <= n <= 127
-    const attn__t e = ATTN__X(_mm256_add_epi32)(ATTN__X(_mm256_cvtps_epi32)(n), ATTN__X(_mm256_set1_epi32)(127));
+    const attn__t e = ATTN__X(_mm256_add_epi32)(ATTN__X(_mm256_cvttps_epi32)(n), ATTN__X(_mm256_set1_epi32)(127));
     return attn__v_mul(a, ATTN__FC(ATTN__X(_mm256_slli_epi32)(e, 23)));
 }
 #define attn__t_zero() ATTN__X(_mm256_setzero_si256)()
