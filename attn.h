@@ -319,7 +319,7 @@ enum { ATTN_WEIGHTS_SOFTMAX, ATTN_WEIGHTS_SCORES, ATTN_WEIGHTS_CAPPED, ATTN_WEIG
 // A block of scores handed to desc.custom: element (key j, query i) is s[(j - j0) * ld + (i - i0)].
 typedef struct attn_tile {
     ptrdiff_t b, h, i0, ni, j0, nj, ld, dim;
-    const float *const *q, *const *k; // rows i0.., j0.. after rope
+    const float *const *q, *const *k; // rows i0.., j0.. as they entered the score: widened, normalised, after rope
     float *const *dq, *const *dk;     // in custom_grad: gradients to add to
     int worker;
     void *user;
@@ -327,7 +327,7 @@ typedef struct attn_tile {
 
 // How attention is computed. Zero is the default of every field; arrays are [B,H,N,D] contiguous unless strides are given
 // (in elements, order B,H,N,D; all zero = contiguous). Masks and bias: all-zero strides = contiguous [N,M] shared by B and
-// H; otherwise a stride of 0 repeats along that axis. Marked (later): declared and checked, refused as UNSUPPORTED so far.
+// H; otherwise a stride of 0 repeats along that axis. Stages run in the order of the comment on attn_fwd.
 typedef struct attn_desc {
     size_t size;                      // 0 = sizeof(attn_desc); a binding sets its own
     // -- arrays
@@ -335,88 +335,98 @@ typedef struct attn_desc {
     const void *k;                    // [B,Hk,M,D]
     const void *v;                    // [B,Hk,M,E]
     void *o;                          // [B,H,N,E]; may be q's very array
-    int32_t q_type, k_type, v_type, o_type;   // ATTN_F32 or all ATTN_F64; others (later)
-    ptrdiff_t q_stride[4], k_stride[4], v_stride[4], o_stride[4];
+    int32_t q_type, k_type, v_type, o_type;   // ATTN_F32, F16, BF16, or all F64; k and v also Q8_0, Q4_0, Q4_1 along D (E)
+    ptrdiff_t q_stride[4], k_stride[4], v_stride[4], o_stride[4];   // quantised arrays: elements too, rows of whole blocks
     // -- sizes
     ptrdiff_t batch;                  // B; 0 = 1
     ptrdiff_t heads, kv_heads;        // H, Hk; kv_heads 0 = heads; query head h reads key head h / (H / Hk)
     ptrdiff_t queries, keys;          // N, M; 0 queries do nothing; 0 keys give zeros
     ptrdiff_t dim, vdim;              // D, E; vdim 0 = dim
     // -- arithmetic and scale
-    int32_t arith;                    // ATTN_ARITH_; (later)
-    float scale;                      // 0 = 1/sqrt(D); ATTN_SCALE_NONE = 1
-    const float *logit_scale;         // [H], times the scale (later)
-    int32_t qk_norm;                  // ATTN_QK_NORM_ (later)
-    float norm_eps;
-    const float *q_norm, *k_norm;     // [D]
+    int32_t arith;                    // ATTN_ARITH_
+    float scale;                      // 0 = 1/sqrt(D) for dot, 1 for every other score; ATTN_SCALE_NONE = 1
+    const float *logit_scale;         // [H], times the scale
+    int32_t qk_norm;                  // ATTN_QK_NORM_: rms x / sqrt(mean x^2 + eps), l2 x / max(|x|, eps); before rope
+    float norm_eps;                   // 0 = 1e-6 for rms, 1e-12 for l2
+    const float *q_norm, *k_norm;     // [D] factors after qk_norm; NULL = 1
     // -- position: query i stands at p_i = i + offset
     int32_t align;                    // ATTN_ALIGN_: upper left (offset 0), lower right (keys in use less queries), at
     int32_t query_offset;             // offset for ATTN_ALIGN_AT and ATTN_CAUSAL_AT
     const int32_t *query_offsets;     // [B], instead of query_offset
     int32_t causal;                   // ATTN_CAUSAL_: keys j <= p_i with that align
-    int32_t window;                   // 1: p_i - window_left <= j <= p_i + window_right; -1 = open (later)
+    int32_t window;                   // 1: p_i - window_left <= j <= p_i + window_right; -1 = open
     int32_t window_left, window_right;
     // -- lengths
     const int32_t *key_lengths;       // [B]: keys j >= length do not exist
     const int32_t *query_lengths;     // [B]: rows i >= length are zeros
     const int32_t *row_lengths;       // [B,N]: keys row i may see
-    float masked_score;               // 0 = masked keys are left out; else the number in their place (later)
+    float masked_score;               // 0 = hidden keys are left out; else every key 0..M-1 takes part, hidden ones with this score
     // -- masks and bias
     const uint8_t *keep;              // 1 = may attend (PyTorch's SDPA, ONNX)
     const uint8_t *drop;              // 1 = may not (PyTorch's MultiheadAttention); both set: they intersect
     ptrdiff_t keep_stride[4], drop_stride[4];
-    const void *bias;                 // added to scores; a finite -1e6 here is arithmetic, not a mask
-    int32_t bias_type;                // the type of q
+    const void *bias;                 // added to scores; -inf hides the key, a finite -1e6 here is arithmetic
+    int32_t bias_type;                // F32, F16, BF16; F64 with f64 arrays
     ptrdiff_t bias_stride[4];
-    // -- structure (later)
-    const uint8_t *block_mask;        // [H or 1, ceil(N / block_q), ceil(M / block_k)]
+    // -- structure
+    const uint8_t *block_mask;        // [H or 1, ceil(N / block_q), ceil(M / block_k)]: 0 hides the block
     int32_t block_heads, block_q, block_k;
-    const int32_t *doc_q, *doc_k;     // [B,N], [B,M]: equal ids see each other
-    const int32_t *prefix;            // [B]: keys j < prefix are seen by all, beside causal
-    const int32_t *tree_parent;       // [N]: the last N keys are the queries' own nodes; -1 = root
-    // -- tables (later)
-    const float *alibi_slopes;        // [H]
-    int32_t alibi;                    // 1: the slopes of the paper for H heads
-    int32_t rel_kind;                 // ATTN_REL_
-    const float *rel_table;
-    int32_t rel_count, rel_max_distance, rel_both_ways, rel_height, rel_width;
-    // -- score (later, but dot)
+    const int32_t *doc_q, *doc_k;     // [B,N], [B,M], both or none: equal ids see each other
+    const int32_t *prefix;            // [B]: causal hides no key j < prefix
+    const int32_t *tree_parent;       // [N]: the last N keys in use are the queries' own nodes: hidden but for the row's own and
+                                      // its ancestors; -1 = root, else parent < i
+    // -- tables added to scores
+    const float *alibi_slopes;        // [H]: - slope |p_i - j|
+    int32_t alibi;                    // 1: the slopes of the paper for H heads, when alibi_slopes is NULL
+    int32_t rel_kind;                 // ATTN_REL_: + rel_table[row][h]
+    const float *rel_table;           // [rel_count,H]; 2-D: [(2 height - 1)(2 width - 1),H]
+    int32_t rel_count;                // OFFSET: odd, row = clamp(j - p_i) + rel_count / 2. T5: buckets of j - p_i
+    int32_t rel_max_distance, rel_both_ways;      // T5
+    int32_t rel_height, rel_width;    // WINDOW_2D (Swin): token = y width + x, row (yi - yj + height - 1)(2 width - 1) + xi - xj + width - 1
+    // -- score
     int32_t score;                    // ATTN_SCORE_
-    const float *w_score;             // [D,D] bilinear
-    const float *w_q, *w_k, *w_v;     // additive: [score_width,D], [score_width,D], [score_width]
+    const float *w_score;             // bilinear: q' W k, W [D,D]
+    const float *w_q, *w_k, *w_v;     // additive: w_v . tanh(w_q q + w_k k): [score_width,D], [score_width,D], [score_width]
     ptrdiff_t score_width;
-    const float *kernel_width;        // [H]
-    void (*custom)(const attn_tile *t, float *s);
+    const float *kernel_width;        // [H], u = |q - k| / width: gaussian - u^2 / 2; the compact kernels log K(u), hidden where
+                                      // K = 0; NULL = 1. COSINE: q.k / (|q| |k|). NEG_L2: - |q - k|
+    void (*custom)(const attn_tile *t, float *s);      // turns the scaled score into the one that softcap takes
     void (*custom_grad)(const attn_tile *t, const float *s, float *ds);
     void *user;
     float softcap;                    // c tanh(s / c); 0 = off
-    const float *sink;                // [H]: a key without value
+    const float *sink;                // [H]: a key with this score and no value
     int32_t off_by_one;               // 1: a sink of 0
-    // -- normaliser (later, but softmax)
-    int32_t norm;                     // ATTN_NORM_
-    float sigmoid_bias, relu_div;
-    int32_t top_k;
-    // -- rope (later)
-    int32_t rope_kind, rope_dim;      // ATTN_ROPE_: no default pairing
-    const float *rope_cos, *rope_sin; // [positions, rope_dim / 2]
+    // -- normaliser: weights p from scores s of the keys that are seen
+    int32_t norm;                     // ATTN_NORM_: softmax; hard 1 at the first maximum; average 1 / count; sigmoid(s + sigmoid_bias);
+    float sigmoid_bias, relu_div;     // relu max(s, 0) / relu_div (0 = 1); none s; top-k softmax of the top_k greatest (first on
+    int32_t top_k;                    // ties); sparsemax; entmax of 1.5
+    // -- rope, from a table (attn_rope_table makes one)
+    int32_t rope_kind, rope_dim;      // ATTN_ROPE_: no default pairing; columns from rope_dim (0 = D) on stay
+    const float *rope_cos, *rope_sin; // [rope_positions, rope_dim / 2]
     ptrdiff_t rope_positions;
     const int32_t *rope_q_pos, *rope_k_pos;   // [B,N], [B,M]; NULL = p_i and j
-    // -- dropout of weights (later)
-    float dropout;
-    const uint8_t *keep_weights;      // [B,H,N,M]
+    // -- dropout of weights
+    float dropout;                    // p in 0..1: weights times 0 or 1 / (1 - p), kept where word j % 4 of
+    const uint8_t *keep_weights;      // philox({j / 4, i, h, b}, seed) >= p 2^32, or where keep_weights [B,H,N,M] is 1
     uint64_t seed;
-    // -- packed sequences and cache (later)
-    const int32_t *cu_q, *cu_k;       // [B+1]
-    void *k_cache, *v_cache;          // instead of k and v
-    const void *k_new, *v_new;
+    // -- packed sequences
+    const int32_t *cu_q, *cu_k;       // [B+1], both or none: sequence b is rows cu[b] .. cu[b+1]-1 of q, o [T,H,D] and k, v
+                                      // [Tk,Hk,D] (stride 0 is not used); queries, keys are at least the largest; lse is [H,T]
+    // -- cache, instead of k and v: tokens 0 .. key_lengths[b]-1 are in it; keys is its capacity
+    void *k_cache, *v_cache;          // [B,Hk,keys,D]; k_type, v_type, k_stride, v_stride are the cache's
+    const void *k_new, *v_new;        // attn_append: [B,Hk,new_keys,D], of q_type
     ptrdiff_t new_keys;
-    const int32_t *block_table;       // [B, pages_per_row]
-    ptrdiff_t pages_per_row, page, page_count;
-    int32_t ring;
+    ptrdiff_t k_new_stride[4], v_new_stride[4];
+    const int32_t *block_table;       // [B,pages_per_row] of page numbers: token t lies in page table[b][t / page], slot t % page
+    ptrdiff_t pages_per_row, page, page_count;   // of caches [page_count,Hk,page,D]: strides are page, head, slot, column
+    int32_t ring;                     // slots of a ring [B,Hk,ring,D]: token t at slot t % ring, the last ring tokens are there;
+                                      // keys is the most tokens ever (0 = 2^31 - 1), not a size
     // -- outputs beside o
-    int32_t weights_stage;            // ATTN_WEIGHTS_; others than softmax (later)
-    void *weights;                    // [B,H,N,M] contiguous, of o's type; NULL = not wanted
-    void *lse;                        // [B,H,N] natural log of the sum of exp of the scores; -inf where no key is seen
+    int32_t weights_stage;            // ATTN_WEIGHTS_: scores are scaled, capped after softcap, biased after tables and masks (-inf)
+    void *weights;                    // [B,H,N,M] contiguous, f32 (f64 for f64); NULL = not wanted. Stages scores and capped hold
+                                      // every key, hidden ones too
+    void *lse;                        // [B,H,N] f32 (f64 for f64): natural log of the sum of exp of the scores and sinks; -inf
+                                      // where there are none
     // -- gradients (attn_bwd, later)
     const void *grad_o, *grad_lse;
     void *grad_q, *grad_k, *grad_v, *grad_bias, *grad_sink, *grad_scale, *grad_slopes, *grad_rel_table;
@@ -427,17 +437,31 @@ typedef struct attn_desc {
     size_t workspace_bytes;
     const attn_parallel *parallel;    // NULL = this thread
     int32_t isa;                      // cap on the instruction set; 0 = the best
-    int32_t free_order;               // 1: fastest order of sums in decode (later)
+    int32_t free_order;               // 1: decode may add in its fastest order: the row rule is not kept
 } attn_desc;
 
-// o = softmax(scale q k' + bias) v with the masks of the desc. A row that sees no key is zeros in o and weights, -inf in lse.
+// o = norm(s) v, a row at a time. Order of stages: qk_norm, rope, score, scale and logit_scale, custom, softcap, bias and
+// tables, masks, sinks, norm, dropout. A key is seen only if every rule given allows it. A row that sees no key is zeros in o
+// and weights, -inf in lse (with a sink: the sink).
 // errors  NULL, SHAPE, DTYPE, RANGE, OVERLAP, WORKSPACE, MEMORY, UNSUPPORTED, VERSION; outputs are then untouched
 // source  Vaswani et al. 2017; online softmax in tiles: Rabe and Staats 2021, Dao et al. 2022
 ATTN_DEF attn_status attn_fwd(const attn_desc *d);
+// Writes k_new and v_new as tokens key_lengths[b] .. key_lengths[b] + new_keys - 1 of the cache, converted to its type; qk_norm
+// and rope of the desc are applied to k_new here, and to q alone by attn_fwd. Add new_keys to the lengths after ATTN_OK;
+// a lower length is a rollback, a copied row of the table a fork.
+// errors  as attn_fwd; RANGE when the cache is full
+ATTN_DEF attn_status attn_append(const attn_desc *d);
+// Joins partial results over disjoint sets of keys, in place: o [rows,E] and lse [rows] take in o2 and lse2. Associative within
+// rounding; lse -inf is its identity, to the bit. errors  NULL, SHAPE. source  Milakov and Gimelshein 2018
+ATTN_DEF attn_status attn_merge(float *o, float *lse, const float *o2, const float *lse2, ptrdiff_t rows, ptrdiff_t vdim);
+// cos and sin [positions, dim / 2] of angles pos / theta^(2t / dim); theta 0 = 10000. source  Su et al. 2021
+// errors  NULL, SHAPE (dim odd), RANGE
+ATTN_DEF attn_status attn_rope_table(float *cos_out, float *sin_out, ptrdiff_t positions, ptrdiff_t dim, double theta);
 // Bytes that attn_fwd wants; 0 for a desc that is wrong in itself. Looks at no pointer: they may still be missing, and
-// overlaps are not judged. One thread: depends on dim and vdim alone.
+// overlaps are not judged. One thread: depends on dim and vdim alone, but for top-k, sparsemax and entmax (+ keys) and for
+// the additive score (+ score_width).
 ATTN_DEF size_t attn_workspace(const attn_desc *d);
-// Enough for any call on one thread: a constant, for static arrays.
+// Enough on one thread for what depends on dim and vdim alone: a constant, for static arrays.
 #define ATTN_WORKSPACE(dim, vdim) ((size_t)(65536 + 1280 * ((dim) + 63) + 1536 * ((vdim) + 63)))
 // Writes the sentence for what is wrong with d (field, value, reason) into text[0..n-1], ended by 0; returns text.
 // The checks run again: no state is kept. For ATTN_OK, or a status not from the checks, the status's own sentence.
@@ -1289,9 +1313,108 @@ ATTN_DEF void attn_pool_close(const attn_parallel *pool) { (void)pool; }
 #endif
 #endif // ATTN_NO_THREADS
 
+// ---- storage types: f16, bf16 and ggml's blocks of 32 (an f16 scale d, in q4_1 an f16 offset m, then 8 or 4 bits each)
+
+ATTN__FUNC float attn__from_f16(uint16_t h) {
+    uint32_t u = (uint32_t)(h & 0x7fffu) << 13;
+    float x;
+    if ((h & 0x7c00u) == 0x7c00u) u |= 0x7f800000u;
+    else if (h & 0x7c00u) u += 112u << 23;
+    else {                                             // subnormal: an integer times 2^-24
+        x = (float)(h & 0x3ffu) * 5.9604644775390625e-8f;
+        return h & 0x8000u ? -x : x;
+    }
+    u |= (uint32_t)(h & 0x8000u) << 16;
+    memcpy(&x, &u, 4);
+    return x;
+}
+ATTN__FUNC uint16_t attn__to_f16(float x) {            // nearest even
+    uint32_t u, m, sign;
+    memcpy(&u, &x, 4);
+    sign = u >> 16 & 0x8000u; u &= 0x7fffffffu;
+    if (u > 0x7f800000u) return (uint16_t)(sign | 0x7e00u);
+    if (u >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u);
+    if (u >= 0x38800000u) { u += 0xfffu + (u >> 13 & 1); return (uint16_t)(sign | ((u - 0x38000000u) >> 13)); }
+    if (u < 0x33000000u) return (uint16_t)sign;
+    m = (u & 0x7fffffu) | 0x800000u;
+    {
+        const uint32_t shift = 126 - (u >> 23), rest = m & ((1u << shift) - 1), half = 1u << (shift - 1);
+        m >>= shift;
+        m += rest > half || (rest == half && (m & 1));
+    }
+    return (uint16_t)(sign | m);
+}
+ATTN__FUNC float attn__from_bf16(uint16_t h) { const uint32_t u = (uint32_t)h << 16; float x; memcpy(&x, &u, 4); return x; }
+ATTN__FUNC uint16_t attn__to_bf16(float x) {           // nearest even
+    uint32_t u;
+    memcpy(&u, &x, 4);
+    if ((u & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(u >> 16 | 64u);
+    return (uint16_t)((u + 0x7fffu + (u >> 16 & 1)) >> 16);
+}
+ATTN__FUNC uint16_t attn__u16(const void *p) { uint16_t h; memcpy(&h, p, 2); return h; }
+// element i of a row
+ATTN__FUNC double attn__stored(int type, const void *row, ptrdiff_t i) {
+    const char *p = (const char *)row + i / attn__types[type].elements * attn__types[type].bytes;
+    const uint8_t *b = (const uint8_t *)p;
+    const int at = (int)(i % 32);
+    float x;
+    double y;
+    switch (type) {
+    case ATTN_F64: memcpy(&y, p, 8); return y;
+    case ATTN_F16: return (double)attn__from_f16(attn__u16(p));
+    case ATTN_BF16: return (double)attn__from_bf16(attn__u16(p));
+    case ATTN_Q8_0: return (double)(attn__from_f16(attn__u16(p)) * (float)(int8_t)b[2 + at]);
+    case ATTN_Q4_0: return (double)(attn__from_f16(attn__u16(p)) * (float)((b[2 + at % 16] >> (at / 16 * 4) & 15) - 8));
+    case ATTN_Q4_1:
+        x = (float)(b[4 + at % 16] >> (at / 16 * 4) & 15) * attn__from_f16(attn__u16(p));
+        return (double)(x + attn__from_f16(attn__u16(p + 2)));
+    default: memcpy(&x, p, 4); return (double)x;
+    }
+}
+ATTN__FUNC void attn__store(int type, void *row, ptrdiff_t i, double x) {   // of types with one element in a block
+    char *p = (char *)row + i * attn__types[type].bytes;
+    const float f = (float)x;
+    uint16_t h;
+    switch (type) {
+    case ATTN_F64: memcpy(p, &x, 8); break;
+    case ATTN_F16: h = attn__to_f16(f); memcpy(p, &h, 2); break;
+    case ATTN_BF16: h = attn__to_bf16(f); memcpy(p, &h, 2); break;
+    default: memcpy(p, &f, 4); break;
+    }
+}
+// 32 numbers -> one block, rounded as ggml does. source  ggml (MIT), the format of its blocks
+ATTN__FUNC void attn__quantise(int type, void *block, const float *x) {
+    uint8_t *p = (uint8_t *)block;
+    float low = x[0], high = x[0], most = 0, d, inverse;
+    uint16_t h;
+    for (int i = 0; i < 32; i++) {
+        const float a = x[i] < 0 ? -x[i] : x[i];
+        if (a > (most < 0 ? -most : most)) most = x[i];
+        if (x[i] < low) low = x[i];
+        if (x[i] > high) high = x[i];
+    }
+    d = type == ATTN_Q8_0 ? (most < 0 ? -most : most) / 127 : type == ATTN_Q4_0 ? most / -8 : (high - low) / 15;
+    inverse = d != 0 ? 1 / d : 0;
+    h = attn__to_f16(d); memcpy(p, &h, 2); p += 2;
+    if (type == ATTN_Q8_0) {
+        for (int i = 0; i < 32; i++) p[i] = (uint8_t)(int8_t)(x[i] * inverse + (x[i] * inverse < 0 ? -0.5f : 0.5f));
+        return;
+    }
+    if (type == ATTN_Q4_1) { h = attn__to_f16(low); memcpy(p, &h, 2); p += 2; }
+    for (int i = 0; i < 16; i++) {
+        int n[2];
+        for (int k = 0; k < 2; k++) {
+            const float y = type == ATTN_Q4_1 ? (x[i + 16 * k] - low) * inverse + 0.5f : x[i + 16 * k] * inverse + 8.5f;
+            n[k] = y < 15 ? (int)y : 15;
+        }
+        p[i] = (uint8_t)(n[0] | n[1] << 4);
+    }
+}
+
 // ---- arguments of the kernels: one struct each, the same for every pass
 
 #define ATTN__TQ_MOST 32
+enum { ATTN__SPAN = 1024 };            // keys that are summed on their own: the row rule
 // y[i] = f(a[i], b[i]), or y[i] += with add; ys 0 and add: y[0] gains the sum. s is the operator's number.
 typedef struct attn__loop_args {
     int op, add;
@@ -1315,27 +1438,85 @@ typedef struct attn__gemm_args {
     double alpha;
     int add;
 } attn__gemm_args;
-// One tile of attention: up to TQ rows that read the same key head, each with its own query, limits and masks.
+// Where the keys or values of one entry and head lie.
+typedef struct attn__rows {
+    const char *at;                   // token 0; with pages page 0, slot 0
+    ptrdiff_t row, col;               // elements
+    ptrdiff_t page, page_step, ring;  // page > 0: token j in slot j % page of page table[j / page]; ring > 0: in slot j % ring
+    const int32_t *table;
+    int type, apart;                  // apart: rows a power of two apart, copied before use
+} attn__rows;
+ATTN__FUNC const char *attn__row_at(const attn__rows *x, ptrdiff_t j) {
+    ptrdiff_t e = (x->ring ? j % x->ring : j) * x->row;
+    if (x->page) e = x->table[j / x->page] * x->page_step + j % x->page * x->row;
+    return x->at + e / attn__types[x->type].elements * attn__types[x->type].bytes;
+}
+// How many of n rows from j on lie `row` apart.
+ATTN__FUNC ptrdiff_t attn__rows_run(const attn__rows *x, ptrdiff_t j, ptrdiff_t n) {
+    const ptrdiff_t run = x->ring ? x->ring - j % x->ring : x->page ? x->page - j % x->page : n;
+    return run < n ? run : n;
+}
+// The arrays of a tile in the workspace.
+typedef struct attn__space {
+    void *q, *s, *o[2], *sum, *k, *v, *rows, *spare, *line, *wide[3], *whole;
+    uint32_t *vis;
+} attn__space;
+ATTN__FUNC int attn__two_passes(const attn_desc *d) {  // weights that depend on all scores of the row at once
+    return d->norm == ATTN_NORM_TOP_K || d->norm == ATTN_NORM_SPARSEMAX || d->norm == ATTN_NORM_ENTMAX15;
+}
+ATTN__FUNC size_t attn__layout(attn__space *w, void *work, const attn_desc *d, int bytes, int tile, int block) {
+    size_t at = 0;
+    const size_t e = (size_t)bytes, tq = (size_t)tile, kt = (size_t)block, dk = (size_t)d->dim, dv = (size_t)d->vdim;
+    w->vis = (uint32_t *)attn__carve(work, &at, kt * sizeof(uint32_t));
+    w->q = attn__carve(work, &at, dk * tq * e);
+    w->s = attn__carve(work, &at, kt * tq * e);
+    w->o[0] = attn__carve(work, &at, dv * tq * e);
+    w->o[1] = attn__carve(work, &at, dv * tq * e);
+    w->sum = attn__carve(work, &at, dv * tq * e);
+    w->k = attn__carve(work, &at, dk * kt * e);
+    w->v = attn__carve(work, &at, dv * kt * e);
+    w->rows = attn__carve(work, &at, dk * tq * e);
+    w->spare = attn__carve(work, &at, dk * tq * e);
+    w->line = attn__carve(work, &at, (kt + tq) * e);
+    for (int i = 0; d->score == ATTN_SCORE_ADDITIVE && i < 3; i++)
+        w->wide[i] = attn__carve(work, &at, (size_t)d->score_width * tq * e);
+    w->whole = attn__two_passes(d) ? attn__carve(work, &at, (size_t)(d->ring ? d->ring + ATTN__SPAN + tile : d->keys) * tq * e) : NULL;
+    return at;
+}
+// One tile of attention: up to TQ rows that read the same key head. Row `lane` is query[lane] of head[lane].
 typedef struct attn__tile_args {
-    int lanes, partly;                // rows in use; partly: limits differ or masks exist
-    ptrdiff_t dk, dv, keys, k_row, k_col, v_row, v_col, q_row, q_col, o_row, o_col;
-    ptrdiff_t keep_col, drop_col, bias_col;
-    const void *k, *v;
-    double scale;
+    const attn_desc *d;               // every default filled in
+    attn__rows k, v;
+    ptrdiff_t b, start, end, tree;    // entry; keys start .. end-1 are worked, a span's edge on; the first key that is a node
+    int worker;
+    int64_t offset;                   // p_i = i + offset
+    int lanes, in_line;               // rows in use; in_line: queries that follow each other, of one head
+    int masks, every, shaped;         // masks: more than limits hides keys; every: hidden keys are computed too; shaped: a
+    int dead;                         // stage stands between score and norm. dead: so many lanes from the end are no rows
     void *work;
+    double scale[ATTN__TQ_MOST];
+    ptrdiff_t query[ATTN__TQ_MOST], head[ATTN__TQ_MOST];
     const void *q[ATTN__TQ_MOST], *bias[ATTN__TQ_MOST];
     void *o[ATTN__TQ_MOST], *lse[ATTN__TQ_MOST], *weights[ATTN__TQ_MOST];
     const uint8_t *keep[ATTN__TQ_MOST], *drop[ATTN__TQ_MOST];
-    ptrdiff_t limit[ATTN__TQ_MOST];   // keys 0 .. limit-1 exist for the row
+    ptrdiff_t lo[ATTN__TQ_MOST], hi[ATTN__TQ_MOST];    // keys lo .. hi-1 exist for the row
+    ptrdiff_t lo_least, lo_most, hi_least, hi_most;
     const void *next_k, *next_v, *next_q;   // of the next key head, touched meanwhile; NULL = none
     void *next_o;
     ptrdiff_t next_row, next_rows, next_calls, next_due;
 } attn__tile_args;
+// The new tokens of one entry and key head, into the cache.
+typedef struct attn__append_args {
+    const attn_desc *d;
+    attn__rows k, v;
+    ptrdiff_t b, hk;
+    void *work;                       // one row
+} attn__append_args;
 typedef struct attn__peak_args { ptrdiff_t loops; double flops; } attn__peak_args;
 typedef struct attn__dot_args { const void *x, *y; ptrdiff_t n; float f; int32_t i; } attn__dot_args;
 
 // Every kernel, once; a pass that lacks one does not compile. DOTS are what the overlays replace.
-#define ATTN__KERNELS(K) K(loop) K(softmax) K(gemm) K(gemv) K(tile) K(peak)
+#define ATTN__KERNELS(K) K(loop) K(softmax) K(gemm) K(gemv) K(tile) K(append) K(peak)
 #define ATTN__DOTS(K) K(dot_bf16) K(dot_i8)
 typedef attn__gemm_args attn__gemv_args;
 typedef attn__dot_args attn__dot_bf16_args;
@@ -1356,6 +1537,81 @@ ATTN__FUNC float attn__neg_inf(void) { const uint32_t u = 0xff800000u; float x; 
 #if ATTN__ARM || defined(ATTN_SIMDE_NEON)
 static const uint32_t attn__lane_bits[4] = { 1, 2, 4, 8 };
 #endif
+
+// ---- attention: what a tile reads of the desc beside arrays. Plain code, compiled once: it is off where its field is zero
+
+// Clears vis[r], bit of a lane, where document, block or tree hides key k0 + r from it.
+ATTN__FUNC void attn__hide_more(const attn__tile_args *g, uint32_t *vis, ptrdiff_t k0, ptrdiff_t nk, int tq) {
+    const attn_desc *d = g->d;
+    const ptrdiff_t cells_k = d->block_mask ? (d->keys + d->block_k - 1) / d->block_k : 0;
+    const ptrdiff_t cells_q = d->block_mask ? (d->queries + d->block_q - 1) / d->block_q : 0;
+    uint32_t docs = 0, cells = 0;
+    for (ptrdiff_t r = 0; r < nk; r++) {
+        const ptrdiff_t j = k0 + r;
+        if (d->doc_k) {                                // ids and blocks come in runs: bits are kept from key to key
+            const int32_t *id = d->doc_k + g->b * d->keys + j;
+            if (r == 0 || id[0] != id[-1]) {
+                docs = 0;
+                for (int u = 0; u < tq; u++) docs |= (uint32_t)(d->doc_q[g->b * d->queries + g->query[u]] == *id) << u;
+            }
+            vis[r] &= docs;
+        }
+        if (d->block_mask) {
+            if (r == 0 || j % d->block_k == 0) {
+                cells = 0;
+                for (int u = 0; u < tq; u++) {
+                    const ptrdiff_t plane = d->block_heads > 1 ? g->head[u] : 0;
+                    const ptrdiff_t at = (plane * cells_q + g->query[u] / d->block_q) * cells_k + j / d->block_k;
+                    cells |= (uint32_t)(d->block_mask[at] != 0) << u;
+                }
+            }
+            vis[r] &= cells;
+        }
+        if (d->tree_parent && j >= g->tree) for (int u = 0; u < tq; u++) {
+            ptrdiff_t node = g->query[u];
+            while (node > j - g->tree) node = d->tree_parent[node];
+            if (node != j - g->tree) vis[r] &= ~((uint32_t)1 << u);
+        }
+    }
+}
+// Row of the relative table for query i at p and key j. source  Raffel et al. 2020 (T5), Liu et al. 2021 (Swin)
+ATTN__FUNC ptrdiff_t attn__rel_row(const attn_desc *d, ptrdiff_t i, int64_t p, ptrdiff_t j) {
+    int64_t x = (int64_t)j - p, n = d->rel_count, base = 0;
+    if (d->rel_kind == ATTN_REL_WINDOW_2D)
+        return (i / d->rel_width - j / d->rel_width + d->rel_height - 1) * (2 * (ptrdiff_t)d->rel_width - 1) +
+               i % d->rel_width - j % d->rel_width + d->rel_width - 1;
+    if (d->rel_kind == ATTN_REL_OFFSET) return (ptrdiff_t)((x < -(n / 2) ? -(n / 2) : x > n / 2 ? n / 2 : x) + n / 2);
+    if (d->rel_both_ways) { n /= 2; base = x > 0 ? n : 0; x = x < 0 ? -x : x; }
+    else x = x < 0 ? -x : 0;
+    if (x >= n / 2) {                                  // log-spaced; an exact power belongs to the bucket that it starts
+        const double half = (double)(n / 2), far = attn__log_d((double)x / half) / attn__log_d((double)d->rel_max_distance / half);
+        x = far >= 1 ? n - 1 : n / 2 + (int64_t)(far * (1 + 1e-9) * (double)(n - n / 2));
+        if (x > n - 1) x = n - 1;
+    }
+    return (ptrdiff_t)(base + x);
+}
+// The slope of head h for H heads: a geometric series where H is a power of two, else every other term of the next one's
+// as well. source  Press et al. 2022
+ATTN__FUNC double attn__slope(const attn_desc *d, ptrdiff_t h) {
+    ptrdiff_t n = 1;
+    if (d->alibi_slopes) return (double)d->alibi_slopes[h];
+    while (2 * n <= d->heads) n *= 2;
+    return attn__exp_d(-0.69314718055994531 * 8 * (h < n ? (double)(h + 1) / (double)n : (double)(2 * (h - n) + 1) / (double)(2 * n)));
+}
+// factor[r]: 0 or 1 / (1 - p) for key k0 + r
+ATTN__FUNC void attn__dropout(const attn_desc *d, ptrdiff_t b, ptrdiff_t h, ptrdiff_t i, ptrdiff_t k0, ptrdiff_t nk, double *factor) {
+    const double keep = 1 / (1 - (double)d->dropout), limit = (double)d->dropout * 4294967296.0;
+    const uint8_t *given = d->keep_weights ? d->keep_weights + ((b * d->heads + h) * d->queries + i) * d->keys : NULL;
+    uint32_t word[4], counter[4], key[2];
+    counter[1] = (uint32_t)i; counter[2] = (uint32_t)h; counter[3] = (uint32_t)b;
+    key[0] = (uint32_t)d->seed; key[1] = (uint32_t)(d->seed >> 32);
+    for (ptrdiff_t r = 0; r < nk; r++) {
+        const ptrdiff_t j = k0 + r;
+        if (given) { factor[r] = given[j] ? keep : 0; continue; }
+        if (r == 0 || j % 4 == 0) { counter[0] = (uint32_t)(j / 4); attn_philox(counter, key, word); }
+        factor[r] = (double)word[j % 4] >= limit ? keep : 0;
+    }
+}
 
 #ifndef ATTN_ONLY_KERNELS
 // ---- contexts: an arena with two ends
@@ -2632,94 +2888,224 @@ ATTN__FUNC void ATTN__FN(gemv)(attn__gemm_args *g) {
 // fma chain over d; a block of KT keys from key 0 rescales the lane when its block maximum exceeds the running one by 2^8;
 // l and o are one chain over keys; spans of SPAN keys start from nothing and are folded left to right.
 
-enum { ATTN__FN(SPAN) = 1024 };
-#define ATTN__SPAN ATTN__FN(SPAN)
 #define ATTN__LANES_OF(j) for (int j = 0; j < ATTN__QV; j++)
 
-typedef struct ATTN__FN(state) { attn__v m[ATTN__QV], l[ATTN__QV]; } ATTN__FN(state);
-// Where the tile's arrays lie in the workspace; the same sum gives the size.
-typedef struct ATTN__FN(space) { attn__e *q, *s, *o[2], *sum, *k, *v; uint32_t *vis; } ATTN__FN(space);
+#define ATTN__LOG2E ATTN__C(1.4426950408889634)
+#ifdef ATTN__DOUBLE
+#define ATTN__OWN_TYPE ATTN_F64
+#else
+#define ATTN__OWN_TYPE ATTN_F32
+#endif
 
-// rows of x -> t[d][lane], times c
-ATTN__OUTLINE void ATTN__FN(pack_q)(attn__e *t, const attn__tile_args *g) {
-    const attn__v vc = attn__v_set((attn__e)g->scale);
-    const attn__e *x[ATTN__LANES];
-    for (int lane = 0; lane < ATTN__TQ; lane += ATTN__LANES) {
-        ptrdiff_t d = 0;
-        for (int i = 0; i < ATTN__LANES; i++) x[i] = (const attn__e *)g->q[lane + i];
-        if (g->q_col == 1)
-            for (; d + ATTN__LANES <= g->dk; d += ATTN__LANES) {
-                attn__v r[ATTN__LANES];
-                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) r[i] = attn__v_load(x[i] + d);
-                ATTN__FN(transpose)(r);
-                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
-                    attn__v_store(t + (d + i) * ATTN__TQ + lane, attn__v_mul(r[i], vc));
-            }
-        for (; d < g->dk; d++) for (int i = 0; i < ATTN__LANES; i++)
-            t[d * ATTN__TQ + lane + i] = (attn__e)g->scale * x[i][d * g->q_col];
-    }
+// Rows of the tile or of a block come in place where they lie as kernels want them; else they are widened into a buffer.
+ATTN__OUTLINE void ATTN__FN(widen)(attn__e *y, int type, const char *p, ptrdiff_t col, ptrdiff_t n) {
+    ptrdiff_t i = 0;
+    if (col == 1 && type == ATTN__OWN_TYPE) { memcpy(y, p, sizeof(attn__e) * (size_t)n); return; }
+#ifdef attn__v_of_bf16
+    if (col == 1 && type == ATTN_BF16)
+        for (; i + ATTN__LANES <= n; i += ATTN__LANES) attn__v_store(y + i, attn__v_of_bf16(p + 2 * i));
+#endif
+#ifdef attn__v_of_f16
+    if (col == 1 && type == ATTN_F16)
+        for (; i + ATTN__LANES <= n; i += ATTN__LANES) attn__v_store(y + i, attn__v_of_f16(p + 2 * i));
+#endif
+#ifdef attn__v_of_i8
+    if (type == ATTN_Q8_0)
+        for (; i + 32 <= n; i += 32, p += 34) {
+            const attn__v scale = attn__v_set(attn__from_f16(attn__u16(p)));
+            for (int u = 0; u < 32; u += ATTN__LANES) attn__v_store(y + i + u, attn__v_mul(scale, attn__v_of_i8(p + 2 + u)));
+        }
+#endif
+    for (; i < n; i++) y[i] = (attn__e)attn__stored(type, p, i * col);
 }
-// t[e][lane] * r[lane] -> rows of o; + 0 so that a zero has no sign
-ATTN__OUTLINE void ATTN__FN(unpack_o)(const attn__tile_args *g, const attn__e *t, const attn__v *rl) {
-    for (int j = 0; j < ATTN__QV; j++) {
-        const int lane = j * ATTN__LANES;
-        ptrdiff_t d = 0;
-        attn__e x[ATTN__LANES];
-        if (lane >= g->lanes) return;
-        if (g->o_col == 1)
-            for (; d + ATTN__LANES <= g->dv; d += ATTN__LANES) {
-                attn__v r[ATTN__LANES];
-                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
-                    r[i] = attn__v_fma(attn__v_load(t + (d + i) * ATTN__TQ + lane), rl[j], attn__v_set(0));
-                ATTN__FN(transpose)(r);
-                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
-                    if (lane + i < g->lanes) attn__v_store((attn__e *)g->o[lane + i] + d, r[i]);
-            }
-        for (; d < g->dv; d++) {
-            attn__v_store(x, attn__v_fma(attn__v_load(t + d * ATTN__TQ + lane), rl[j], attn__v_set(0)));
-            for (int i = 0; i < ATTN__LANES; i++)
-                if (lane + i < g->lanes) ((attn__e *)g->o[lane + i])[d * g->o_col] = x[i];
+// What qk_norm and rope make of a row of q or k
+ATTN__OUTLINE void ATTN__FN(ready)(const attn_desc *d, attn__e *x, const float *factor, int64_t position) {
+    const ptrdiff_t n = d->dim, turned = d->rope_dim ? d->rope_dim : n, half = turned / 2;
+    if (d->qk_norm || d->score == ATTN_SCORE_COSINE) {
+        const int rms = d->qk_norm == ATTN_QK_NORM_RMS;
+        const double eps = d->norm_eps != 0 ? (double)d->norm_eps : rms ? 1e-6 : 1e-12;
+        double sum = 0;
+        attn__e by;
+        for (ptrdiff_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
+        sum = attn__sqrt_d(rms ? sum / (double)n + eps : sum);
+        by = (attn__e)(1 / (rms || sum > eps ? sum : eps));
+        for (ptrdiff_t i = 0; i < n; i++) x[i] = x[i] * by * (d->qk_norm && factor ? (attn__e)factor[i] : 1);
+    }
+    if (d->rope_kind) {
+        const float *c = d->rope_cos + position * half, *s = d->rope_sin + position * half;
+        const ptrdiff_t step = d->rope_kind == ATTN_ROPE_HALF ? 1 : 2, apart = d->rope_kind == ATTN_ROPE_HALF ? half : 1;
+        ptrdiff_t t = 0;
+#ifndef ATTN__DOUBLE
+        for (; step == 1 && t + ATTN__LANES <= half; t += ATTN__LANES) {
+            const attn__v a = attn__v_load(x + t), b = attn__v_load(x + t + half), vc = attn__v_load(c + t), vs = attn__v_load(s + t);
+            attn__v_store(x + t, attn__v_fnma(b, vs, attn__v_mul(a, vc)));
+            attn__v_store(x + t + half, attn__v_fma(a, vs, attn__v_mul(b, vc)));
+        }
+#endif
+        for (; t < half; t++) {
+            const attn__e a = x[t * step], b = x[t * step + apart], vc = (attn__e)c[t], vs = (attn__e)s[t];
+            x[t * step] = a * vc - b * vs;
+            x[t * step + apart] = a * vs + b * vc;
         }
     }
 }
-// c[e][lane] *= f[lane]
-ATTN__INL void ATTN__FN(scale_lanes)(attn__e *c, ptrdiff_t rows, const attn__v *f) {
-    for (ptrdiff_t d = 0; d < rows; d++) ATTN__UNROLL ATTN__LANES_OF(j)
-        attn__v_store(c + d * ATTN__TQ + j * ATTN__LANES, attn__v_mul(attn__v_load(c + d * ATTN__TQ + j * ATTN__LANES), f[j]));
-}
-// Lane by lane: where top exceeds m by 8 ln 2, m becomes top and the factor is e^(old m - top); elsewhere m stays, the factor
-// is 1.
-#define ATTN__LOG2E ATTN__C(1.4426950408889634)
-#define ATTN__EXP(a) ATTN__FN(exp2)(attn__v_mul(a, attn__v_set(ATTN__LOG2E)))    // of a <= 6
-#define ATTN__GROWS(m, top) attn__v_lt(attn__v_add(m, attn__v_set(ATTN__C(5.545177444))), top)
-ATTN__INL attn__v ATTN__FN(rescale)(attn__v *m, attn__v top) {
-    const attn__m grows = ATTN__GROWS(*m, top);
-    const attn__v f = attn__v_sel(grows, ATTN__EXP(attn__v_sub(*m, top)), attn__v_set(1));
-    *m = attn__v_sel(grows, top, *m);
-    return f;
-}
-// Factors that join two partial results; an empty side (m = -inf, l = o = 0) leaves the other's bits as they are, since the
-// larger side's factor is 1 by choice and not by exp2(0).
-ATTN__INL void ATTN__FN(fold_factors)(attn__v *ma, attn__v mb, attn__v *ca, attn__v *cb) {
-    const attn__v n = attn__v_max(*ma, mb), one = attn__v_set(1);
-    *ca = attn__v_sel(attn__v_lt(*ma, n), ATTN__EXP(attn__v_sub(*ma, n)), one);
-    *cb = attn__v_sel(attn__v_lt(mb, n), ATTN__EXP(attn__v_sub(mb, n)), one);
-    *ma = n;
-}
-#define ATTN__JOIN(a, ca, b, cb) attn__v_fma(b, cb, attn__v_mul(a, ca))
-ATTN__OUTLINE void ATTN__FN(fold)(attn__e *sum, ATTN__FN(state) *a, const attn__e *o, const ATTN__FN(state) *b, ptrdiff_t dv) {
-    attn__v ca[ATTN__QV], cb[ATTN__QV];
-    ATTN__LANES_OF(j) {
-        ATTN__FN(fold_factors)(&a->m[j], b->m[j], &ca[j], &cb[j]);
-        a->l[j] = ATTN__JOIN(a->l[j], ca[j], b->l[j], cb[j]);
+ATTN__INL int ATTN__FN(is_made_ready)(const attn_desc *d) { return d->qk_norm || d->rope_kind || d->score == ATTN_SCORE_COSINE; }
+// nk rows of keys or values from k0 on
+ATTN__OUTLINE const attn__e *ATTN__FN(take_rows)(const attn__tile_args *g, int keys, attn__e *buffer, ptrdiff_t k0, ptrdiff_t nk,
+                                                 ptrdiff_t *row) {
+    const attn__rows *x = keys ? &g->k : &g->v;
+    const attn_desc *d = g->d;
+    const int ready = keys && ATTN__FN(is_made_ready)(d) && !d->k_cache;
+    *row = x->row;
+    if (!ready && x->type == ATTN__OWN_TYPE && x->col == 1 && !x->apart && attn__rows_run(x, k0, nk) == nk)
+        return (const attn__e *)(const void *)attn__row_at(x, k0);
+    *row = keys ? d->dim : d->vdim;
+    for (ptrdiff_t r = 0; r < nk; r++) {
+        attn__e *y = buffer + r * *row;
+        ATTN__FN(widen)(y, x->type, attn__row_at(x, k0 + r), x->col, *row);
+        if (ready) ATTN__FN(ready)(d, y, d->k_norm, d->rope_k_pos ? d->rope_k_pos[g->b * d->keys + k0 + r] : k0 + r);
     }
-    for (ptrdiff_t d = 0; d < dv; d++) ATTN__UNROLL ATTN__LANES_OF(j) {
-        attn__e *x = sum + d * ATTN__TQ + j * ATTN__LANES;
-        attn__v_store(x, ATTN__JOIN(attn__v_load(x), ca[j], attn__v_load(o + d * ATTN__TQ + j * ATTN__LANES), cb[j]));
+    return buffer;
+}
+// rows of x -> t[i][lane] times c
+ATTN__OUTLINE void ATTN__FN(pack)(attn__e *t, const attn__e *const *x, ptrdiff_t col, ptrdiff_t n, const attn__v *c) {
+    ATTN__LANES_OF(j) {
+        const int lane = j * ATTN__LANES;
+        ptrdiff_t d = 0;
+        attn__e z[ATTN__LANES];
+        if (col == 1)
+            for (; d + ATTN__LANES <= n; d += ATTN__LANES) {
+                attn__v r[ATTN__LANES];
+                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) r[i] = attn__v_load(x[lane + i] + d);
+                ATTN__FN(transpose)(r);
+                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
+                    attn__v_store(t + (d + i) * ATTN__TQ + lane, attn__v_mul(r[i], c[j]));
+            }
+        for (; d < n; d++) {
+            for (int i = 0; i < ATTN__LANES; i++) z[i] = x[lane + i][d * col];
+            attn__v_store(t + d * ATTN__TQ + lane, attn__v_mul(attn__v_load(z), c[j]));
+        }
+    }
+}
+// Numbers of the desc as this pass's own; the buffer is used where they differ.
+ATTN__INL const attn__e *ATTN__FN(numbers)(attn__e *buffer, const float *x, ptrdiff_t n) {
+#ifdef ATTN__DOUBLE
+    for (ptrdiff_t i = 0; i < n; i++) buffer[i] = (double)x[i];
+    return buffer;
+#else
+    (void)buffer; (void)n;
+    return x;
+#endif
+}
+// Touches rows of the next key head while this one is worked on: next_rows of them spread over next_calls calls.
+ATTN__INL void ATTN__FN(touch)(attn__tile_args *g) {
+    for (g->next_due += g->next_rows; g->next_due >= g->next_calls && g->next_row < g->next_rows; g->next_due -= g->next_calls) {
+        const ptrdiff_t r = g->next_row++;
+        for (ptrdiff_t d = 0; d < g->d->dim; d += 64 / (ptrdiff_t)sizeof(attn__e)) {
+            ATTN__PREFETCH((const attn__e *)g->next_k + r * g->k.row + d);
+            ATTN__PREFETCH((const attn__e *)g->next_v + r * g->v.row + d);
+            ATTN__PREFETCH((const attn__e *)g->next_q + r * g->d->q_stride[2] + d);
+            ATTN__PREFETCH_W((attn__e *)g->next_o + r * g->d->o_stride[2] + d);
+        }
+    }
+}
+// s[r][lane] = sum over d of k[r][d] t[d][lane]. top, when given, takes the maximum of the rows outside from .. to-1.
+ATTN__OUTLINE void ATTN__FN(products)(attn__tile_args *g, attn__e *s, const attn__e *t, attn__e *spare, const attn__e *k, ptrdiff_t row,
+                                      ptrdiff_t nk, attn__v *top, ptrdiff_t from, ptrdiff_t to) {
+    const ptrdiff_t dk = g->d->dim;
+    for (ptrdiff_t i = 0; i < nk; ) {
+        const ptrdiff_t left = nk - i;
+        ptrdiff_t n = left <= ATTN__R1 ? ATTN__R1 : left <= ATTN__R2 || left == 2 * ATTN__R2 ? ATTN__R2 : ATTN__R3;
+        ptrdiff_t at = i + n <= nk ? i : nk - n, stride = row;     // overlaps the keys before: the same scores again
+        const attn__e *x = k + at * row;
+        if (at < 0) {                                              // fewer keys than the smallest size: the last one again
+            for (ptrdiff_t r = 0; r < n; r++)
+                memmove(spare + r * dk, k + (r < nk ? r : nk - 1) * row, sizeof(attn__e) * (size_t)dk);
+            at = 0; x = spare; stride = dk;
+        }
+        if (g->next_k) ATTN__FN(touch)(g);
+        ATTN__ROWS(n)(s + at * ATTN__TQ, ATTN__TQ, NULL, x, stride, 1, t, ATTN__TQ, dk, at >= to || at + n <= from ? top : NULL, 0);
+        i = at + n;
+    }
+}
+// out[e][lane] = in[e][lane] + sum over keys of v[key][e] p[key][lane]; 1 when test finds Inf or NaN
+ATTN__OUTLINE int ATTN__FN(outputs)(attn__e *out, const attn__e *in, const attn__e *p, const attn__e *v, ptrdiff_t row,
+                                    ptrdiff_t nk, ptrdiff_t dv, int test) {
+    int bad = 0;
+    for (ptrdiff_t e = 0, n; e < dv; e += n) {
+        attn__t t;
+        n = dv - e >= ATTN__E2 ? ATTN__E2 : dv - e >= ATTN__C2 ? ATTN__C2 : 1;
+        t = ATTN__COLS(n)(out + e * ATTN__TQ, ATTN__TQ, in ? in + e * ATTN__TQ : NULL, v + e, 1, row, p, ATTN__TQ, nk, NULL, test);
+        if (test) bad |= attn__t_bad(t);
+    }
+    return bad;
+}
+// The same chains, a lane's step taken only where it sees the key.
+ATTN__OUTLINE void ATTN__FN(outputs_guarded)(attn__e *out, const attn__e *in, const attn__e *p, const attn__e *v, ptrdiff_t row,
+                                             ptrdiff_t nk, ptrdiff_t dv, const uint32_t *vis) {
+    for (ptrdiff_t e = 0; e < dv; e++) ATTN__LANES_OF(j) {
+        const ptrdiff_t at = e * ATTN__TQ + j * ATTN__LANES;
+        attn__v a = in ? attn__v_load(in + at) : attn__v_set(0);
+        for (ptrdiff_t r = 0; r < nk; r++)
+            a = attn__v_sel(attn__v_mask(vis[r] >> (j * ATTN__LANES)),
+                            attn__v_fma(attn__v_set(v[r * row + e]), attn__v_load(p + r * ATTN__TQ + j * ATTN__LANES), a), a);
+        attn__v_store(out + at, a);
     }
 }
 
-// ---- which keys a lane sees: vis[r] has bit `lane` for key k0 + r
+// ---- queries
+
+// u[i][lane] = sum over d of m[i][d] t[d][lane], m [width,D]
+ATTN__OUTLINE void ATTN__FN(project)(attn__tile_args *g, const attn__space *w, attn__e *u, const float *m, const attn__e *t) {
+    const ptrdiff_t dk = g->d->dim, width = g->d->score_width;
+    for (ptrdiff_t i = 0; i < width; i += ATTN__KT) {
+        const ptrdiff_t n = width - i < ATTN__KT ? width - i : ATTN__KT;
+        attn__e *buffer = (attn__e *)w->k;
+        ATTN__FN(products)(g, u + i * ATTN__TQ, t, buffer, ATTN__FN(numbers)(buffer, m + i * dk, n * dk), dk, n, NULL, 0, 0);
+    }
+}
+ATTN__INL int ATTN__FN(is_product)(const attn_desc *d) {
+    return d->score == ATTN_SCORE_DOT || d->score == ATTN_SCORE_BILINEAR || d->score == ATTN_SCORE_COSINE || d->score == ATTN_SCORE_CUSTOM;
+}
+// q[d][lane] from the rows of the tile: widened, made ready, scaled where the score is a product, through W where there is one
+ATTN__OUTLINE void ATTN__FN(take_queries)(attn__tile_args *g, attn__space *w) {
+    const attn_desc *d = g->d;
+    const attn__e *x[ATTN__TQ];
+    const int ready = ATTN__FN(is_made_ready)(d), own = d->q_type == ATTN__OWN_TYPE && !ready && !d->custom;
+    attn__v c[ATTN__QV];
+    for (int lane = 0; lane < ATTN__TQ; lane++) {
+        attn__e *y = (attn__e *)w->rows + lane * d->dim;
+        x[lane] = own ? (const attn__e *)g->q[lane] : y;
+        if (own) continue;
+        if (lane >= g->lanes) { x[lane] = x[g->lanes - 1]; continue; }
+        ATTN__FN(widen)(y, d->q_type, (const char *)g->q[lane], d->q_stride[3], d->dim);
+        if (ready) ATTN__FN(ready)(d, y, d->q_norm, d->rope_q_pos ? d->rope_q_pos[g->b * d->queries + g->query[lane]]
+                                                                  : g->query[lane] + g->offset);
+    }
+    ATTN__LANES_OF(j) {
+        attn__e t[ATTN__LANES];
+        for (int i = 0; i < ATTN__LANES; i++) t[i] = ATTN__FN(is_product)(d) ? (attn__e)g->scale[j * ATTN__LANES + i] : 1;
+        c[j] = attn__v_load(t);
+    }
+    ATTN__FN(pack)((attn__e *)w->q, x, own ? d->q_stride[3] : 1, d->dim, c);
+    if (d->score == ATTN_SCORE_ADDITIVE) ATTN__FN(project)(g, w, (attn__e *)w->wide[0], d->w_q, (const attn__e *)w->q);
+    if (d->score == ATTN_SCORE_BILINEAR) {              // q' W: the rows of W as values, the features of q as weights
+        void *t = w->q;
+        for (ptrdiff_t i = 0; i < d->dim; i += ATTN__KT) {
+            const ptrdiff_t n = d->dim - i < ATTN__KT ? d->dim - i : ATTN__KT;
+            const attn__e *m = ATTN__FN(numbers)((attn__e *)w->k, d->w_score + i * d->dim, n * d->dim);
+            ATTN__FN(outputs)((attn__e *)w->spare, i ? (const attn__e *)w->spare : NULL, (const attn__e *)w->q + i * ATTN__TQ, m,
+                              d->dim, n, d->dim, 0);
+        }
+        w->q = w->spare; w->spare = t;
+    }
+}
+
+// ---- scores of a block
+
+// Keys k0 .. k0+nk-1; those from .. to-1 of them are hidden from some lane. vis is filled for all where to > from.
+typedef struct ATTN__FN(part) { ptrdiff_t k0, nk, from, to; } ATTN__FN(part);
+#define ATTN__ALL_LANES ((uint32_t)(((uint64_t)1 << ATTN__TQ) - 1))
 
 // 8 keys of 8 lanes from bytes: bit u of byte i of the result is lane u, key i
 ATTN__INL uint64_t ATTN__FN(bits_of_bytes)(const uint8_t *const *row, int rows, ptrdiff_t at, ptrdiff_t col, ptrdiff_t n, uint64_t flip) {
@@ -2748,34 +3134,265 @@ ATTN__OUTLINE void ATTN__FN(mask_bytes)(uint32_t *vis, const uint8_t *const *row
         for (ptrdiff_t i = 0; i < n; i++) vis[r + i] &= bits[i];
     }
 }
-#define ATTN__ALL_LANES ((uint32_t)(((uint64_t)1 << ATTN__TQ) - 1))
-// Fills vis for keys k0 .. k0+nk-1, trims [*first, *last) to keys that some lane sees; 1 when every lane sees all of them.
-ATTN__OUTLINE int ATTN__FN(visible)(const attn__tile_args *g, uint32_t *vis, ptrdiff_t k0, ptrdiff_t nk, ptrdiff_t *first,
-                                    ptrdiff_t *last) {
-    attn__e limit[ATTN__TQ];
-    ptrdiff_t lo = 0, hi = nk;
-    int all = 1;
-    for (int i = 0; i < ATTN__TQ; i++) {
-        const ptrdiff_t x = g->limit[i] - k0;
-        limit[i] = (attn__e)(x < 0 ? 0 : x > nk ? nk : x);
+// Which keys of the block a lane sees: vis[r] has bit `lane` for key k0 + r. Keys at the ends that no lane sees are left off.
+// 0 when none is seen.
+ATTN__OUTLINE int ATTN__FN(visible)(const attn__tile_args *g, uint32_t *vis, ptrdiff_t k0, ptrdiff_t nk, ATTN__FN(part) *p) {
+    ptrdiff_t lo = k0, hi = k0 + nk, n;
+    int plain;
+    if (!g->every) {
+        if (lo < g->lo_least) lo = g->lo_least;
+        if (hi > g->hi_most) hi = g->hi_most;
+        if (lo >= hi) return 0;
     }
-    for (ptrdiff_t r = 0; r < nk; r++) {
-        uint32_t bits = 0;
-        ATTN__UNROLL ATTN__LANES_OF(j)
-            bits |= attn__v_bits(attn__v_lt(attn__v_set((attn__e)r), attn__v_load(limit + j * ATTN__LANES)))
-                    << (j * ATTN__LANES);
-        vis[r] = bits;
+    plain = lo >= g->lo_most && hi <= g->hi_least;
+    p->k0 = lo; p->nk = n = hi - lo; p->from = p->to = 0;
+    if (plain && !g->masks) return 1;
+    for (ptrdiff_t r = 0; r < n; r++) vis[r] = ATTN__ALL_LANES;
+    if (!plain) {                                       // limits differ at the ends only
+        attn__e a[ATTN__TQ], b[ATTN__TQ];
+        for (int i = 0; i < ATTN__TQ; i++) {
+            const ptrdiff_t x = g->lo[i] - lo, y = g->hi[i] - lo;
+            a[i] = (attn__e)(x < 0 ? 0 : x > n ? n : x); b[i] = (attn__e)(y < 0 ? 0 : y > n ? n : y);
+        }
+        for (ptrdiff_t r = 0; r < n; r++) {
+            uint32_t bits = 0;
+            if (lo + r >= g->lo_most && lo + r < g->hi_least) continue;
+            ATTN__UNROLL ATTN__LANES_OF(j) {
+                const attn__v x = attn__v_set((attn__e)r);
+                const uint32_t below = attn__v_bits(attn__v_lt(x, attn__v_load(a + j * ATTN__LANES)));
+                bits |= (attn__v_bits(attn__v_lt(x, attn__v_load(b + j * ATTN__LANES))) & ~below) << (j * ATTN__LANES);
+            }
+            vis[r] = bits;
+        }
     }
-    if (g->keep[0]) ATTN__FN(mask_bytes)(vis, g->keep, k0, nk, g->keep_col, 0);
-    if (g->drop[0]) ATTN__FN(mask_bytes)(vis, g->drop, k0, nk, g->drop_col, 1);
-    while (lo < hi && vis[lo] == 0) lo++;
-    while (lo < hi && vis[hi - 1] == 0) hi--;
-    for (ptrdiff_t r = lo; r < hi; r++) all &= vis[r] == ATTN__ALL_LANES;
-    *first = lo; *last = hi;
-    return all;
+    if (g->keep[0]) ATTN__FN(mask_bytes)(vis, g->keep, lo, n, g->d->keep_stride[3], 0);
+    if (g->drop[0]) ATTN__FN(mask_bytes)(vis, g->drop, lo, n, g->d->drop_stride[3], 1);
+    if (g->masks > 1) attn__hide_more(g, vis, lo, n, ATTN__TQ);
+    if (!g->every) {
+        ptrdiff_t skip = 0;
+        while (n > 0 && vis[n - 1] == 0) n--;
+        while (skip < n && vis[skip] == 0) skip++;
+        if (n == 0) return 0;
+        if (skip) memmove(vis, vis + skip, sizeof *vis * (size_t)(n - skip));
+        p->k0 += skip; p->nk = n -= skip;
+    }
+    while (n > 0 && vis[n - 1] == ATTN__ALL_LANES) n--;
+    while (p->from < n && vis[p->from] == ATTN__ALL_LANES) p->from++;
+    p->to = n;
+    return 1;
+}
+// Scores become `hidden` where the lane does not see the key, by select: a NaN is gone here. top takes the maximum.
+ATTN__OUTLINE void ATTN__FN(hide)(attn__e *s, const uint32_t *vis, ptrdiff_t from, ptrdiff_t to, attn__e hidden, attn__v *top) {
+    for (ptrdiff_t r = from; r < to; r++) ATTN__UNROLL ATTN__LANES_OF(j) {
+        attn__e *x = s + r * ATTN__TQ + j * ATTN__LANES;
+        const attn__v t = attn__v_sel(attn__v_mask(vis[r] >> (j * ATTN__LANES)), attn__v_load(x), attn__v_set(hidden));
+        attn__v_store(x, t);
+        top[j] = attn__v_max(t, top[j]);
+    }
+}
+// A score of -inf that a stage gave hides its key as a mask does.
+ATTN__OUTLINE void ATTN__FN(unsee)(const attn__e *s, uint32_t *vis, ATTN__FN(part) *p) {
+    for (ptrdiff_t r = 0; r < p->nk; r++) {
+        uint32_t hidden = 0;
+        ATTN__LANES_OF(j) hidden |= attn__v_bits(attn__v_lt(attn__v_load(s + r * ATTN__TQ + j * ATTN__LANES), attn__v_set(-ATTN__LARGEST)))
+                                    << (j * ATTN__LANES);
+        vis[r] = (p->to > p->from ? vis[r] : ATTN__ALL_LANES) & ~hidden;
+    }
+    p->from = 0; p->to = p->nk;
+}
+// x of one score vector by the kernel of squared distances
+ATTN__OUTLINE attn__v ATTN__FN(kernel)(const attn_desc *d, attn__v square, attn__v scale, attn__v inverse) {
+    attn__e u[ATTN__LANES];
+    if (d->score == ATTN_SCORE_GAUSSIAN)
+        return attn__v_mul(attn__v_mul(attn__v_mul(square, inverse), inverse), attn__v_mul(scale, attn__v_set(ATTN__C(-0.5))));
+    attn__v_store(u, attn__v_mul(attn__v_mul(square, inverse), inverse));
+    for (int i = 0; i < ATTN__LANES; i++) {
+        const double s = (double)u[i], x = attn__sqrt_d(s);
+        double y;
+        switch (d->score) {
+        case ATTN_SCORE_NEG_L2: u[i] = (attn__e)-x; continue;
+        case ATTN_SCORE_BOXCAR: y = x <= 1 ? 1 : 0; break;
+        case ATTN_SCORE_EPANECHNIKOV: y = 1 - s; break;
+        case ATTN_SCORE_TRIANGLE: y = 1 - x; break;
+        default: y = 1 - s * x; y = y > 0 ? y * y * y : 0; break;
+        }
+        u[i] = s == s ? y > 0 ? (attn__e)attn__log_d(y) : ATTN__NEG_INF : u[i];
+    }
+    return attn__v_mul(attn__v_load(u), scale);
+}
+// Scores that are no products: additive ones and those of distances.
+ATTN__OUTLINE void ATTN__FN(others)(attn__tile_args *g, const attn__space *w, ptrdiff_t k0, ptrdiff_t nk) {
+    const attn_desc *d = g->d;
+    const int additive = d->score == ATTN_SCORE_ADDITIVE;
+    const ptrdiff_t n = additive ? d->score_width : d->dim;
+    const attn__e *q = (const attn__e *)(additive ? w->wide[0] : w->q), *x[ATTN__TQ], *factor = q;
+    attn__v scale[ATTN__QV], inverse[ATTN__QV], one[ATTN__QV];
+    ATTN__LANES_OF(j) {
+        attn__e a[ATTN__LANES], b[ATTN__LANES];
+        for (int i = 0; i < ATTN__LANES; i++) {
+            const int lane = j * ATTN__LANES + i;
+            a[i] = (attn__e)g->scale[lane];
+            b[i] = d->kernel_width && d->score != ATTN_SCORE_NEG_L2 ? 1 / (attn__e)d->kernel_width[g->head[lane]] : 1;
+        }
+        scale[j] = attn__v_load(a); inverse[j] = attn__v_load(b); one[j] = attn__v_set(1);
+    }
+    for (ptrdiff_t r0 = 0; r0 < nk; r0 += ATTN__TQ) {
+        const ptrdiff_t keys = nk - r0 < ATTN__TQ ? nk - r0 : ATTN__TQ;
+        ptrdiff_t row, from_key = 1, to_next;
+        const attn__e *k = ATTN__FN(take_rows)(g, 1, (attn__e *)w->k, k0 + r0, keys, &row);
+        to_next = row;
+        if (additive) {                                 // the keys of the group in lanes, so that W k is a product too
+            for (int i = 0; i < ATTN__TQ; i++) x[i] = k + (i < keys ? i : keys - 1) * row;
+            ATTN__FN(pack)((attn__e *)w->spare, x, 1, d->dim, one);
+            ATTN__FN(project)(g, w, (attn__e *)w->wide[1], d->w_k, (const attn__e *)w->spare);
+            factor = ATTN__FN(numbers)((attn__e *)w->wide[2], d->w_v, n);
+            k = (const attn__e *)w->wide[1]; from_key = ATTN__TQ; to_next = 1;
+        }
+        for (ptrdiff_t r = 0; r < keys; r++, k += to_next) {
+            attn__v a[ATTN__QV];
+            ATTN__LANES_OF(j) a[j] = attn__v_set(0);
+            for (ptrdiff_t i = 0; i < n; i++) ATTN__UNROLL ATTN__LANES_OF(j) {
+                const attn__v y = attn__v_set(k[i * from_key]), z = attn__v_load(q + i * ATTN__TQ + j * ATTN__LANES);
+                if (additive) a[j] = attn__v_fma(attn__v_set(factor[i]), ATTN__FN(tanh)(attn__v_add(z, y)), a[j]);
+                else a[j] = attn__v_fma(attn__v_sub(z, y), attn__v_sub(z, y), a[j]);
+            }
+            ATTN__LANES_OF(j) attn__v_store((attn__e *)w->s + (r0 + r) * ATTN__TQ + j * ATTN__LANES,
+                additive ? attn__v_mul(a[j], scale[j]) : ATTN__FN(kernel)(d, a[j], scale[j], inverse[j]));
+        }
+    }
+}
+#ifndef ATTN__DOUBLE
+ATTN__OUTLINE void ATTN__FN(custom)(const attn__tile_args *g, const attn__space *w, const attn__e *k, ptrdiff_t row, ptrdiff_t k0,
+                                    ptrdiff_t nk) {
+    const float *q[ATTN__TQ], *keys[ATTN__KT];
+    attn_tile t;
+    memset(&t, 0, sizeof t);
+    for (int i = 0; i < g->lanes; i++) q[i] = (const float *)w->rows + i * g->d->dim;
+    for (ptrdiff_t r = 0; r < nk; r++) keys[r] = k + r * row;
+    t.b = g->b; t.h = g->head[0]; t.i0 = g->query[0]; t.ni = g->lanes; t.j0 = k0; t.nj = nk; t.ld = ATTN__TQ; t.dim = g->d->dim;
+    t.q = q; t.k = keys; t.user = g->d->user; t.worker = g->worker;
+    g->d->custom(&t, (float *)w->s);
+}
+#endif
+// t[r][lane] = bias of keys k0 .. k0+n-1, n <= LANES, for the lanes from `lane` on
+ATTN__INL void ATTN__FN(bias_of)(const attn__tile_args *g, attn__v *t, int lane, ptrdiff_t k0, ptrdiff_t n) {
+    const attn_desc *d = g->d;
+    const ptrdiff_t col = d->bias_stride[3];
+    const int own = d->bias_type == ATTN__OWN_TYPE;
+    if (own && col == 1 && n == ATTN__LANES) {
+        ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) t[i] = attn__v_load((const attn__e *)g->bias[lane + i] + k0);
+        ATTN__FN(transpose)(t);
+    } else for (ptrdiff_t r = 0; r < n; r++) {
+        attn__e x[ATTN__LANES];
+        for (int i = 0; i < ATTN__LANES; i++)
+            x[i] = own ? ((const attn__e *)g->bias[lane + i])[(k0 + r) * col]
+                       : (attn__e)attn__stored(d->bias_type, g->bias[lane + i], (k0 + r) * col);
+        t[r] = attn__v_load(x);
+    }
+}
+enum { ATTN__FN(CAP) = 1, ATTN__FN(ADD) = 2, ATTN__FN(HIDE) = 4 };
+// Softcap, bias and tables, masks: one sweep. top takes the maximum. 1 when a bias of -inf hid something.
+ATTN__OUTLINE int ATTN__FN(shape)(const attn__tile_args *g, const attn__space *w, const ATTN__FN(part) *p, int stages, attn__v *top) {
+    const attn_desc *d = g->d;
+    const attn__v least = attn__v_set(-ATTN__LARGEST), none = attn__v_set(ATTN__NEG_INF);
+    const attn__v cap = attn__v_set((attn__e)d->softcap), uncap = attn__v_set(d->softcap > 0 ? 1 / (attn__e)d->softcap : 0);
+    const attn__v hidden = d->masked_score != 0 ? attn__v_set((attn__e)d->masked_score) : none;
+    const int alibi = d->alibi || d->alibi_slopes;
+    uint32_t gone = 0;
+    ATTN__LANES_OF(j) {
+        const int lane = j * ATTN__LANES;
+        attn__e slope[ATTN__LANES], at[ATTN__LANES];
+        attn__v most = none, vslope, vat;
+        for (int i = 0; i < ATTN__LANES; i++) {
+            slope[i] = alibi ? (attn__e)attn__slope(d, g->head[lane + i]) : 0;
+            at[i] = (attn__e)(g->query[lane + i] + g->offset - p->k0);
+        }
+        vslope = attn__v_load(slope); vat = attn__v_load(at);
+        for (ptrdiff_t r0 = 0; r0 < p->nk; r0 += ATTN__LANES) {
+            const ptrdiff_t n = p->nk - r0 < ATTN__LANES ? p->nk - r0 : ATTN__LANES;
+            attn__v add[ATTN__LANES];
+            add[0] = none;
+            if ((stages & ATTN__FN(ADD)) && d->bias) ATTN__FN(bias_of)(g, add, lane, p->k0 + r0, n);
+            for (ptrdiff_t i = 0; i < n; i++) {
+                attn__e *y = (attn__e *)w->s + (r0 + i) * ATTN__TQ + lane;
+                attn__v x = attn__v_load(y);
+                if ((stages & ATTN__FN(CAP)) && d->softcap > 0) x = attn__v_mul(cap, ATTN__FN(tanh)(attn__v_mul(x, uncap)));
+                if (stages & ATTN__FN(ADD)) {
+                    if (d->bias) {
+                        const attn__m off = attn__v_lt(add[i], least);
+                        x = attn__v_sel(off, none, attn__v_add(x, add[i]));
+                        gone |= attn__v_bits(off);
+                    }
+                    if (alibi) x = attn__v_fnma(vslope, attn__v_abs(attn__v_sub(vat, attn__v_set((attn__e)(r0 + i)))), x);
+                    if (d->rel_kind) {
+                        attn__e t[ATTN__LANES];
+                        for (int u = 0; u < ATTN__LANES; u++) {
+                            const int l = lane + u < g->lanes ? lane + u : g->lanes - 1;
+                            t[u] = (attn__e)d->rel_table[attn__rel_row(d, g->query[l], g->query[l] + g->offset, p->k0 + r0 + i) *
+                                                         d->heads + g->head[l]];
+                        }
+                        x = attn__v_add(x, attn__v_load(t));
+                    }
+                }
+                if ((stages & ATTN__FN(HIDE)) && p->to > p->from)
+                    x = attn__v_sel(attn__v_mask(w->vis[r0 + i] >> lane), x, hidden);
+                attn__v_store(y, x);
+                most = attn__v_max(x, most);
+            }
+        }
+        top[j] = most;
+    }
+    return gone != 0;
+}
+// scores of nk keys from k0 -> weights rows, as they are; turned back by transposes
+ATTN__OUTLINE void ATTN__FN(keep_scores)(const attn__tile_args *g, const attn__e *s, ptrdiff_t k0, ptrdiff_t nk) {
+    for (int lane = 0; lane < g->lanes; lane += ATTN__LANES) for (ptrdiff_t r = 0; r < nk; r += ATTN__LANES) {
+        attn__v t[ATTN__LANES];
+        ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
+            t[i] = attn__v_load(s + (r + i < nk ? r + i : nk - 1) * ATTN__TQ + lane);
+        ATTN__FN(transpose)(t);
+        ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
+            if (lane + i < g->lanes) attn__v_store_n((attn__e *)g->weights[lane + i] + k0 + r, nk - r, t[i]);
+    }
+}
+// Final scores of the part in w->s, hidden ones -inf (masked_score); top takes their maximum, p where some are hidden.
+ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, ATTN__FN(part) *p, attn__v *top) {
+    const attn_desc *d = g->d;
+    attn__e *s = (attn__e *)w->s;
+    const int stage = g->weights[0] ? d->weights_stage : ATTN_WEIGHTS_SOFTMAX;
+    const attn__e *k = NULL;
+    ptrdiff_t row = 0;
+    int gone = d->custom != NULL || (d->score >= ATTN_SCORE_BOXCAR && d->score <= ATTN_SCORE_TRICUBE);
+    ATTN__LANES_OF(j) top[j] = attn__v_set(ATTN__NEG_INF);
+    if (ATTN__FN(is_product)(d)) {
+        k = ATTN__FN(take_rows)(g, 1, (attn__e *)w->k, p->k0, p->nk, &row);
+        ATTN__FN(products)(g, s, (const attn__e *)w->q, (attn__e *)w->k, k, row, p->nk, g->shaped ? NULL : top, p->from, p->to);
+    } else ATTN__FN(others)(g, w, p->k0, p->nk);
+    if (!g->shaped) {
+        if (p->to > p->from) {                          // and what shared a group of rows with them
+            const ptrdiff_t from = p->from - ATTN__R3, to = p->to + ATTN__R3;
+            ATTN__FN(hide)(s, w->vis, from < 0 ? 0 : from, to > p->nk ? p->nk : to, ATTN__NEG_INF, top);
+        }
+        return;
+    }
+    if (stage == ATTN_WEIGHTS_SCORES) ATTN__FN(keep_scores)(g, s, p->k0, p->nk);
+#ifndef ATTN__DOUBLE
+    if (d->custom) {
+        if (!k) k = ATTN__FN(take_rows)(g, 1, (attn__e *)w->k, p->k0, p->nk, &row);
+        ATTN__FN(custom)(g, w, k, row, p->k0, p->nk);
+    }
+#endif
+    if (stage == ATTN_WEIGHTS_CAPPED) {
+        ATTN__FN(shape)(g, w, p, ATTN__FN(CAP), top);
+        ATTN__FN(keep_scores)(g, s, p->k0, p->nk);
+        gone |= ATTN__FN(shape)(g, w, p, ATTN__FN(ADD) | ATTN__FN(HIDE), top);
+    } else gone |= ATTN__FN(shape)(g, w, p, ATTN__FN(CAP) | ATTN__FN(ADD) | ATTN__FN(HIDE), top);
+    if (d->masked_score != 0) p->from = p->to = 0;
+    if (gone) ATTN__FN(unsee)(s, w->vis, p);
+    if (stage == ATTN_WEIGHTS_BIASED) ATTN__FN(keep_scores)(g, s, p->k0, p->nk);
 }
 
-// ---- one block of keys
+// ---- weights of a block
 
 // Weights of scores: e^(s - m) as 2^(s log2(e) + shift), shift = -m log2(e), rounded once for all keys of the row: a common
 // factor near 1. Where m is so far out that it is not near 1, the difference comes first. m = -inf (nothing seen) shifts by 0.
@@ -2796,216 +3413,340 @@ ATTN__INL attn__v ATTN__FN(weigh)(const ATTN__FN(shift) *z, attn__v s) {
                         attn__v_mul(attn__v_sub(s, z->m), attn__v_set(ATTN__LOG2E)), x);
     return ATTN__FN(exp2)(x);
 }
-// s[r][lane] += bias of key k0 + r; top takes the maximum
-ATTN__OUTLINE void ATTN__FN(add_bias)(const attn__tile_args *g, attn__e *s, ptrdiff_t k0, ptrdiff_t nk, attn__v *top) {
-    for (int j = 0; j < ATTN__QV; j++) {
-        const int lane = j * ATTN__LANES;
-        ptrdiff_t r = 0;
-        const attn__e *x[ATTN__LANES];
-        attn__v most = top[j];
-        for (int i = 0; i < ATTN__LANES; i++) x[i] = (const attn__e *)g->bias[lane + i] + k0 * g->bias_col;
-        if (g->bias_col == 1)
-            for (; r + ATTN__LANES <= nk; r += ATTN__LANES) {
-                attn__v t[ATTN__LANES];
-                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) t[i] = attn__v_load(x[i] + r);
-                ATTN__FN(transpose)(t);
-                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) {
-                    attn__e *y = s + (r + i) * ATTN__TQ + lane;
-                    t[i] = attn__v_add(attn__v_load(y), t[i]); attn__v_store(y, t[i]);
-                    most = attn__v_max(t[i], most);
+ATTN__INL int ATTN__FN(is_softmax)(const attn_desc *d) { return d->norm == ATTN_NORM_SOFTMAX || d->norm == ATTN_NORM_TOP_K; }
+// The weight of a score by the other normalisers; m is the row's greatest score, tau its threshold.
+ATTN__OUTLINE attn__v ATTN__FN(weight)(const attn_desc *d, attn__v s, attn__v m, attn__v tau) {
+    const attn__v zero = attn__v_set(0), one = attn__v_set(1);
+    attn__v x = one;
+    switch (d->norm) {
+    case ATTN_NORM_SIGMOID:
+        x = attn__v_div(one, attn__v_add(one, ATTN__FN(exp)(attn__v_sub(attn__v_set(-(attn__e)d->sigmoid_bias), s))));
+        break;
+    case ATTN_NORM_RELU: x = attn__v_max(zero, s); x = d->relu_div != 0 ? attn__v_div(x, attn__v_set((attn__e)d->relu_div)) : x; break;
+    case ATTN_NORM_NONE: x = s; break;
+    case ATTN_NORM_SPARSEMAX: x = attn__v_max(zero, attn__v_sub(attn__v_sub(s, m), tau)); break;
+    case ATTN_NORM_ENTMAX15:
+        x = attn__v_max(zero, attn__v_sub(attn__v_mul(attn__v_sub(s, m), attn__v_set(ATTN__C(0.5))), tau));
+        x = attn__v_mul(x, x);
+        break;
+    default: break;
+    }
+    return attn__v_sel(attn__v_lt(s, attn__v_set(-ATTN__LARGEST)), zero, x);
+}
+// What a lane carries through a span: running maximum, sum, threshold, best key; begun: o holds something.
+typedef struct ATTN__FN(state) {
+    attn__v m[ATTN__QV], l[ATTN__QV], tau[ATTN__QV];
+    ptrdiff_t best[ATTN__TQ];
+    int begun;
+} ATTN__FN(state);
+// ATTN_NORM_HARD: the first key of the greatest score so far
+ATTN__OUTLINE void ATTN__FN(choose)(const attn__e *s, const ATTN__FN(part) *p, ATTN__FN(state) *z) {
+    ATTN__LANES_OF(j) {
+        attn__e at[ATTN__LANES];
+        attn__v best = z->m[j], key = attn__v_set(-1);
+        for (ptrdiff_t r = 0; r < p->nk; r++) {
+            const attn__v x = attn__v_load(s + r * ATTN__TQ + j * ATTN__LANES);
+            const attn__m more = attn__v_lt(best, x);
+            best = attn__v_sel(more, x, best);
+            key = attn__v_sel(more, attn__v_set((attn__e)r), key);
+        }
+        attn__v_store(at, key);
+        for (int i = 0; i < ATTN__LANES; i++) if (at[i] >= 0) z->best[j * ATTN__LANES + i] = p->k0 + (ptrdiff_t)at[i];
+        z->m[j] = best;
+    }
+}
+#define ATTN__COUNT_EACH(r, x, body)                                                                               \
+    for (ptrdiff_t r = 0; r < n; r++) ATTN__UNROLL ATTN__LANES_OF(j) {                                            \
+        const attn__v x = attn__v_load(s + r * ATTN__TQ + j * ATTN__LANES); body }
+// All scores of the rows, n keys: what top-k, sparsemax and entmax keep. source  Martins and Astudillo 2016; Peters et al. 2019
+ATTN__OUTLINE void ATTN__FN(threshold)(const attn_desc *d, attn__e *s, ptrdiff_t n, ATTN__FN(state) *z) {
+    const attn__v zero = attn__v_set(0), one = attn__v_set(1), none = attn__v_set(ATTN__NEG_INF);
+    attn__v count[ATTN__QV], more[ATTN__QV];
+    ATTN__LANES_OF(j) { z->m[j] = none; z->tau[j] = attn__v_set(-1); more[j] = zero; }
+    ATTN__COUNT_EACH(r, x, z->m[j] = attn__v_max(x, z->m[j]);)
+    if (d->norm == ATTN_NORM_TOP_K) {                   // the k-th greatest by halving the ordered bit patterns
+        const attn__v k = attn__v_set((attn__e)d->top_k);
+        const attn__u sign = (attn__u)1 << (8 * sizeof(attn__u) - 1);
+        attn__u at[ATTN__TQ] = { 0 };
+        attn__e t[ATTN__TQ];
+        for (attn__u bit = sign; ; bit >>= 1) {
+            for (int i = 0; i < ATTN__TQ; i++) {
+                const attn__u u = at[i] | bit, plain = u & sign ? u ^ sign : ~u;
+                memcpy(t + i, &plain, sizeof plain);
+            }
+            if (!bit) break;
+            ATTN__LANES_OF(j) count[j] = zero;
+            ATTN__COUNT_EACH(r, x, count[j] = attn__v_add(count[j], attn__v_sel(attn__v_lt(x, attn__v_load(t + j * ATTN__LANES)), zero, one));)
+            for (int j = 0; j < ATTN__QV; j++) {
+                const uint32_t few = attn__v_bits(attn__v_lt(count[j], k));
+                for (int i = 0; i < ATTN__LANES; i++) {
+                    attn__u *u = at + j * ATTN__LANES + i;
+                    if (!(few >> i & 1) && (*u | bit) <= (sign | (attn__u)ATTN__INF_BITS)) *u |= bit;   // no NaN
                 }
             }
-        for (; r < nk; r++) {
-            attn__e t[ATTN__LANES], *y = s + r * ATTN__TQ + lane;
-            attn__v z;
-            for (int i = 0; i < ATTN__LANES; i++) t[i] = x[i][r * g->bias_col];
-            z = attn__v_add(attn__v_load(y), attn__v_load(t));
-            attn__v_store(y, z);
-            most = attn__v_max(z, most);
         }
-        top[j] = most;
+        ATTN__LANES_OF(j) { z->tau[j] = attn__v_load(t + j * ATTN__LANES); count[j] = zero; }
+        ATTN__COUNT_EACH(r, x, more[j] = attn__v_add(more[j], attn__v_sel(attn__v_lt(z->tau[j], x), one, zero));)
+        ATTN__COUNT_EACH(r, x, {                        // of equals the first
+            const attn__m below = attn__v_lt(x, z->tau[j]);
+            const attn__v equal = attn__v_sel(below, zero, attn__v_sel(attn__v_lt(z->tau[j], x), zero, one));
+            const attn__m full = attn__v_lt(attn__v_sub(k, more[j]), attn__v_add(count[j], equal));
+            attn__v y = attn__v_sel(below, none, attn__v_sel(attn__v_lt(zero, equal), attn__v_sel(full, none, x), x));
+            count[j] = attn__v_add(count[j], equal);
+            attn__v_store(s + r * ATTN__TQ + j * ATTN__LANES, y); })
+        return;
     }
-}
-// Touches rows of the next key head while this one is worked on: next_rows of them spread over next_calls calls.
-ATTN__INL void ATTN__FN(touch)(attn__tile_args *g) {
-    for (g->next_due += g->next_rows; g->next_due >= g->next_calls && g->next_row < g->next_rows; g->next_due -= g->next_calls) {
-        const ptrdiff_t r = g->next_row++;
-        for (ptrdiff_t d = 0; d < g->dk; d += 64 / (ptrdiff_t)sizeof(attn__e)) {
-            ATTN__PREFETCH((const attn__e *)g->next_k + r * g->k_row + d);
-            ATTN__PREFETCH((const attn__e *)g->next_v + r * g->v_row + d);
-            ATTN__PREFETCH((const attn__e *)g->next_q + r * g->q_row + d);
-            ATTN__PREFETCH_W((attn__e *)g->next_o + r * g->o_row + d);
+    for (int step = 0, moved = 1; moved && step < 64; step++) {    // Newton from the left on a falling convex function
+        moved = 0;
+        ATTN__LANES_OF(j) count[j] = more[j] = zero;
+        ATTN__COUNT_EACH(r, x, {
+            const attn__v y = d->norm == ATTN_NORM_SPARSEMAX ? attn__v_sub(x, z->m[j]) : attn__v_mul(attn__v_sub(x, z->m[j]), attn__v_set(ATTN__C(0.5)));
+            const attn__v over = attn__v_max(zero, attn__v_sub(y, z->tau[j]));
+            if (d->norm == ATTN_NORM_SPARSEMAX) {
+                more[j] = attn__v_add(more[j], over);
+                count[j] = attn__v_add(count[j], attn__v_sel(attn__v_lt(zero, over), one, zero));
+            } else { more[j] = attn__v_fma(over, over, more[j]); count[j] = attn__v_add(count[j], attn__v_add(over, over)); } })
+        ATTN__LANES_OF(j) {
+            const attn__v by = attn__v_div(attn__v_sub(more[j], one), count[j]), to = attn__v_add(z->tau[j], by);
+            const attn__m up = attn__v_lt(z->tau[j], to);
+            moved |= attn__v_any(up);
+            z->tau[j] = attn__v_sel(up, to, z->tau[j]);
         }
     }
 }
-// rows of k -> scores of nk keys; top takes the maximum when given
-ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const ATTN__FN(space) *w, const attn__e *k, ptrdiff_t row,
-                                    ptrdiff_t nk, attn__v *top) {
-    for (ptrdiff_t i = 0; i < nk; ) {
-        const ptrdiff_t left = nk - i;
-        ptrdiff_t n = left <= ATTN__R1 ? ATTN__R1 : left <= ATTN__R2 || left == 2 * ATTN__R2 ? ATTN__R2 : ATTN__R3;
-        ptrdiff_t at = i + n <= nk ? i : nk - n, stride = row;     // overlaps the keys before: the same scores again
-        const attn__e *x = k + at * row;
-        if (at < 0) {                                              // fewer keys than the smallest size: the last one again
-            for (ptrdiff_t r = 0; r < n; r++)
-                memmove(w->k + r * g->dk, k + (r < nk ? r : nk - 1) * row, sizeof(attn__e) * (size_t)g->dk);
-            at = 0; x = w->k; stride = g->dk;
-        }
-        if (g->next_k) ATTN__FN(touch)(g);
-        ATTN__ROWS(n)(w->s + at * ATTN__TQ, ATTN__TQ, NULL, x, stride, 1, w->q, ATTN__TQ, g->dk, top, 0);
-        i = at + n;
+#undef ATTN__COUNT_EACH
+// Lane by lane: where top exceeds m by 8 ln 2, m becomes top and the factor is e^(old m - top); elsewhere m stays, the factor
+// is 1.
+#define ATTN__EXP(a) ATTN__FN(exp2)(attn__v_mul(a, attn__v_set(ATTN__LOG2E)))    // of a <= 6
+#define ATTN__GROWS(m, top) attn__v_lt(attn__v_add(m, attn__v_set(ATTN__C(5.545177444))), top)
+ATTN__INL attn__v ATTN__FN(rescale)(attn__v *m, attn__v top) {
+    const attn__m grows = ATTN__GROWS(*m, top);
+    const attn__v f = attn__v_sel(grows, ATTN__EXP(attn__v_sub(*m, top)), attn__v_set(1));
+    *m = attn__v_sel(grows, top, *m);
+    return f;
+}
+// c[e][lane] *= f[lane]
+ATTN__INL void ATTN__FN(scale_lanes)(attn__e *c, ptrdiff_t rows, const attn__v *f) {
+    for (ptrdiff_t d = 0; d < rows; d++) ATTN__UNROLL ATTN__LANES_OF(j)
+        attn__v_store(c + d * ATTN__TQ + j * ATTN__LANES, attn__v_mul(attn__v_load(c + d * ATTN__TQ + j * ATTN__LANES), f[j]));
+}
+// Factors that join two partial results; an empty side (m = -inf, l = o = 0) leaves the other's bits as they are, since the
+// larger side's factor is 1 by choice and not by exp2(0).
+ATTN__INL void ATTN__FN(fold_factors)(attn__v *ma, attn__v mb, attn__v *ca, attn__v *cb) {
+    const attn__v n = attn__v_max(*ma, mb), one = attn__v_set(1);
+    *ca = attn__v_sel(attn__v_lt(*ma, n), ATTN__EXP(attn__v_sub(*ma, n)), one);
+    *cb = attn__v_sel(attn__v_lt(mb, n), ATTN__EXP(attn__v_sub(mb, n)), one);
+    *ma = n;
+}
+#define ATTN__JOIN(a, ca, b, cb) attn__v_fma(b, cb, attn__v_mul(a, ca))
+// b joins a; o is NULL for a key without value
+ATTN__OUTLINE void ATTN__FN(fold)(attn__e *sum, ATTN__FN(state) *a, const attn__e *o, const ATTN__FN(state) *b, ptrdiff_t dv) {
+    attn__v ca[ATTN__QV], cb[ATTN__QV];
+    ATTN__LANES_OF(j) {
+        ATTN__FN(fold_factors)(&a->m[j], b->m[j], &ca[j], &cb[j]);
+        a->l[j] = ATTN__JOIN(a->l[j], ca[j], b->l[j], cb[j]);
+    }
+    if (!o) { ATTN__FN(scale_lanes)(sum, dv, ca); return; }
+    for (ptrdiff_t d = 0; d < dv; d++) ATTN__UNROLL ATTN__LANES_OF(j) {
+        attn__e *x = sum + d * ATTN__TQ + j * ATTN__LANES;
+        attn__v_store(x, ATTN__JOIN(attn__v_load(x), ca[j], attn__v_load(o + d * ATTN__TQ + j * ATTN__LANES), cb[j]));
     }
 }
-// Scores become -inf where the lane does not see the key, by select: a NaN is gone here. top takes the maximum.
-ATTN__OUTLINE void ATTN__FN(hide)(attn__e *s, const uint32_t *vis, ptrdiff_t nk, attn__v *top) {
-    for (ptrdiff_t r = 0; r < nk; r++) ATTN__UNROLL ATTN__LANES_OF(j) {
-        attn__e *x = s + r * ATTN__TQ + j * ATTN__LANES;
-        const attn__v t = attn__v_sel(attn__v_mask(vis[r] >> (j * ATTN__LANES)), attn__v_load(x), attn__v_set(ATTN__NEG_INF));
-        attn__v_store(x, t);
-        top[j] = attn__v_max(t, top[j]);
+// weights of the part, times 0 or 1 / (1 - p)
+ATTN__OUTLINE void ATTN__FN(drop_out)(const attn__tile_args *g, attn__e *s, const ATTN__FN(part) *p) {
+    for (int lane = 0; lane < g->lanes; lane++) {
+        double factor[ATTN__KT];
+        attn__dropout(g->d, g->b, g->head[lane], g->query[lane], p->k0, p->nk, factor);
+        for (ptrdiff_t r = 0; r < p->nk; r++) s[r * ATTN__TQ + lane] *= (attn__e)factor[r];
     }
 }
-// out[e][lane] = in[e][lane] + sum over keys of v[key][e] p[key][lane]; 1 when test finds Inf or NaN
-ATTN__OUTLINE int ATTN__FN(outputs)(attn__e *out, const attn__e *in, const attn__e *p, const attn__e *v, ptrdiff_t row,
-                                    ptrdiff_t nk, ptrdiff_t dv, int test) {
-    int bad = 0;
-    for (ptrdiff_t e = 0, n; e < dv; e += n) {
-        attn__t t;
-        n = dv - e >= ATTN__E2 ? ATTN__E2 : dv - e >= ATTN__C2 ? ATTN__C2 : 1;
-        t = ATTN__COLS(n)(out + e * ATTN__TQ, ATTN__TQ, in ? in + e * ATTN__TQ : NULL, v + e, 1, row, p, ATTN__TQ, nk, NULL, test);
-        if (test) bad |= attn__t_bad(t);
-    }
-    return bad;
-}
-// The same chains, a lane's step taken only where it sees the key.
-ATTN__OUTLINE void ATTN__FN(outputs_guarded)(attn__e *out, const attn__e *in, const attn__e *p, const attn__e *v, ptrdiff_t row,
-                                             ptrdiff_t nk, ptrdiff_t dv, const uint32_t *vis) {
-    for (ptrdiff_t e = 0; e < dv; e++) ATTN__LANES_OF(j) {
-        const ptrdiff_t at = e * ATTN__TQ + j * ATTN__LANES;
-        attn__v a = in ? attn__v_load(in + at) : attn__v_set(0);
-        for (ptrdiff_t r = 0; r < nk; r++)
-            a = attn__v_sel(attn__v_mask(vis[r] >> (j * ATTN__LANES)),
-                            attn__v_fma(attn__v_set(v[r * row + e]), attn__v_load(p + r * ATTN__TQ + j * ATTN__LANES), a), a);
-        attn__v_store(out + at, a);
-    }
-}
-// scores of nk keys from k0 -> weights rows, as they are; turned back by transposes
-ATTN__OUTLINE void ATTN__FN(keep_scores)(const attn__tile_args *g, const attn__e *s, ptrdiff_t k0, ptrdiff_t nk) {
-    for (int lane = 0; lane < g->lanes; lane += ATTN__LANES) for (ptrdiff_t r = 0; r < nk; r += ATTN__LANES) {
-        attn__v t[ATTN__LANES];
-        ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
-            t[i] = attn__v_load(s + (r + i < nk ? r + i : nk - 1) * ATTN__TQ + lane);
-        ATTN__FN(transpose)(t);
-        ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
-            if (lane + i < g->lanes) attn__v_store_n((attn__e *)g->weights[lane + i] + k0 + r, nk - r, t[i]);
-    }
-}
-// nk rows of x, n wide -> contiguous
-ATTN__OUTLINE void ATTN__FN(gather)(attn__e *t, const attn__e *x, ptrdiff_t row, ptrdiff_t col, ptrdiff_t nk, ptrdiff_t n) {
-    for (ptrdiff_t r = 0; r < nk; r++) {
-        if (col == 1) memcpy(t + r * n, x + r * row, sizeof(attn__e) * (size_t)n);
-        else for (ptrdiff_t d = 0; d < n; d++) t[r * n + d] = x[r * row + d * col];
-    }
-}
-// One block: keys k0 .. k0+nk-1 of a span. *at is the buffer that holds o, *fresh that o is still nothing.
-ATTN__INL void ATTN__FN(block)(attn__tile_args *g, const ATTN__FN(space) *w, ptrdiff_t k0, ptrdiff_t nk, ATTN__FN(state) *z,
-                               int *at, int *fresh) {
-    const attn__e *k, *v, *in;
-    ptrdiff_t first = 0, last = nk, k_row = g->k_row, v_row = g->v_row;
-    int all = 1, grow = 0;
+// One block: keys k0 .. k0+nk-1 of a span. *at is the buffer that holds o.
+ATTN__INL void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptrdiff_t k0, ptrdiff_t nk, ATTN__FN(state) *z,
+                               int *at) {
+    const attn_desc *d = g->d;
+    const ptrdiff_t dv = d->vdim;
+    attn__e *s = (attn__e *)w->s, *o = (attn__e *)w->o[*at];
+    const attn__e *v, *in;
+    ptrdiff_t row;
+    int grow = 0;
     attn__v top[ATTN__QV];
     ATTN__FN(shift) shift[ATTN__QV];
-    if (g->partly) {
-        all = ATTN__FN(visible)(g, w->vis, k0, nk, &first, &last);
-        if (first >= last) return;                      // nobody sees any: bits stay, keys are not read
+    ATTN__FN(part) p;
+    if (!ATTN__FN(visible)(g, w->vis, k0, nk, &p)) return;     // nobody sees any: bits stay, keys are not read
+    if (w->whole) {
+        memcpy(s, (attn__e *)w->whole + (p.k0 - g->start) * ATTN__TQ, sizeof(attn__e) * (size_t)(p.nk * ATTN__TQ));
+        p.from = p.to = 0;
+        ATTN__FN(unsee)(s, w->vis, &p);
+        ATTN__LANES_OF(j) top[j] = z->m[j];
+        if (d->norm == ATTN_NORM_TOP_K) ATTN__FN(hide)(s, w->vis, 0, p.nk, ATTN__NEG_INF, top);
+    } else ATTN__FN(scores)(g, w, &p, top);
+    if (g->weights[0] && d->weights_stage == ATTN_WEIGHTS_SOFTMAX) ATTN__FN(keep_scores)(g, s, p.k0, p.nk);
+    in = z->begun ? o : NULL;
+    z->begun = 1;
+    if (d->norm == ATTN_NORM_HARD) { ATTN__FN(choose)(s, &p, z); return; }
+    if (ATTN__FN(is_softmax)(d)) {
+        ATTN__LANES_OF(j) grow |= attn__v_any(ATTN__GROWS(z->m[j], top[j]));
+        if (grow) {
+            attn__v f[ATTN__QV];
+            ATTN__LANES_OF(j) { f[j] = ATTN__FN(rescale)(&z->m[j], top[j]); z->l[j] = attn__v_mul(z->l[j], f[j]); }
+            if (in) ATTN__FN(scale_lanes)(o, dv, f);
+        }
+        ATTN__LANES_OF(j) shift[j] = ATTN__FN(shift_of)(z->m[j]);
+        for (ptrdiff_t r = 0; r < p.nk; r++) ATTN__UNROLL ATTN__LANES_OF(j) {
+            attn__e *x = s + r * ATTN__TQ + j * ATTN__LANES;
+            const attn__v y = ATTN__FN(weigh)(&shift[j], attn__v_load(x));
+            z->l[j] = attn__v_add(z->l[j], y); attn__v_store(x, y);
+        }
+    } else for (ptrdiff_t r = 0; r < p.nk; r++) ATTN__LANES_OF(j) {
+        attn__e *x = s + r * ATTN__TQ + j * ATTN__LANES;
+        const attn__v y = ATTN__FN(weight)(d, attn__v_load(x), z->m[j], z->tau[j]);
+        z->l[j] = attn__v_add(z->l[j], y); attn__v_store(x, y);
     }
-    k0 += first; nk = last - first;
-    k = (const attn__e *)g->k + k0 * k_row; v = (const attn__e *)g->v + k0 * v_row;
-    if (g->k_col != 1) { ATTN__FN(gather)(w->k, k, k_row, g->k_col, nk, g->dk); k = w->k; k_row = g->dk; }
-    if (g->v_col != 1) { ATTN__FN(gather)(w->v, v, v_row, g->v_col, nk, g->dv); v = w->v; v_row = g->dv; }
-    ATTN__LANES_OF(j) top[j] = attn__v_set(ATTN__NEG_INF);
-    ATTN__FN(scores)(g, w, k, k_row, nk, all && !g->bias[0] ? top : NULL);
-    if (g->bias[0]) ATTN__FN(add_bias)(g, w->s, k0, nk, top);
-    if (!all) {
-        ATTN__LANES_OF(j) top[j] = attn__v_set(ATTN__NEG_INF);
-        ATTN__FN(hide)(w->s, w->vis + first, nk, top);
+    if (d->dropout > 0) ATTN__FN(drop_out)(g, s, &p);
+    v = ATTN__FN(take_rows)(g, 0, (attn__e *)w->v, p.k0, p.nk, &row);
+    if (2 * (p.to - p.from) > p.nk) { p.from = 0; p.to = p.nk; }
+    if (p.to <= p.from) { ATTN__FN(outputs)(o, in, s, v, row, p.nk, dv, 0); return; }
+    if (p.from > 0) { ATTN__FN(outputs)(o, in, s, v, row, p.from, dv, 0); in = o; }
+    {                                                   // o goes to the other buffer: the keys can be done again
+        const attn__e *ps = s + p.from * ATTN__TQ, *pv = v + p.from * row;
+        o = (attn__e *)w->o[*at = 1 - *at];
+        if (ATTN__FN(outputs)(o, in, ps, pv, row, p.to - p.from, dv, 1))
+            ATTN__FN(outputs_guarded)(o, in, ps, pv, row, p.to - p.from, dv, w->vis + p.from);
     }
-    if (g->weights[0]) ATTN__FN(keep_scores)(g, w->s, k0, nk);
-    ATTN__LANES_OF(j) grow |= attn__v_any(ATTN__GROWS(z->m[j], top[j]));
-    if (grow) {
-        attn__v f[ATTN__QV];
-        ATTN__LANES_OF(j) { f[j] = ATTN__FN(rescale)(&z->m[j], top[j]); z->l[j] = attn__v_mul(z->l[j], f[j]); }
-        if (!*fresh) ATTN__FN(scale_lanes)(w->o[*at], g->dv, f);
-    }
-    ATTN__LANES_OF(j) shift[j] = ATTN__FN(shift_of)(z->m[j]);
-    for (ptrdiff_t r = 0; r < nk; r++) ATTN__UNROLL ATTN__LANES_OF(j) {
-        attn__e *x = w->s + r * ATTN__TQ + j * ATTN__LANES;
-        const attn__v p = ATTN__FN(weigh)(&shift[j], attn__v_load(x));
-        z->l[j] = attn__v_add(z->l[j], p); attn__v_store(x, p);
-    }
-    in = *fresh ? NULL : w->o[*at];
-    if (all) ATTN__FN(outputs)(w->o[*at], in, w->s, v, v_row, nk, g->dv, 0);
-    else {                                              // o goes to the other buffer: the block can be done again
-        if (ATTN__FN(outputs)(w->o[1 - *at], in, w->s, v, v_row, nk, g->dv, 1))
-            ATTN__FN(outputs_guarded)(w->o[1 - *at], in, w->s, v, v_row, nk, g->dv, w->vis + first);
-        *at = 1 - *at;
-    }
-    *fresh = 0;
+    if (p.to < p.nk) ATTN__FN(outputs)(o, o, s + p.to * ATTN__TQ, v + p.to * row, row, p.nk - p.to, dv, 0);
 }
-// The row of weights from its scores: e^(s - m) / l
-ATTN__OUTLINE void ATTN__FN(finish_weights)(attn__e *x, ptrdiff_t n, attn__e m, attn__e r) {
+
+// ---- results of a tile
+
+// t[e][lane] * r[lane] -> rows of o; + 0 so that a zero has no sign
+ATTN__OUTLINE void ATTN__FN(unpack_o)(const attn__tile_args *g, const attn__e *t, const attn__v *rl) {
+    const attn_desc *q = g->d;
+    const ptrdiff_t col = q->o_stride[3];
+    const int own = q->o_type == ATTN__OWN_TYPE;
+    for (int j = 0; j < ATTN__QV; j++) {
+        const int lane = j * ATTN__LANES;
+        ptrdiff_t d = 0;
+        attn__e x[ATTN__LANES];
+        if (lane >= g->lanes) return;
+        if (col == 1 && own)
+            for (; d + ATTN__LANES <= q->vdim; d += ATTN__LANES) {
+                attn__v r[ATTN__LANES];
+                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
+                    r[i] = attn__v_fma(attn__v_load(t + (d + i) * ATTN__TQ + lane), rl[j], attn__v_set(0));
+                ATTN__FN(transpose)(r);
+                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
+                    if (lane + i < g->lanes) attn__v_store((attn__e *)g->o[lane + i] + d, r[i]);
+            }
+        for (; d < q->vdim; d++) {
+            attn__v_store(x, attn__v_fma(attn__v_load(t + d * ATTN__TQ + lane), rl[j], attn__v_set(0)));
+            for (int i = 0; i < ATTN__LANES; i++)
+                if (lane + i < g->lanes) {
+                    if (own) ((attn__e *)g->o[lane + i])[d * col] = x[i];
+                    else attn__store(q->o_type, g->o[lane + i], d * col, (double)x[i]);
+                }
+        }
+    }
+}
+// The row of weights from its final scores
+ATTN__OUTLINE void ATTN__FN(finish_weights)(const attn__tile_args *g, int lane, attn__e m, attn__e tau, attn__e r) {
+    const attn_desc *d = g->d;
+    attn__e *x = (attn__e *)g->weights[lane];
     const ATTN__FN(shift) z = ATTN__FN(shift_of)(attn__v_set(m));
-    for (ptrdiff_t i = 0; i < n; i += ATTN__LANES) {    // a hidden key weighs 0, also beside a NaN
-        const attn__v s = attn__v_load_n(x + i, n - i, 0), p = attn__v_mul(ATTN__FN(weigh)(&z, s), attn__v_set(r));
-        attn__v_store_n(x + i, n - i, attn__v_sel(attn__v_lt(s, attn__v_set(-ATTN__LARGEST)), attn__v_set(0), p));
+    for (ptrdiff_t i = 0; i < d->keys; i += ATTN__LANES) {    // a hidden key weighs 0, also beside a NaN
+        const attn__v s = attn__v_load_n(x + i, d->keys - i, 0);
+        const attn__v y = ATTN__FN(is_softmax)(d) ? ATTN__FN(weigh)(&z, s) : ATTN__FN(weight)(d, s, attn__v_set(m), attn__v_set(tau));
+        attn__v_store_n(x + i, d->keys - i,
+                        attn__v_sel(attn__v_lt(s, attn__v_set(-ATTN__LARGEST)), attn__v_set(0), attn__v_mul(y, attn__v_set(r))));
     }
+    if (d->dropout > 0)
+        for (ptrdiff_t i = 0; i < d->keys; i += ATTN__KT) {
+            double factor[ATTN__KT];
+            const ptrdiff_t n = d->keys - i < ATTN__KT ? d->keys - i : ATTN__KT;
+            attn__dropout(d, g->b, g->head[lane], g->query[lane], i, n, factor);
+            for (ptrdiff_t u = 0; u < n; u++) x[i + u] *= (attn__e)factor[u];
+        }
 }
-ATTN__INL ATTN__FN(space) ATTN__FN(layout)(const attn__tile_args *g) {
-    ATTN__FN(space) w;
-    size_t at = 0;
-    const size_t e = sizeof(attn__e), tq = ATTN__TQ, dk = (size_t)g->dk, dv = (size_t)g->dv;
-    w.vis = (uint32_t *)attn__carve(g->work, &at, ATTN__KT * sizeof(uint32_t));
-    w.q = (attn__e *)attn__carve(g->work, &at, dk * tq * e);
-    w.s = (attn__e *)attn__carve(g->work, &at, ATTN__KT * tq * e);
-    w.o[0] = (attn__e *)attn__carve(g->work, &at, dv * tq * e);
-    w.o[1] = (attn__e *)attn__carve(g->work, &at, dv * tq * e);
-    w.sum = (attn__e *)attn__carve(g->work, &at, dv * tq * e);
-    w.k = (attn__e *)attn__carve(g->work, &at, dk * ATTN__KT * e);
-    w.v = (attn__e *)attn__carve(g->work, &at, dv * ATTN__KT * e);
-    return w;
+// ATTN_NORM_HARD: the values of the chosen keys as o, weight 1
+ATTN__OUTLINE void ATTN__FN(take_best)(const attn__tile_args *g, const attn__space *w, ATTN__FN(state) *z) {
+    attn__e *o = (attn__e *)w->sum, l[ATTN__TQ];
+    for (int lane = 0; lane < ATTN__TQ; lane++) {
+        ptrdiff_t row;
+        double factor = 1;
+        const ptrdiff_t j = lane < g->lanes ? z->best[lane] : -1;
+        l[lane] = j >= 0;
+        if (g->weights[lane] && g->d->weights_stage == ATTN_WEIGHTS_SOFTMAX && lane < g->lanes)
+            memset(g->weights[lane], 0, sizeof(attn__e) * (size_t)g->d->keys);
+        if (j < 0) continue;
+        if (g->d->dropout > 0) attn__dropout(g->d, g->b, g->head[lane], g->query[lane], j, 1, &factor);
+        if (g->weights[lane] && g->d->weights_stage == ATTN_WEIGHTS_SOFTMAX) ((attn__e *)g->weights[lane])[j] = (attn__e)factor;
+        {
+            const attn__e *v = ATTN__FN(take_rows)(g, 0, (attn__e *)w->v, j, 1, &row);
+            for (ptrdiff_t e = 0; e < g->d->vdim; e++) o[e * ATTN__TQ + lane] = factor != 0 ? v[e] * (attn__e)factor : 0;
+        }
+    }
+    ATTN__LANES_OF(j) z->l[j] = attn__v_load(l + j * ATTN__LANES);
 }
 ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
-    const ATTN__FN(space) w = ATTN__FN(layout)(g);
-    const attn__e *o = w.sum;
-    ATTN__FN(state) z, sum;
+    const attn_desc *d = g->d;
+    const size_t o_bytes = sizeof(attn__e) * (size_t)(d->vdim * ATTN__TQ);
+    const int local = !ATTN__FN(is_softmax)(d);         // weights that need no maximum: m is a constant, o is only added to
+    attn__space w;
+    attn__e *o;
+    ATTN__FN(state) z, sum, start;
     attn__v r[ATTN__QV];
-    attn__e m[ATTN__TQ], l[ATTN__TQ], rl[ATTN__TQ];
-    ptrdiff_t end = 0;
+    attn__e m[ATTN__TQ], l[ATTN__TQ], rl[ATTN__TQ], tau[ATTN__TQ];
     int used = 0, spans = 0;
-    for (int i = 0; i < ATTN__TQ; i++) if (g->limit[i] > end) end = g->limit[i];
-    if (g->weights[0]) for (int i = 0; i < g->lanes; i++) for (ptrdiff_t j = 0; j < g->keys; j++)
+    attn__layout(&w, g->work, d, (int)sizeof(attn__e), ATTN__TQ, ATTN__KT);
+    o = (attn__e *)w.sum;
+    if (g->weights[0]) for (int i = 0; i < g->lanes; i++) for (ptrdiff_t j = 0; j < d->keys; j++)
         ((attn__e *)g->weights[i])[j] = ATTN__NEG_INF;
-    ATTN__FN(pack_q)(w.q, g);
-    ATTN__LANES_OF(j) { sum.m[j] = attn__v_set(ATTN__NEG_INF); sum.l[j] = attn__v_set(0); }
-    for (ptrdiff_t k0 = 0; k0 < end; k0 += ATTN__SPAN) {
-        const ptrdiff_t stop = end - k0 < ATTN__SPAN ? end : k0 + ATTN__SPAN;
-        int at = 0, fresh = 1;
-        ATTN__LANES_OF(j) { z.m[j] = attn__v_set(ATTN__NEG_INF); z.l[j] = attn__v_set(0); }
+    ATTN__FN(take_queries)(g, &w);
+    for (int i = 0; i < ATTN__TQ; i++) start.best[i] = -1;
+    ATTN__LANES_OF(j) { start.m[j] = attn__v_set(ATTN__NEG_INF); start.tau[j] = start.l[j] = attn__v_set(0); }
+    start.begun = 0;
+    sum = start;
+    if (w.whole) {
+        attn__e *whole = (attn__e *)w.whole;
+        for (ptrdiff_t i = 0; i < (g->end - g->start) * ATTN__TQ; i++) whole[i] = ATTN__NEG_INF;
+        for (ptrdiff_t b = g->start; b < g->end; b += ATTN__KT) {
+            ATTN__FN(part) p;
+            if (!ATTN__FN(visible)(g, w.vis, b, g->end - b < ATTN__KT ? g->end - b : ATTN__KT, &p)) continue;
+            ATTN__FN(scores)(g, &w, &p, r);
+            memcpy(whole + (p.k0 - g->start) * ATTN__TQ, w.s, sizeof(attn__e) * (size_t)(p.nk * ATTN__TQ));
+        }
+        ATTN__FN(threshold)(d, whole, g->end - g->start, &start);
+        sum = start;
+        if (!local) ATTN__LANES_OF(j) { start.m[j] = sum.m[j] = attn__v_set(ATTN__NEG_INF); }
+    } else if (local && d->norm != ATTN_NORM_HARD) ATTN__LANES_OF(j) { start.m[j] = sum.m[j] = attn__v_set(0); }
+    for (ptrdiff_t k0 = g->start; k0 < g->end; k0 += ATTN__SPAN) {
+        const ptrdiff_t stop = g->end - k0 < ATTN__SPAN ? g->end : k0 + ATTN__SPAN;
+        int at = 0;
+        z = d->norm == ATTN_NORM_HARD ? sum : start;
         for (ptrdiff_t b = k0; b < stop; b += ATTN__KT)
-            ATTN__FN(block)(g, &w, b, stop - b < ATTN__KT ? stop - b : ATTN__KT, &z, &at, &fresh);
-        if (fresh) continue;
-        if (++spans == 1) {
-            sum = z; o = w.o[at]; used = at;
-            if (stop < end) { memcpy(w.sum, w.o[used], sizeof(attn__e) * (size_t)(g->dv * ATTN__TQ)); o = w.sum; }
-        } else ATTN__FN(fold)(w.sum, &sum, w.o[at], &z, g->dv);
+            ATTN__FN(block)(g, &w, b, stop - b < ATTN__KT ? stop - b : ATTN__KT, &z, &at);
+        if (!z.begun) continue;
+        if (d->norm == ATTN_NORM_HARD) { sum = z; spans = 1; }
+        else if (++spans == 1) {
+            sum = z; o = (attn__e *)w.o[at]; used = at;
+            if (stop < g->end) { memcpy(w.sum, w.o[used], o_bytes); o = (attn__e *)w.sum; }
+        } else ATTN__FN(fold)((attn__e *)w.sum, &sum, (const attn__e *)w.o[at], &z, d->vdim);
     }
-    if (!spans) { memset(w.sum, 0, sizeof(attn__e) * (size_t)(g->dv * ATTN__TQ)); o = w.sum; }
+    if (!spans || d->norm == ATTN_NORM_HARD) { memset(w.sum, 0, o_bytes); o = (attn__e *)w.sum; }
+    if (d->norm == ATTN_NORM_HARD) ATTN__FN(take_best)(g, &w, &sum);
+    for (int n = 0; n < 2; n++) {                       // sinks: keys without a value
+        attn__e t[ATTN__TQ];
+        if (n ? !d->off_by_one : !d->sink) continue;
+        for (int i = 0; i < ATTN__TQ; i++) t[i] = n ? 0 : (attn__e)d->sink[g->head[i]];
+        ATTN__LANES_OF(j) { z.m[j] = attn__v_load(t + j * ATTN__LANES); z.l[j] = attn__v_set(1); }
+        ATTN__FN(fold)(o, &sum, NULL, &z, d->vdim);
+    }
     ATTN__LANES_OF(j) {                                 // 0 for a row that sees no key, NaN stays
         const attn__v x = sum.l[j], zero = attn__v_set(0);
         r[j] = attn__v_sel(attn__v_lt(zero, x), attn__v_div(attn__v_set(1), x),
                            attn__v_sel(attn__v_lt(x, attn__v_set(ATTN__C(1e-38))), zero, x));
+        if (d->norm == ATTN_NORM_SIGMOID || d->norm == ATTN_NORM_RELU || d->norm == ATTN_NORM_NONE) r[j] = attn__v_set(1);
         attn__v_store(m + j * ATTN__LANES, sum.m[j]); attn__v_store(l + j * ATTN__LANES, x);
-        attn__v_store(rl + j * ATTN__LANES, r[j]);
+        attn__v_store(rl + j * ATTN__LANES, r[j]); attn__v_store(tau + j * ATTN__LANES, sum.tau[j]);
     }
     ATTN__FN(unpack_o)(g, o, r);
     for (int i = 0; i < g->lanes; i++) {
@@ -3013,7 +3754,39 @@ ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
             if (l[i] == 0) *(attn__e *)g->lse[i] = ATTN__NEG_INF;
             else *(attn__e *)g->lse[i] = (attn__e)((double)m[i] + attn__log_d((double)l[i]));
         }
-        if (g->weights[i]) ATTN__FN(finish_weights)((attn__e *)g->weights[i], g->keys, m[i], rl[i]);
+        if (g->weights[i] && d->weights_stage == ATTN_WEIGHTS_SOFTMAX && d->norm != ATTN_NORM_HARD)
+            ATTN__FN(finish_weights)(g, i, m[i], tau[i], rl[i]);
+        if (i >= g->lanes - g->dead) {                  // masked_score saw keys for a row that does not exist
+            for (ptrdiff_t e = 0; e < d->vdim; e++) attn__store(d->o_type, g->o[i], e * d->o_stride[3], 0);
+            if (g->lse[i]) *(attn__e *)g->lse[i] = ATTN__NEG_INF;
+            if (g->weights[i] && d->weights_stage == ATTN_WEIGHTS_SOFTMAX)
+                memset(g->weights[i], 0, sizeof(attn__e) * (size_t)d->keys);
+        }
+    }
+    attn__v_end();
+}
+
+// ---- new tokens into a cache
+
+ATTN__FUNC void ATTN__FN(append)(attn__append_args *g) {
+    const attn_desc *d = g->d;
+    attn__e *x = (attn__e *)g->work;
+    for (ptrdiff_t t = 0; t < 2 * d->new_keys; t++) {   // keys, then values
+        const int keys = t < d->new_keys;
+        const ptrdiff_t i = keys ? t : t - d->new_keys, n = keys ? d->dim : d->vdim, token = d->key_lengths[g->b] + i;
+        const ptrdiff_t *s = keys ? d->k_new_stride : d->v_new_stride;
+        const attn__rows *to = keys ? &g->k : &g->v;
+        union { const char *in; char *out; } row;
+        ATTN__FN(widen)(x, d->q_type, (const char *)(keys ? d->k_new : d->v_new) +
+                        (g->b * s[0] + g->hk * s[1] + i * s[2]) * attn__types[d->q_type].bytes, s[3], n);
+        if (keys) ATTN__FN(ready)(d, x, d->k_norm, d->rope_k_pos ? d->rope_k_pos[g->b * d->keys + token] : token);
+        row.in = attn__row_at(to, token);
+        for (ptrdiff_t c = 0; c < n; c += attn__types[to->type].elements) {
+            float block[32];
+            if (attn__types[to->type].elements == 1) { attn__store(to->type, row.out, c * to->col, (double)x[c]); continue; }
+            for (int u = 0; u < 32; u++) block[u] = (float)x[c + u];
+            attn__quantise(to->type, row.out + c / 32 * attn__types[to->type].bytes, block);
+        }
     }
     attn__v_end();
 }
@@ -3133,10 +3906,10 @@ static const attn__table ATTN__FN(table) = {
 #undef ATTN__LARGEST
 #undef ATTN__ROWS
 #undef ATTN__COLS
-#undef ATTN__SPAN
 #undef ATTN__LANES_OF
 #undef ATTN__JOIN
 #undef ATTN__LOG2E
+#undef ATTN__OWN_TYPE
 #undef ATTN__EXP
 #undef ATTN__GROWS
 #undef ATTN__ALL_LANES
@@ -3535,10 +4308,10 @@ ATTN__FUNC int attn__isa_wrong(int isa) { return isa < 0 || isa >= ATTN_ISA_COUN
 
 // ---- do two arrays share an element? Judged on sets: heads interleaved in one packed buffer do not.
 
-typedef struct attn__set { uintptr_t at; int axes; ptrdiff_t n[4], step[4]; } attn__set;   // bytes
+typedef struct attn__set { uintptr_t at; int axes, bytes; ptrdiff_t n[4], step[4]; } attn__set;   // bytes: of an element, as steps
 ATTN__FUNC attn__set attn__set_of(const void *p, const ptrdiff_t n[4], const ptrdiff_t *stride, int bytes) {
     attn__set s;
-    s.at = (uintptr_t)p; s.axes = 0;
+    s.at = (uintptr_t)p; s.axes = 0; s.bytes = bytes;
     for (int i = 0; i < 4; i++) {
         ptrdiff_t x = 1, step;
         int k;
@@ -3556,37 +4329,38 @@ ATTN__FUNC ptrdiff_t attn__set_span(const attn__set *s, int from) {
     for (int i = from; i < s->axes; i++) x += (s->n[i] - 1) * s->step[i];
     return x;
 }
-// Elements of e bytes: x's axes from i, y's from j, y's base `gap` bytes above x's. The largest step is taken apart first;
+// x's axes from i, y's from j, y's base `gap` bytes above x's. The largest step is taken apart first;
 // when both have it only the difference of the two indices matters. Out of budget counts as sharing.
-ATTN__FUNC int attn__sets_meet(const attn__set *x, int i, const attn__set *y, int j, ptrdiff_t gap, int e, int *budget) {
+ATTN__FUNC int attn__sets_meet(const attn__set *x, int i, const attn__set *y, int j, ptrdiff_t gap, int *budget) {
     const ptrdiff_t rx = attn__set_span(x, i), ry = attn__set_span(y, j);
     const ptrdiff_t sx = i < x->axes ? x->step[i] : 0, sy = j < y->axes ? y->step[j] : 0, step = sx > sy ? sx : sy;
     ptrdiff_t lo, hi;
-    if (gap >= rx + e || -gap >= ry + e) return 0;
+    if (gap >= rx + x->bytes || -gap >= ry + y->bytes) return 0;
     if (i == x->axes && j == y->axes) return 1;
     if (--*budget < 0) return 1;
     lo = sy == step ? -(y->n[j] - 1) : 0; hi = sx == step ? x->n[i] - 1 : 0;     // x's index less y's
     i += sx == step; j += sy == step;
     {   // only differences that leave the rests in reach
-        const ptrdiff_t least = (gap - attn__set_span(x, i) - e + 1) / step - 1, most = (gap + attn__set_span(y, j) + e - 1) / step + 1;
+        const ptrdiff_t least = (gap - attn__set_span(x, i) - x->bytes + 1) / step - 1;
+        const ptrdiff_t most = (gap + attn__set_span(y, j) + y->bytes - 1) / step + 1;
         if (lo < least) lo = least;
         if (hi > most) hi = most;
     }
-    for (ptrdiff_t t = lo; t <= hi; t++) if (attn__sets_meet(x, i, y, j, gap - t * step, e, budget)) return 1;
+    for (ptrdiff_t t = lo; t <= hi; t++) if (attn__sets_meet(x, i, y, j, gap - t * step, budget)) return 1;
     return 0;
 }
 // Does an output of these axes lie over itself? Nested axes do not; anything else counts as overlap.
-ATTN__FUNC int attn__meets_itself(const attn__set *s, const ptrdiff_t n[4], const ptrdiff_t *stride, int e) {
+ATTN__FUNC int attn__meets_itself(const attn__set *s, const ptrdiff_t n[4], const ptrdiff_t *stride) {
     for (int i = 0; stride && i < 4; i++) if (n[i] > 1 && stride[i] == 0) return 1;
-    for (int i = 0; i < s->axes; i++) if (s->step[i] < attn__set_span(s, i + 1) + e) return 1;
+    for (int i = 0; i < s->axes; i++) if (s->step[i] < attn__set_span(s, i + 1) + s->bytes) return 1;
     return 0;
 }
-ATTN__FUNC int attn__meet(const attn__set *x, const attn__set *y, int e) {
+ATTN__FUNC int attn__meet(const attn__set *x, const attn__set *y) {
     int budget = 20000;
     if (!x->at || !y->at) return 0;
     if (x->at > y->at) { const attn__set *t = x; x = y; y = t; }
-    if (y->at - x->at >= (uintptr_t)attn__set_span(x, 0) + (uintptr_t)e) return 0;
-    return attn__sets_meet(x, 0, y, 0, (ptrdiff_t)(y->at - x->at), e, &budget);
+    if (y->at - x->at >= (uintptr_t)attn__set_span(x, 0) + (uintptr_t)x->bytes) return 0;
+    return attn__sets_meet(x, 0, y, 0, (ptrdiff_t)(y->at - x->at), &budget);
 }
 // ---- functions of one argument, dot products
 
@@ -3663,10 +4437,10 @@ ATTN__FUNC attn_status attn__mm_overlap(const attn__mm_plan *p, attn__text *why)
     const ptrdiff_t sc[4] = { 0, p->c_batch, g->crs, g->ccs };
     const attn__set a = attn__set_of(g->a, na, sa, p->bytes), b = attn__set_of(g->b, nb, sb, p->bytes);
     const attn__set c = attn__set_of(g->c, nc, sc, p->bytes);
-    if (attn__meets_itself(&c, nc, sc, p->bytes))
+    if (attn__meets_itself(&c, nc, sc))
         return attn__wrong(why, ATTN_ERR_OVERLAP, "c_row", g->crs, "elements of c lie over each other");
-    if (g->k > 0 && attn__meet(&c, &a, p->bytes)) { attn__say(why, "c lies over a"); return ATTN_ERR_OVERLAP; }
-    if (g->k > 0 && attn__meet(&c, &b, p->bytes)) { attn__say(why, "c lies over b"); return ATTN_ERR_OVERLAP; }
+    if (g->k > 0 && attn__meet(&c, &a)) { attn__say(why, "c lies over a"); return ATTN_ERR_OVERLAP; }
+    if (g->k > 0 && attn__meet(&c, &b)) { attn__say(why, "c lies over b"); return ATTN_ERR_OVERLAP; }
     return ATTN_OK;
 }
 ATTN__FUNC attn_status attn__mm_check(const attn_matmul_desc *user, int type, int values, attn__mm_plan *p, attn__text *why) {
@@ -4687,6 +5461,7 @@ ATTN__FUNC attn_status attn__check_sizes(attn_desc *d, attn__text *why) {
     if (!d->batch) d->batch = 1;
     if (!d->kv_heads) d->kv_heads = d->heads;
     if (!d->vdim) d->vdim = d->dim;
+    if (d->ring && !d->keys) d->keys = INT32_MAX;
     if (d->heads % d->kv_heads) return attn__wrong(why, ATTN_ERR_SHAPE, "heads", d->heads, "not a multiple of kv_heads");
     if (d->keys > INT32_MAX) return attn__wrong(why, ATTN_ERR_RANGE, "keys", d->keys, "beyond 2^31 - 1");
     if (d->queries > INT32_MAX) return attn__wrong(why, ATTN_ERR_RANGE, "queries", d->queries, "beyond 2^31 - 1");
@@ -4715,37 +5490,34 @@ ATTN__FUNC attn_status attn__check_words(const attn_desc *d, attn__text *why) {
     if (!attn__finite((double)d->scale)) return attn__wrong(why, ATTN_ERR_RANGE, "scale", 0, "Inf or NaN");
     return ATTN_OK;
 }
-// Fields whose axis is not there yet: this list shrinks to nothing.
-ATTN__FUNC attn_status attn__check_later(const attn_desc *d, attn__text *why) {
-    const struct { const char *name; int64_t set; } later[] = {
-        { "arith", d->arith }, { "logit_scale", d->logit_scale != NULL }, { "qk_norm", d->qk_norm },
-        { "norm_eps", d->norm_eps != 0 }, { "q_norm", d->q_norm != NULL }, { "k_norm", d->k_norm != NULL },
-        { "window", d->window },
-        { "masked_score", d->masked_score != 0 }, { "block_mask", d->block_mask != NULL },
-        { "doc_q", d->doc_q != NULL }, { "doc_k", d->doc_k != NULL }, { "prefix", d->prefix != NULL },
-        { "tree_parent", d->tree_parent != NULL }, { "alibi_slopes", d->alibi_slopes != NULL }, { "alibi", d->alibi },
-        { "rel_kind", d->rel_kind }, { "rel_table", d->rel_table != NULL }, { "score", d->score },
-        { "w_score", d->w_score != NULL }, { "w_q", d->w_q != NULL }, { "w_k", d->w_k != NULL }, { "w_v", d->w_v != NULL },
-        { "kernel_width", d->kernel_width != NULL }, { "custom", d->custom != NULL }, { "custom_grad", d->custom_grad != NULL },
-        { "softcap", d->softcap != 0 }, { "sink", d->sink != NULL }, { "off_by_one", d->off_by_one },
-        { "norm", d->norm }, { "top_k", d->top_k }, { "rope_kind", d->rope_kind },
-        { "dropout", d->dropout != 0 }, { "keep_weights", d->keep_weights != NULL }, { "cu_q", d->cu_q != NULL },
-        { "cu_k", d->cu_k != NULL }, { "k_cache", d->k_cache != NULL }, { "v_cache", d->v_cache != NULL },
-        { "k_new", d->k_new != NULL }, { "v_new", d->v_new != NULL }, { "new_keys", d->new_keys },
-        { "block_table", d->block_table != NULL }, { "ring", d->ring }, { "weights_stage", d->weights_stage },
-        { "free_order", d->free_order } };
-    for (size_t i = 0; i < sizeof later / sizeof later[0]; i++)
-        if (later[i].set) return attn__wrong(why, ATTN_ERR_UNSUPPORTED, later[i].name, later[i].set, "this axis is not there yet");
-    if (d->q_type != ATTN_F32 && d->q_type != ATTN_F64)
-        return attn__wrong(why, ATTN_ERR_UNSUPPORTED, "q_type", d->q_type, "f32 and f64 so far");
+// What is not there yet, and what has no meaning together.
+ATTN__FUNC attn_status attn__check_offered(const attn_desc *d, attn__text *why) {
+    const int softmax = d->norm == ATTN_NORM_SOFTMAX || d->norm == ATTN_NORM_TOP_K, raw = d->weights && d->weights_stage;
+    const struct { int wrong; const char *name; int64_t value; const char *why; } no[] = {
+        { d->arith != 0, "arith", d->arith, "not there yet" },
+        { d->free_order != 0, "free_order", d->free_order, "not there yet" },
+        { d->lse && !softmax, "lse", 0, "has no meaning with this norm" },
+        { d->sink && !softmax, "sink", 0, "has no meaning with this norm" },
+        { d->off_by_one && !softmax, "off_by_one", d->off_by_one, "has no meaning with this norm" },
+        { d->custom && d->q_type == ATTN_F64, "custom", 0, "f32 scores only" },
+        { d->ring && d->masked_score != 0, "masked_score", 0, "the keys before a ring are gone" },
+        { d->ring && raw && d->weights_stage < ATTN_WEIGHTS_BIASED, "weights_stage", d->weights_stage, "the keys before a ring are gone" } };
+    for (size_t i = 0; i < sizeof no / sizeof no[0]; i++)
+        if (no[i].wrong) return attn__wrong(why, ATTN_ERR_UNSUPPORTED, no[i].name, no[i].value, no[i].why);
     return ATTN_OK;
 }
 ATTN__FUNC attn_status attn__check_types(const attn_desc *d, attn__text *why) {
-    if (d->k_type != d->q_type) return attn__wrong(why, ATTN_ERR_DTYPE, "k_type", d->k_type, "differs from q_type");
-    if (d->v_type != d->q_type) return attn__wrong(why, ATTN_ERR_DTYPE, "v_type", d->v_type, "differs from q_type");
-    if (d->o_type != d->q_type) return attn__wrong(why, ATTN_ERR_DTYPE, "o_type", d->o_type, "differs from q_type");
-    if (d->bias && d->bias_type != d->q_type)
-        return attn__wrong(why, ATTN_ERR_DTYPE, "bias_type", d->bias_type, "differs from q_type");
+    const int32_t types[5] = { d->q_type, d->k_type, d->v_type, d->o_type, d->bias ? d->bias_type : d->q_type };
+    static const char *const names[5] = { "q_type", "k_type", "v_type", "o_type", "bias_type" };
+    for (int i = 0; i < 5; i++) {
+        const int t = types[i], blocks = t == ATTN_Q8_0 || t == ATTN_Q4_0 || t == ATTN_Q4_1, stored = i == 1 || i == 2;
+        if (t != ATTN_F32 && t != ATTN_F64 && t != ATTN_F16 && t != ATTN_BF16 && !(blocks && stored))
+            return attn__wrong(why, ATTN_ERR_DTYPE, names[i], t, "not a type of this array");
+        if ((t == ATTN_F64) != (d->q_type == ATTN_F64))
+            return attn__wrong(why, ATTN_ERR_DTYPE, names[i], t, "f64 goes with f64 alone (q_type)");
+        if (blocks && (i == 1 ? d->dim : d->vdim) % 32)
+            return attn__wrong(why, ATTN_ERR_SHAPE, i == 1 ? "dim" : "vdim", i == 1 ? d->dim : d->vdim, "not a multiple of the block of 32");
+    }
     if (!attn__table_of(d->q_type, d->isa)) {
         attn__say(why, "q_type = f64: left out of this build");
         return ATTN_ERR_UNSUPPORTED;
@@ -4764,74 +5536,195 @@ ATTN__FUNC attn_status attn__check_position(attn_desc *d, attn__text *why) {
         return attn__wrong(why, ATTN_ERR_RANGE, "query_offset", d->query_offset, "needs causal or align AT");
     if (d->align != ATTN_ALIGN_AT && d->query_offsets)
         return attn__wrong(why, ATTN_ERR_RANGE, "query_offsets", 0, "needs causal or align AT");
+    if (!d->window && (d->window_left || d->window_right))
+        return attn__wrong(why, ATTN_ERR_RANGE, d->window_left ? "window_left" : "window_right",
+                           d->window_left ? d->window_left : d->window_right, "needs window = 1");
+    if (d->window && d->window_left < -1) return attn__wrong(why, ATTN_ERR_RANGE, "window_left", d->window_left, "below -1 (open)");
+    if (d->window && d->window_right < -1) return attn__wrong(why, ATTN_ERR_RANGE, "window_right", d->window_right, "below -1 (open)");
     return ATTN_OK;
 }
-ATTN__FUNC attn_status attn__check_lengths(const attn_desc *d, attn__text *why) {
-    for (ptrdiff_t b = 0; b < d->batch; b++) {
-        if (d->key_lengths && (d->key_lengths[b] < 0 || d->key_lengths[b] > d->keys))
-            return attn__wrong_at(why, ATTN_ERR_RANGE, "key_lengths", b, d->key_lengths[b], "outside 0..keys");
-        if (d->query_lengths && (d->query_lengths[b] < 0 || d->query_lengths[b] > d->queries))
-            return attn__wrong_at(why, ATTN_ERR_RANGE, "query_lengths", b, d->query_lengths[b], "outside 0..queries");
+// Numbers and pointers that an axis needs; `values` as in attn__check.
+ATTN__FUNC attn_status attn__check_axes(const attn_desc *d, int values, attn__text *why) {
+    const int t5 = d->rel_kind == ATTN_REL_T5, compact = d->score >= ATTN_SCORE_GAUSSIAN && d->score <= ATTN_SCORE_TRICUBE;
+    const ptrdiff_t turned = d->rope_dim ? d->rope_dim : d->dim;
+    const struct { int wrong; attn_status status; const char *name; int64_t value; const char *why; } no[] = {
+        { d->scale < 0 && (compact || d->score == ATTN_SCORE_NEG_L2), ATTN_ERR_RANGE, "scale", (int64_t)d->scale, "negative: the score of a distance falls" },
+        { !(d->norm_eps >= 0) || !attn__finite((double)d->norm_eps), ATTN_ERR_RANGE, "norm_eps", 0, "negative, Inf or NaN" },
+        { !(d->softcap >= 0) || !attn__finite((double)d->softcap), ATTN_ERR_RANGE, "softcap", 0, "negative, Inf or NaN" },
+        { !attn__finite((double)d->masked_score), ATTN_ERR_RANGE, "masked_score", 0, "Inf or NaN: 0 leaves hidden keys out" },
+        { !(d->dropout >= 0 && d->dropout < 1), ATTN_ERR_RANGE, "dropout", 0, "outside 0 <= p < 1" },
+        { !(d->relu_div >= 0) || !attn__finite((double)d->relu_div), ATTN_ERR_RANGE, "relu_div", 0, "negative, Inf or NaN" },
+        { !attn__finite((double)d->sigmoid_bias), ATTN_ERR_RANGE, "sigmoid_bias", 0, "Inf or NaN" },
+        { d->norm == ATTN_NORM_TOP_K && d->top_k < 1, ATTN_ERR_RANGE, "top_k", d->top_k, "at least 1" },
+        { d->score == ATTN_SCORE_ADDITIVE && (d->score_width < 1 || d->score_width > 65536), ATTN_ERR_RANGE, "score_width", d->score_width, "outside 1..65536" },
+        { d->rope_kind && (turned % 2 || turned < 2 || turned > d->dim), ATTN_ERR_SHAPE, "rope_dim", turned, "odd, or outside 2..dim" },
+        { d->block_mask && (d->block_q < 1 || d->block_k < 1), ATTN_ERR_RANGE, d->block_q < 1 ? "block_q" : "block_k", d->block_q < 1 ? d->block_q : d->block_k, "at least 1" },
+        { d->block_mask && d->block_heads != d->heads && d->block_heads > 1, ATTN_ERR_SHAPE, "block_heads", d->block_heads, "neither 1 nor heads" },
+        { d->rel_kind == ATTN_REL_OFFSET && (d->rel_count < 1 || d->rel_count % 2 == 0), ATTN_ERR_RANGE, "rel_count", d->rel_count, "odd and at least 1" },
+        { t5 && (d->rel_count < (d->rel_both_ways ? 4 : 2) || d->rel_count % (d->rel_both_ways ? 4 : 2)), ATTN_ERR_RANGE, "rel_count", d->rel_count, "halves of it must hold near and far" },
+        { t5 && d->rel_max_distance <= d->rel_count / (d->rel_both_ways ? 4 : 2), ATTN_ERR_RANGE, "rel_max_distance", d->rel_max_distance, "not beyond the exact buckets" },
+        { d->rel_kind == ATTN_REL_WINDOW_2D && (d->rel_height < 1 || d->rel_width < 1 || d->rel_height > 32768 || d->rel_width > 32768), ATTN_ERR_RANGE, "rel_height", d->rel_height, "height and width in 1..32768" },
+        { d->rel_kind == ATTN_REL_WINDOW_2D && ((int64_t)d->rel_height * d->rel_width < d->queries || (int64_t)d->rel_height * d->rel_width < d->keys), ATTN_ERR_SHAPE, "rel_height", d->rel_height, "queries or keys beyond height x width" },
+        { d->keep_weights && d->dropout == 0, ATTN_ERR_RANGE, "dropout", 0, "0 beside keep_weights" },
+        { d->ring < 0, ATTN_ERR_RANGE, "ring", d->ring, "negative" },
+        { d->block_table && (d->page < 1 || d->page_count < 1 || d->pages_per_row < 1), ATTN_ERR_RANGE, "page", d->page, "page, page_count and pages_per_row are at least 1" },
+        { d->ring && d->block_table, ATTN_ERR_RANGE, "ring", d->ring, "beside block_table" },
+        { d->k_cache && d->cu_k, ATTN_ERR_RANGE, "cu_k", 0, "beside a cache" } };
+    const struct { int needed; const void *p; const char *name; } need[] = {
+        { d->score == ATTN_SCORE_BILINEAR, d->w_score, "w_score" }, { d->score == ATTN_SCORE_ADDITIVE, d->w_q, "w_q" },
+        { d->score == ATTN_SCORE_ADDITIVE, d->w_k, "w_k" }, { d->score == ATTN_SCORE_ADDITIVE, d->w_v, "w_v" },
+        { d->rel_kind != 0, d->rel_table, "rel_table" }, { d->rope_kind != 0, d->rope_cos, "rope_cos" },
+        { d->rope_kind != 0, d->rope_sin, "rope_sin" }, { d->doc_k != NULL, d->doc_q, "doc_q" }, { d->doc_q != NULL, d->doc_k, "doc_k" },
+        { d->cu_k != NULL, d->cu_q, "cu_q" }, { d->cu_q != NULL && !d->k_cache, d->cu_k, "cu_k" }, { d->k_cache != NULL, d->v_cache, "v_cache" },
+        { d->v_cache || d->ring || d->block_table, d->k_cache, "k_cache" }, { d->k_cache != NULL, d->key_lengths, "key_lengths" } };
+    for (size_t i = 0; i < sizeof no / sizeof no[0]; i++)
+        if (no[i].wrong) return attn__wrong(why, no[i].status, no[i].name, no[i].value, no[i].why);
+    if (d->score == ATTN_SCORE_CUSTOM && !d->custom && values) return attn__missing(why, "custom");
+    for (size_t i = 0; values && i < sizeof need / sizeof need[0]; i++)
+        if (need[i].needed && !need[i].p) return attn__missing(why, need[i].name);
+    return ATTN_OK;
+}
+ATTN__FUNC attn_status attn__check_each(const int32_t *x, ptrdiff_t n, int64_t low, int64_t high, const char *name, const char *why_not,
+                                        attn__text *why) {
+    for (ptrdiff_t i = 0; x && i < n; i++)
+        if (x[i] < low || x[i] > high) return attn__wrong_at(why, ATTN_ERR_RANGE, name, i, x[i], why_not);
+    return ATTN_OK;
+}
+ATTN__FUNC attn_status attn__check_packed(const int32_t *cu, ptrdiff_t n, ptrdiff_t most, const char *name, attn__text *why) {
+    if (cu[0] < 0) return attn__wrong_at(why, ATTN_ERR_RANGE, name, 0, cu[0], "negative");
+    for (ptrdiff_t b = 0; b < n; b++) {
+        if (cu[b + 1] < cu[b]) return attn__wrong_at(why, ATTN_ERR_RANGE, name, b + 1, cu[b + 1], "falls");
+        if (cu[b + 1] - cu[b] > most) return attn__wrong_at(why, ATTN_ERR_RANGE, name, b + 1, cu[b + 1], "a sequence longer than queries or keys");
     }
-    if (d->row_lengths) for (ptrdiff_t i = 0; i < d->batch * d->queries; i++)
-        if (d->row_lengths[i] < 0 || d->row_lengths[i] > d->keys)
-            return attn__wrong_at(why, ATTN_ERR_RANGE, "row_lengths", i, d->row_lengths[i], "outside 0..keys");
+    return ATTN_OK;
+}
+ATTN__FUNC ptrdiff_t attn__keys_in_use(const attn_desc *d, ptrdiff_t b);
+ATTN__FUNC ptrdiff_t attn__queries_in_use(const attn_desc *d, ptrdiff_t b);
+ATTN__FUNC int64_t attn__offset(const attn_desc *d, ptrdiff_t b);
+// Arrays of numbers: lengths, offsets, tables of pages, positions.
+ATTN__FUNC attn_status attn__check_lengths(const attn_desc *d, attn__text *why) {
+    const ptrdiff_t n = d->batch;
+    ATTN__TRY(attn__check_each(d->key_lengths, n, 0, d->keys, "key_lengths", "outside 0..keys", why));
+    ATTN__TRY(attn__check_each(d->query_lengths, n, 0, d->queries, "query_lengths", "outside 0..queries", why));
+    ATTN__TRY(attn__check_each(d->row_lengths, n * d->queries, 0, d->keys, "row_lengths", "outside 0..keys", why));
+    ATTN__TRY(attn__check_each(d->prefix, n, 0, INT32_MAX, "prefix", "negative", why));
+    if (d->cu_q) ATTN__TRY(attn__check_packed(d->cu_q, n, d->queries, "cu_q", why));
+    if (d->cu_k) ATTN__TRY(attn__check_packed(d->cu_k, n, d->keys, "cu_k", why));
+    for (ptrdiff_t i = 0; d->tree_parent && i < d->queries; i++)
+        if (d->tree_parent[i] < -1 || d->tree_parent[i] >= i)
+            return attn__wrong_at(why, ATTN_ERR_RANGE, "tree_parent", i, d->tree_parent[i], "neither -1 nor an earlier node");
+    for (ptrdiff_t b = 0; d->block_table && b < n; b++) {
+        const ptrdiff_t last = d->key_lengths[b] ? (d->key_lengths[b] - 1) / d->page + 1 : 0;
+        if (last > d->pages_per_row) return attn__wrong_at(why, ATTN_ERR_RANGE, "key_lengths", b, d->key_lengths[b], "beyond the pages of the row");
+        for (ptrdiff_t i = 0; i < last; i++) {
+            const int32_t page = d->block_table[b * d->pages_per_row + i];
+            if (page < 0 || page >= d->page_count)
+                return attn__wrong_at(why, ATTN_ERR_RANGE, "block_table", b * d->pages_per_row + i, page, "outside 0..page_count-1");
+        }
+    }
+    if (d->rope_kind) {
+        const int64_t last = (int64_t)d->rope_positions - 1;
+        ATTN__TRY(attn__check_each(d->rope_q_pos, n * d->queries, 0, last, "rope_q_pos", "outside the table", why));
+        if (!d->k_cache) ATTN__TRY(attn__check_each(d->rope_k_pos, n * d->keys, 0, last, "rope_k_pos", "outside the table", why));
+        if (!d->rope_k_pos && !d->k_cache && d->keys - 1 > last)
+            return attn__wrong(why, ATTN_ERR_RANGE, "rope_positions", last + 1, "fewer than keys");
+        for (ptrdiff_t b = 0; !d->rope_q_pos && b < n; b++) {
+            const int64_t first = attn__offset(d, b), n_q = attn__queries_in_use(d, b);
+            if (n_q && (first < 0 || first + n_q - 1 > last))
+                return attn__wrong(why, ATTN_ERR_RANGE, "rope_positions", last + 1, "a query stands outside the table");
+        }
+    }
     return ATTN_OK;
 }
 
-// ---- outputs lie over nothing
+// ---- arrays: extents, strides, outputs that lie over nothing
 
-ATTN__FUNC attn_status attn__check_output(const attn_desc *d, const attn__set *out, const char *name, int e, int is_o, attn__text *why) {
-    const ptrdiff_t nq[4] = { d->batch, d->heads, d->queries, d->dim }, nk[4] = { d->batch, d->kv_heads, d->keys, d->dim };
-    const ptrdiff_t nv[4] = { d->batch, d->kv_heads, d->keys, d->vdim }, nm[4] = { d->batch, d->heads, d->queries, d->keys };
-    const attn__set in[6] = { attn__set_of(d->q, nq, d->q_stride, e), attn__set_of(d->k, nk, d->k_stride, e),
-        attn__set_of(d->v, nv, d->v_stride, e), attn__set_of(d->bias, nm, d->bias_stride, e),
-        attn__set_of(d->keep, nm, d->keep_stride, 1), attn__set_of(d->drop, nm, d->drop_stride, 1) };
-    static const char *const names[6] = { "q", "k", "v", "bias", "keep", "drop" };
-    const int same = is_o && d->o == d->q && d->vdim == d->dim && !memcmp(d->o_stride, d->q_stride, sizeof d->o_stride);
+// Rows of k from one (entry, head) to the next, in its cache or not
+ATTN__FUNC ptrdiff_t attn__slots(const attn_desc *d) { return d->block_table ? d->page : d->ring ? d->ring : d->keys; }
+// Extents of q, k, v, o as the strides walk them: packed sequences are one entry, a cache has its own.
+typedef struct attn__extents { ptrdiff_t q[4], k[4], v[4], o[4], mask[4], lse[4]; } attn__extents;
+ATTN__FUNC attn__extents attn__extents_of(const attn_desc *d, int values) {
+    const ptrdiff_t packed_q = d->cu_q ? values ? d->cu_q[d->batch] : d->queries : 0, packed_k = d->cu_k ? values ? d->cu_k[d->batch] : d->keys : 0;
+    const ptrdiff_t cache = d->block_table ? d->page_count : d->batch, slots = attn__slots(d);
+    const attn__extents x = {
+        { d->cu_q ? 1 : d->batch, d->heads, d->cu_q ? packed_q : d->queries, d->dim },
+        { d->cu_k ? 1 : cache, d->kv_heads, d->cu_k ? packed_k : slots, d->dim },
+        { d->cu_k ? 1 : cache, d->kv_heads, d->cu_k ? packed_k : slots, d->vdim },
+        { d->cu_q ? 1 : d->batch, d->heads, d->cu_q ? packed_q : d->queries, d->vdim },
+        { d->batch, d->heads, d->queries, d->keys }, { 1, d->cu_q ? 1 : d->batch, d->heads, d->cu_q ? packed_q : d->queries } };
+    return x;
+}
+// Elements of `bytes` that come `elements` to a block along the last axis
+ATTN__FUNC attn__set attn__blocks_of(const void *p, const ptrdiff_t n[4], const ptrdiff_t *stride, int type) {
+    const int per = attn__types[type].elements, bytes = attn__types[type].bytes;
+    ptrdiff_t blocks[4], step[4];
+    for (int i = 0; i < 4; i++) { blocks[i] = n[i]; step[i] = stride[i] / (i < 3 ? per : 1); }
+    blocks[3] = n[3] / per;
+    return attn__set_of(p, blocks, step, bytes);
+}
+ATTN__FUNC attn_status attn__check_output(const attn_desc *d, const attn__extents *x, const attn__set *out, const char *name, int is_o,
+                                          attn__text *why) {
+    const attn__set in[8] = { attn__blocks_of(d->q, x->q, d->q_stride, d->q_type),
+        attn__blocks_of(d->k_cache ? d->k_cache : d->k, x->k, d->k_stride, d->k_type),
+        attn__blocks_of(d->v_cache ? d->v_cache : d->v, x->v, d->v_stride, d->v_type), attn__blocks_of(d->bias, x->mask, d->bias_stride, d->bias_type),
+        attn__set_of(d->keep, x->mask, d->keep_stride, 1), attn__set_of(d->drop, x->mask, d->drop_stride, 1),
+        attn__set_of(d->keep_weights, x->mask, NULL, 1), attn__set_of(d->key_lengths, x->lse, NULL, 4) };
+    static const char *const names[8] = { "q", "k", "v", "bias", "keep", "drop", "keep_weights", "key_lengths" };
+    const int same = is_o && d->o == d->q && d->vdim == d->dim && d->o_type == d->q_type && !memcmp(d->o_stride, d->q_stride, sizeof d->o_stride);
     if (!out->at) return ATTN_OK;
-    for (int i = same; i < 6; i++) {
-        if (!in[i].at || (i == 1 && d->keys == 0) || (i == 2 && d->keys == 0)) continue;
-        if (!attn__meet(out, &in[i], e)) continue;
+    for (int i = same; i < 7; i++) {
+        if (!in[i].at || ((i == 1 || i == 2) && x->k[2] == 0)) continue;
+        if (!attn__meet(out, &in[i])) continue;
         attn__say(why, name); attn__say(why, " lies over "); attn__say(why, names[i]);
         return ATTN_ERR_OVERLAP;
     }
     return ATTN_OK;
 }
+ATTN__FUNC attn_status attn__check_extent(const ptrdiff_t n[4], const ptrdiff_t s[4], int type, const char *name, attn__text *why) {
+    ptrdiff_t x = 0;
+    for (int i = 0; i < 4; i++) x = attn__add_size(x, attn__mul_size(n[i] ? n[i] - 1 : 0, s[i]));
+    if (attn__mul_size(attn__add_size(x, 1), attn__types[type].bytes) < 0)
+        return attn__wrong_at(why, ATTN_ERR_RANGE, name, 2, s[2], "the array does not fit in memory");
+    for (int i = 0; i < 4 && attn__types[type].elements > 1; i++)
+        if (i < 3 ? s[i] % attn__types[type].elements : s[i] != 1)
+            return attn__wrong_at(why, ATTN_ERR_RANGE, name, i, s[i], i < 3 ? "not whole blocks of 32" : "blocks lie along the last axis");
+    return ATTN_OK;
+}
 ATTN__FUNC attn_status attn__check_arrays(const attn_desc *d, int values, attn__text *why) {
-    const int e = attn__types[d->q_type].bytes;
-    const ptrdiff_t no[4] = { d->batch, d->heads, d->queries, d->vdim }, nl[4] = { 1, d->batch, d->heads, d->queries };
-    const ptrdiff_t nw[4] = { d->batch, d->heads, d->queries, d->keys };
-    const struct { const char *name; const ptrdiff_t *s; ptrdiff_t heads, rows, cols; } a[4] = {
-        { "q_stride", d->q_stride, d->heads, d->queries, d->dim }, { "k_stride", d->k_stride, d->kv_heads, d->keys, d->dim },
-        { "v_stride", d->v_stride, d->kv_heads, d->keys, d->vdim }, { "o_stride", d->o_stride, d->heads, d->queries, d->vdim } };
+    const int e = d->q_type == ATTN_F64 ? 8 : 4, oe = attn__types[d->o_type].bytes;
+    const attn__extents x = attn__extents_of(d, values);
     attn__set o, lse, weights;
-    for (int i = 0; i < 4; i++) {
-        ptrdiff_t x = attn__add_size(attn__mul_size(d->batch - 1, a[i].s[0]), attn__mul_size(a[i].heads - 1, a[i].s[1]));
-        x = attn__add_size(x, attn__mul_size(a[i].rows ? a[i].rows - 1 : 0, a[i].s[2]));
-        x = attn__mul_size(attn__add_size(attn__add_size(x, attn__mul_size(a[i].cols - 1, a[i].s[3])), 1), e);
-        if (x < 0) return attn__wrong_at(why, ATTN_ERR_RANGE, a[i].name, 2, a[i].s[2], "the array does not fit in memory");
-    }
+    ATTN__TRY(attn__check_extent(x.q, d->q_stride, d->q_type, "q_stride", why));
+    ATTN__TRY(attn__check_extent(x.k, d->k_stride, d->k_type, "k_stride", why));
+    ATTN__TRY(attn__check_extent(x.v, d->v_stride, d->v_type, "v_stride", why));
+    ATTN__TRY(attn__check_extent(x.o, d->o_stride, d->o_type, "o_stride", why));
     if (d->weights && attn__mul_size(attn__mul_size(d->batch * d->heads * d->queries, d->keys), e) < 0)
         return attn__wrong(why, ATTN_ERR_RANGE, "weights", 0, "the array does not fit in memory");
     if (d->queries == 0 || !values) return ATTN_OK;
     if (!d->q) return attn__missing(why, "q");
     if (!d->o) return attn__missing(why, "o");
-    if (d->keys > 0 && !d->k) return attn__missing(why, "k");
-    if (d->keys > 0 && !d->v) return attn__missing(why, "v");
-    o = attn__set_of(d->o, no, d->o_stride, e); lse = attn__set_of(d->lse, nl, NULL, e); weights = attn__set_of(d->weights, nw, NULL, e);
-    if (attn__meets_itself(&o, no, d->o_stride, e)) {
+    if (d->keys > 0 && !d->k && !d->k_cache) return attn__missing(why, "k");
+    if (d->keys > 0 && !d->v && !d->v_cache) return attn__missing(why, "v");
+    if (d->k && d->k_cache) return attn__wrong(why, ATTN_ERR_RANGE, "k", 0, "beside k_cache");
+    if (d->v && d->v_cache) return attn__wrong(why, ATTN_ERR_RANGE, "v", 0, "beside v_cache");
+    o = attn__set_of(d->o, x.o, d->o_stride, oe); lse = attn__set_of(d->lse, x.lse, NULL, e); weights = attn__set_of(d->weights, x.mask, NULL, e);
+    if (attn__meets_itself(&o, x.o, d->o_stride)) {
         attn__say(why, "o_stride: elements of o lie over each other");
         return ATTN_ERR_OVERLAP;
     }
-    ATTN__TRY(attn__check_output(d, &o, "o", e, 1, why));
-    ATTN__TRY(attn__check_output(d, &lse, "lse", e, 0, why));
-    ATTN__TRY(attn__check_output(d, &weights, "weights", e, 0, why));
-    if (attn__meet(&o, &lse, e) || attn__meet(&o, &weights, e) || attn__meet(&lse, &weights, e)) {
+    ATTN__TRY(attn__check_output(d, &x, &o, "o", 1, why));
+    ATTN__TRY(attn__check_output(d, &x, &lse, "lse", 0, why));
+    ATTN__TRY(attn__check_output(d, &x, &weights, "weights", 0, why));
+    if (attn__meet(&o, &lse) || attn__meet(&o, &weights) || attn__meet(&lse, &weights)) {
         attn__say(why, "o, lse and weights lie over each other");
         return ATTN_ERR_OVERLAP;
     }
     return ATTN_OK;
+}
+// [T,H,D] where sequences are packed and no stride is given
+ATTN__FUNC void attn__pack_strides(ptrdiff_t s[4], const int32_t *cu, ptrdiff_t heads, ptrdiff_t cols) {
+    if (cu && !s[0] && !s[1] && !s[2] && !s[3]) { s[1] = cols; s[2] = heads * cols; s[3] = 1; }
+    if (cu) s[0] = 0;
 }
 // The whole check; d becomes the desc with every default filled in. Without `values` only sizes are looked at: pointers may
 // still be missing.
@@ -4839,18 +5732,22 @@ ATTN__FUNC attn_status attn__check(const attn_desc *user, attn_desc *d, int valu
     ATTN__TRY(attn__take_desc(d, sizeof *d, user, why));
     ATTN__TRY(attn__check_words(d, why));
     ATTN__TRY(attn__check_sizes(d, why));
-    ATTN__TRY(attn__check_later(d, why));
+    ATTN__TRY(attn__check_offered(d, why));
     ATTN__TRY(attn__check_types(d, why));
     ATTN__TRY(attn__check_position(d, why));
+    ATTN__TRY(attn__check_axes(d, values, why));
+    if (!d->heads || !d->block_heads) d->block_heads = 1;
+    attn__pack_strides(d->q_stride, d->cu_q, d->heads, d->dim); attn__pack_strides(d->o_stride, d->cu_q, d->heads, d->vdim);
+    attn__pack_strides(d->k_stride, d->cu_k, d->kv_heads, d->dim); attn__pack_strides(d->v_stride, d->cu_k, d->kv_heads, d->vdim);
     ATTN__TRY(attn__fill_strides(d->q_stride, d->heads, d->queries, d->dim, 0, "q_stride", why));
-    ATTN__TRY(attn__fill_strides(d->k_stride, d->kv_heads, d->keys, d->dim, 0, "k_stride", why));
-    ATTN__TRY(attn__fill_strides(d->v_stride, d->kv_heads, d->keys, d->vdim, 0, "v_stride", why));
+    ATTN__TRY(attn__fill_strides(d->k_stride, d->kv_heads, attn__slots(d), d->dim, 0, "k_stride", why));
+    ATTN__TRY(attn__fill_strides(d->v_stride, d->kv_heads, attn__slots(d), d->vdim, 0, "v_stride", why));
     ATTN__TRY(attn__fill_strides(d->o_stride, d->heads, d->queries, d->vdim, 0, "o_stride", why));
     ATTN__TRY(attn__fill_strides(d->keep_stride, 0, 0, d->keys, 1, "keep_stride", why));
     ATTN__TRY(attn__fill_strides(d->drop_stride, 0, 0, d->keys, 1, "drop_stride", why));
     ATTN__TRY(attn__fill_strides(d->bias_stride, 0, 0, d->keys, 1, "bias_stride", why));
-    ATTN__TRY(attn__check_arrays(d, values, why));
-    return values ? attn__check_lengths(d, why) : ATTN_OK;
+    if (values) ATTN__TRY(attn__check_lengths(d, why));
+    return attn__check_arrays(d, values, why);
 }
 
 // ---- plan and run
@@ -4858,25 +5755,23 @@ ATTN__FUNC attn_status attn__check(const attn_desc *user, attn_desc *d, int valu
 typedef struct attn__plan {
     attn_desc d;
     const attn__table *table;
-    ptrdiff_t group, rows, tiles, total, per;   // rows of a key head, tiles of it, tiles in all, tiles of a task
-    int bytes, near_heads;                      // near_heads: small contiguous heads, the next is touched early
-    size_t work;                                // of one worker
+    ptrdiff_t group, rows, units, tiles, total, per;   // heads side by side in lanes, rows of such a unit, units of an entry,
+    int bytes, near_heads;                             // tiles of a unit, tiles in all, of a task; near_heads: small contiguous
+    size_t work;                                       // heads, the next is touched early. work: of one worker
     char *space;
     double scale;
 } attn__plan;
 
-// Bytes of one worker for any pass of this build; the kernels' layout is the same sum.
-ATTN__FUNC size_t attn__tile_bytes(ptrdiff_t dk, ptrdiff_t dv) {
+// Bytes of one worker for any pass of this build
+ATTN__FUNC size_t attn__tile_bytes(const attn_desc *d) {
     size_t most = 0;
     for (int i = 0; i <= ATTN_ISA_COUNT; i++) {
         const attn__table *t = i < ATTN_ISA_COUNT ? attn__tables[i] : attn__table_of(ATTN_F64, 0);
-        size_t at = 0, e, tq;
+        attn__space w;
+        size_t at = 0;
         if (!t) continue;
-        e = (size_t)t->bytes; tq = (size_t)t->tq;
-        attn__carve(NULL, &at, sizeof(attn__tile_args)); attn__carve(NULL, &at, (size_t)t->kt * 4);
-        attn__carve(NULL, &at, (size_t)dk * tq * e); attn__carve(NULL, &at, (size_t)t->kt * tq * e);
-        for (int k = 0; k < 3; k++) attn__carve(NULL, &at, (size_t)dv * tq * e);
-        attn__carve(NULL, &at, (size_t)dk * (size_t)t->kt * e); attn__carve(NULL, &at, (size_t)dv * (size_t)t->kt * e);
+        attn__carve(NULL, &at, sizeof(attn__tile_args));
+        at += attn__layout(&w, NULL, d, t->bytes, t->tq, t->kt);
         if (at > most) most = at;
     }
     return most;
@@ -4884,120 +5779,261 @@ ATTN__FUNC size_t attn__tile_bytes(ptrdiff_t dk, ptrdiff_t dv) {
 ATTN_DEF size_t attn_workspace(const attn_desc *user) {
     attn_desc d;
     if (attn__check(user, &d, 0, NULL)) return 0;
-    return attn__tile_bytes(d.dim, d.vdim) * (size_t)attn__workers(d.parallel) + 63;
+    return attn__tile_bytes(&d) * (size_t)attn__workers(d.parallel) + 63;
 }
-// Position of query 0 for batch entry b
+// Of batch entry b
+ATTN__FUNC ptrdiff_t attn__keys_in_use(const attn_desc *d, ptrdiff_t b) {
+    const ptrdiff_t n = d->cu_k ? d->cu_k[b + 1] - d->cu_k[b] : d->keys;
+    return d->key_lengths && d->key_lengths[b] < n ? d->key_lengths[b] : n;
+}
+ATTN__FUNC ptrdiff_t attn__queries_in_use(const attn_desc *d, ptrdiff_t b) {
+    const ptrdiff_t n = d->cu_q ? d->cu_q[b + 1] - d->cu_q[b] : d->queries;
+    return d->query_lengths && d->query_lengths[b] < n ? d->query_lengths[b] : n;
+}
+// Position of query 0
 ATTN__FUNC int64_t attn__offset(const attn_desc *d, ptrdiff_t b) {
-    if (d->align == ATTN_ALIGN_LOWER_RIGHT)
-        return (d->key_lengths ? d->key_lengths[b] : d->keys) - (d->query_lengths ? d->query_lengths[b] : d->queries);
+    if (d->align == ATTN_ALIGN_LOWER_RIGHT) return (int64_t)attn__keys_in_use(d, b) - attn__queries_in_use(d, b);
     if (d->align == ATTN_ALIGN_AT) return d->query_offsets ? d->query_offsets[b] : d->query_offset;
     return 0;
 }
-// Keys 0..limit-1 that query i of entry b may see
-ATTN__FUNC ptrdiff_t attn__limit(const attn_desc *d, ptrdiff_t b, ptrdiff_t i, int64_t offset) {
-    ptrdiff_t n = d->key_lengths ? d->key_lengths[b] : d->keys;
-    if (d->query_lengths && i >= d->query_lengths[b]) return 0;
-    if (d->row_lengths && d->row_lengths[b * d->queries + i] < n) n = d->row_lengths[b * d->queries + i];
-    if (d->causal && (int64_t)i + offset + 1 < (int64_t)n) n = (int64_t)i + offset < 0 ? 0 : (ptrdiff_t)((int64_t)i + offset + 1);
-    return n;
+// Keys lo..hi-1 that query i of entry b may see
+ATTN__FUNC void attn__limits(const attn_desc *d, ptrdiff_t b, ptrdiff_t i, int64_t offset, ptrdiff_t *lo, ptrdiff_t *hi) {
+    const int64_t n = attn__keys_in_use(d, b), p = (int64_t)i + offset;
+    int64_t from = d->ring && n > d->ring ? n - d->ring : 0, to = n;
+    if (d->row_lengths && d->row_lengths[b * d->queries + i] < to) to = d->row_lengths[b * d->queries + i];
+    if (d->causal) {
+        const int64_t seen = d->prefix && d->prefix[b] > p + 1 ? d->prefix[b] : p + 1;
+        if (seen < to) to = seen;
+    }
+    if (d->window && d->window_left >= 0 && p - d->window_left > from) from = p - d->window_left;
+    if (d->window && d->window_right >= 0 && p + d->window_right + 1 < to) to = p + d->window_right + 1;
+    if (from >= to || i >= attn__queries_in_use(d, b)) from = to = 0;
+    *lo = (ptrdiff_t)from; *hi = (ptrdiff_t)to;
 }
-// The lanes of tile t of key head hk of entry b: rows r0 .. of i*G + g; lanes past the end repeat the last row.
-ATTN__FUNC void attn__fill_lanes(const attn__plan *p, attn__tile_args *g, ptrdiff_t b, ptrdiff_t hk, ptrdiff_t r0) {
+// The lanes of one tile: rows r0 .. of i*G + g of a unit of G heads; lanes past the end repeat the last row.
+ATTN__FUNC void attn__fill_lanes(const attn__plan *p, attn__tile_args *g, ptrdiff_t unit, ptrdiff_t rows, ptrdiff_t r0) {
     const attn_desc *d = &p->d;
-    const ptrdiff_t e = p->bytes;
-    const int64_t offset = attn__offset(d, b);
+    const ptrdiff_t b = g->b, e = p->bytes, first = d->cu_q ? d->cu_q[b] : 0, total = d->cu_q ? d->cu_q[d->batch] : d->queries;
+    const ptrdiff_t used = attn__queries_in_use(d, b);
     const int tq = p->table->tq;
-    g->lanes = p->rows - r0 < tq ? (int)(p->rows - r0) : tq;
-    g->partly = d->keep || d->drop;
+    g->lanes = rows - r0 < tq ? (int)(rows - r0) : tq;
+    g->dead = 0;
+    g->hi_most = g->lo_most = 0; g->lo_least = g->hi_least = PTRDIFF_MAX;
     for (int lane = 0; lane < tq; lane++) {
-        const ptrdiff_t r = r0 + (lane < g->lanes ? lane : g->lanes - 1), i = r / p->group, h = hk * p->group + r % p->group;
-        const ptrdiff_t row = (b * d->heads + h) * d->queries + i;
-#define ATTN__AT(field, bytes) \
-        (b * d->field##_stride[0] + h * d->field##_stride[1] + i * d->field##_stride[2]) * (bytes)
-        g->q[lane] = (const char *)d->q + ATTN__AT(q, e);
-        g->o[lane] = (char *)d->o + ATTN__AT(o, e);
-        g->bias[lane] = d->bias ? (const char *)d->bias + ATTN__AT(bias, e) : NULL;
-        g->keep[lane] = d->keep ? d->keep + ATTN__AT(keep, 1) : NULL;
-        g->drop[lane] = d->drop ? d->drop + ATTN__AT(drop, 1) : NULL;
+        const ptrdiff_t r = r0 + (lane < g->lanes ? lane : g->lanes - 1), i = r / p->group, h = unit * p->group + r % p->group;
+        const ptrdiff_t row = d->cu_q ? h * total + first + i : (b * d->heads + h) * d->queries + i;
+        g->query[lane] = i; g->head[lane] = h;
+        g->scale[lane] = p->scale * (d->logit_scale ? (double)d->logit_scale[h] : 1);
+#define ATTN__AT(field, type, i) \
+        (b * d->field##_stride[0] + h * d->field##_stride[1] + (i) * d->field##_stride[2]) * attn__types[type].bytes
+        g->q[lane] = (const char *)d->q + ATTN__AT(q, d->q_type, first + i);
+        g->o[lane] = (char *)d->o + ATTN__AT(o, d->o_type, first + i);
+        g->bias[lane] = d->bias ? (const char *)d->bias + ATTN__AT(bias, d->bias_type, i) : NULL;
+        g->keep[lane] = d->keep ? d->keep + ATTN__AT(keep, ATTN_U8, i) : NULL;
+        g->drop[lane] = d->drop ? d->drop + ATTN__AT(drop, ATTN_U8, i) : NULL;
 #undef ATTN__AT
         g->lse[lane] = d->lse ? (char *)d->lse + row * e : NULL;
-        g->weights[lane] = d->weights ? (char *)d->weights + row * d->keys * e : NULL;
-        g->limit[lane] = attn__limit(d, b, i, offset);
-        g->partly |= g->limit[lane] != g->limit[0];
+        g->weights[lane] = d->weights ? (char *)d->weights + ((b * d->heads + h) * d->queries + i) * d->keys * e : NULL;
+        attn__limits(d, b, i, g->offset, &g->lo[lane], &g->hi[lane]);
+        if (g->lo[lane] < g->lo_least) g->lo_least = g->lo[lane];
+        if (g->lo[lane] > g->lo_most) g->lo_most = g->lo[lane];
+        if (g->hi[lane] < g->hi_least) g->hi_least = g->hi[lane];
+        if (g->hi[lane] > g->hi_most) g->hi_most = g->hi[lane];
+        if (lane < g->lanes && i >= used) g->dead++;
     }
+    g->end = !g->every ? g->hi_most : d->k_cache ? attn__keys_in_use(d, b) : d->cu_k ? d->cu_k[b + 1] - d->cu_k[b] : d->keys;
+    g->start = g->every ? 0 : g->lo_least / ATTN__SPAN * ATTN__SPAN;
+    if (g->start > g->end) g->start = g->end;
+    if (d->masked_score == 0) g->dead = 0;
+}
+// Where the keys or values of entry b, key head hk lie
+ATTN__FUNC attn__rows attn__rows_of(const attn_desc *d, int keys, ptrdiff_t b, ptrdiff_t hk) {
+    const ptrdiff_t *s = keys ? d->k_stride : d->v_stride;
+    const void *at = keys ? (d->k_cache ? d->k_cache : d->k) : d->v_cache ? d->v_cache : d->v;
+    attn__rows x;
+    memset(&x, 0, sizeof x);
+    x.type = keys ? d->k_type : d->v_type; x.row = s[2]; x.col = s[3];
+    if (at) x.at = (const char *)at + ((d->block_table ? 0 : b * s[0]) + hk * s[1] + (d->cu_k ? d->cu_k[b] * s[2] : 0)) /
+                                      attn__types[x.type].elements * attn__types[x.type].bytes;
+    if (d->block_table) { x.page = d->page; x.page_step = s[0]; x.table = d->block_table + b * d->pages_per_row; }
+    x.ring = d->ring;
+    return x;
+}
+// The first rows of the head after this one, to be touched early.
+ATTN__FUNC void attn__next_head(const attn__plan *p, attn__tile_args *g, ptrdiff_t b, ptrdiff_t h) {
+    const attn_desc *d = &p->d;
+    g->next_k = (const char *)d->k + (b * d->k_stride[0] + h * d->k_stride[1]) * p->bytes;
+    g->next_v = (const char *)d->v + (b * d->v_stride[0] + h * d->v_stride[1]) * p->bytes;
+    g->next_q = (const char *)d->q + (b * d->q_stride[0] + h * d->q_stride[1]) * p->bytes;
+    g->next_o = (char *)d->o + (b * d->o_stride[0] + h * d->o_stride[1]) * p->bytes;
+    g->next_row = 0; g->next_rows = d->keys > d->queries ? d->keys : d->queries;
+    g->next_calls = p->tiles * ((d->keys + 11) / 12); g->next_due = 0;
 }
 ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
     const attn__plan *p = (const attn__plan *)arg;
     const attn_desc *d = &p->d;
     attn__tile_args *g = (attn__tile_args *)(void *)(p->space + (size_t)worker * p->work);
-    const ptrdiff_t end = task * p->per + p->per < p->total ? task * p->per + p->per : p->total, e = p->bytes;
+    const ptrdiff_t end = task * p->per + p->per < p->total ? task * p->per + p->per : p->total;
     ptrdiff_t head = -1;
     memset(g, 0, sizeof *g);
     g->work = (char *)g + ((sizeof *g + 63) & ~(size_t)63);
-    g->dk = d->dim; g->dv = d->vdim; g->keys = d->keys; g->scale = p->scale;
-    g->k_row = d->k_stride[2]; g->k_col = d->k_stride[3]; g->v_row = d->v_stride[2]; g->v_col = d->v_stride[3];
-    g->q_row = d->q_stride[2]; g->q_col = d->q_stride[3]; g->o_row = d->o_stride[2]; g->o_col = d->o_stride[3];
-    g->keep_col = d->keep_stride[3]; g->drop_col = d->drop_stride[3]; g->bias_col = d->bias_stride[3];
+    g->d = d; g->worker = worker;
+    g->masks = d->doc_k || d->block_mask || d->tree_parent ? 2 : d->keep || d->drop;
+    g->every = d->masked_score != 0 || (d->weights && (d->weights_stage == ATTN_WEIGHTS_SCORES || d->weights_stage == ATTN_WEIGHTS_CAPPED));
+    g->shaped = g->every || d->softcap != 0 || d->bias || d->alibi || d->alibi_slopes || d->rel_kind || d->custom ||
+                (d->score != ATTN_SCORE_DOT && d->score != ATTN_SCORE_BILINEAR && d->score != ATTN_SCORE_COSINE) ||
+                (d->weights && d->weights_stage);
     for (ptrdiff_t t = task * p->per; t < end; t++) {
-        const ptrdiff_t bh = t / p->tiles, b = bh / d->kv_heads, hk = bh % d->kv_heads;
-        g->k = d->k ? (const char *)d->k + (b * d->k_stride[0] + hk * d->k_stride[1]) * e : NULL;
-        g->v = d->v ? (const char *)d->v + (b * d->v_stride[0] + hk * d->v_stride[1]) * e : NULL;
-        if (p->near_heads && bh != head) {
-            const ptrdiff_t b2 = (bh + 1) / d->kv_heads, h2 = (bh + 1) % d->kv_heads;
-            g->next_k = (t / p->tiles + 1) * p->tiles < end ? (const char *)d->k + (b2 * d->k_stride[0] + h2 * d->k_stride[1]) * e : NULL;
-            g->next_v = (const char *)d->v + (b2 * d->v_stride[0] + h2 * d->v_stride[1]) * e;
-            g->next_q = (const char *)d->q + (b2 * d->q_stride[0] + h2 * d->q_stride[1]) * e;
-            g->next_o = (char *)d->o + (b2 * d->o_stride[0] + h2 * d->o_stride[1]) * e;
-            g->next_row = 0; g->next_rows = d->keys > d->queries ? d->keys : d->queries;
-            g->next_calls = p->tiles * ((d->keys + 11) / 12); g->next_due = 0;
+        const ptrdiff_t at = t / p->tiles, b = at / p->units, unit = at % p->units, hk = unit * p->group / (d->heads / d->kv_heads);
+        const ptrdiff_t r0 = t % p->tiles * p->table->tq, rows = d->cu_q ? (d->cu_q[b + 1] - d->cu_q[b]) * p->group : p->rows;
+        if (r0 >= rows) continue;
+        g->b = b; g->offset = attn__offset(d, b);
+        g->tree = attn__keys_in_use(d, b) - d->queries;
+        g->k = attn__rows_of(d, 1, b, hk); g->v = attn__rows_of(d, 0, b, hk);
+        if (p->near_heads && at != head) {
+            g->next_k = NULL;
+            if ((at + 1) * p->tiles < end) attn__next_head(p, g, (at + 1) / p->units, (at + 1) % p->units);
         }
-        head = bh;
-        attn__fill_lanes(p, g, b, hk, t % p->tiles * p->table->tq);
+        head = at;
+        attn__fill_lanes(p, g, unit, rows, r0);
         p->table->tile(g);
     }
 }
-// Tasks: a few more than workers, each some tiles; small calls stay whole.
+// Tasks: a few more than workers, each some tiles; small calls stay whole. Heads of a group lie side by side in lanes only
+// where one alone does not fill them.
 ATTN__FUNC void attn__plan_tasks(attn__plan *p) {
     const attn_desc *d = &p->d;
     const ptrdiff_t workers = attn__workers(d->parallel);
     const double flops = 4.0 * (double)d->batch * (double)d->heads * (double)d->queries * (double)d->keys * (double)d->dim;
+    const int dot = d->score == ATTN_SCORE_DOT || d->score == ATTN_SCORE_CUSTOM;
     p->table = attn__table_of(d->q_type, d->isa);
     p->bytes = p->table->bytes;
-    p->group = d->heads / d->kv_heads; p->rows = d->queries * p->group;
+    p->group = d->queries < p->table->tq && !d->custom ? d->heads / d->kv_heads : 1;
+    p->rows = d->queries * p->group; p->units = d->heads / p->group;
     p->tiles = (p->rows + p->table->tq - 1) / p->table->tq;
-    p->total = d->batch * d->kv_heads * p->tiles;
+    p->total = d->batch * p->units * p->tiles;
     p->per = workers > 1 && flops > 1e6 ? p->total / (workers * 8) + 1 : p->total;
-    p->scale = (d->scale != 0 ? (double)d->scale : 1 / attn__sqrt_d((double)d->dim));
-    p->work = attn__tile_bytes(d->dim, d->vdim);
-    p->near_heads = p->group == 1 && d->keys * d->dim <= 32768 && d->queries * d->dim <= 32768 && d->dim == d->vdim &&
-                    d->k_stride[3] == 1 && d->v_stride[3] == 1 && d->q_stride[3] == 1 && d->o_stride[3] == 1;
+    p->scale = d->scale != 0 ? (double)d->scale : dot ? 1 / attn__sqrt_d((double)d->dim) : 1;
+    p->work = attn__tile_bytes(d);
+    p->near_heads = d->heads == d->kv_heads && d->keys * d->dim <= 32768 && d->queries * d->dim <= 32768 && d->dim == d->vdim &&
+                    !d->cu_q && !d->k_cache && d->k_stride[3] == 1 && d->v_stride[3] == 1 && d->q_stride[3] == 1 && d->o_stride[3] == 1 &&
+                    d->k_type == d->q_type && d->v_type == d->q_type && d->o_type == d->q_type && p->bytes == attn__types[d->q_type].bytes;
+}
+// `want` bytes of the caller's workspace or our own; *own is to be freed.
+ATTN__FUNC attn_status attn__borrow(const attn_desc *d, size_t want, char **space, void **own) {
+    *own = NULL;
+    if (d->workspace) {
+        if (d->workspace_bytes < want) return ATTN_ERR_WORKSPACE;
+        *space = (char *)attn__align(d->workspace);
+        return ATTN_OK;
+    }
+#ifdef ATTN_NO_STDLIB
+    return ATTN_ERR_WORKSPACE;
+#else
+    *own = ATTN_MALLOC(want);
+    if (!*own) return ATTN_ERR_MEMORY;
+    *space = (char *)attn__align(*own);
+    return ATTN_OK;
+#endif
+}
+ATTN__FUNC void attn__give_back(void *own) {
+#ifndef ATTN_NO_STDLIB
+    if (own) ATTN_FREE(own);
+#else
+    (void)own;
+#endif
 }
 ATTN_DEF attn_status attn_fwd(const attn_desc *d) {
     attn__plan p;
-    size_t want;
-#ifndef ATTN_NO_STDLIB
-    void *own = NULL;
-#endif
+    void *own;
     ATTN__TRY(attn__check(d, &p.d, 1, NULL));
     if (p.d.queries == 0) return ATTN_OK;
     attn__plan_tasks(&p);
-    want = p.work * (size_t)attn__workers(p.d.parallel) + 63;
-    if (p.d.workspace) {
-        if (p.d.workspace_bytes < want) return ATTN_ERR_WORKSPACE;
-        p.space = (char *)attn__align(p.d.workspace);
-    } else {
-#ifdef ATTN_NO_STDLIB
-        return ATTN_ERR_WORKSPACE;
-#else
-        own = ATTN_MALLOC(want);
-        if (!own) return ATTN_ERR_MEMORY;
-        p.space = (char *)attn__align(own);
-#endif
-    }
+    ATTN__TRY(attn__borrow(&p.d, p.work * (size_t)attn__workers(p.d.parallel) + 63, &p.space, &own));
     attn__run(p.d.parallel, attn__fwd_task, &p, (p.total + p.per - 1) / p.per);
-#ifndef ATTN_NO_STDLIB
-    if (own) ATTN_FREE(own);
-#endif
+    attn__give_back(own);
+    return ATTN_OK;
+}
+
+// ---- caches, partial results, rope tables
+
+ATTN__FUNC attn_status attn__check_append(const attn_desc *user, attn_desc *d, attn__text *why) {
+    const int32_t *table = NULL;
+    attn_desc none;
+    ATTN__TRY(attn__take_desc(&none, sizeof none, user, why));
+    none.queries = 0;
+    ATTN__TRY(attn__check(&none, d, 1, why));
+    if (d->new_keys < 0) return attn__wrong(why, ATTN_ERR_SHAPE, "new_keys", d->new_keys, "negative");
+    if (!d->k_cache) return attn__missing(why, "k_cache");
+    if (d->new_keys && !d->k_new) return attn__missing(why, "k_new");
+    if (d->new_keys && !d->v_new) return attn__missing(why, "v_new");
+    ATTN__TRY(attn__fill_strides(d->k_new_stride, d->kv_heads, d->new_keys, d->dim, 0, "k_new_stride", why));
+    ATTN__TRY(attn__fill_strides(d->v_new_stride, d->kv_heads, d->new_keys, d->vdim, 0, "v_new_stride", why));
+    for (ptrdiff_t b = 0; b < d->batch; b++) {
+        const ptrdiff_t n = d->key_lengths[b] + d->new_keys;
+        if (n > d->keys) return attn__wrong_at(why, ATTN_ERR_RANGE, "key_lengths", b, d->key_lengths[b], "the cache is full: new_keys go beyond keys");
+        if (d->rope_kind && !d->rope_k_pos && n > d->rope_positions)
+            return attn__wrong(why, ATTN_ERR_RANGE, "rope_positions", d->rope_positions, "fewer than tokens");
+        if (!d->block_table || d->new_keys == 0) continue;
+        if ((n - 1) / d->page >= d->pages_per_row)
+            return attn__wrong_at(why, ATTN_ERR_RANGE, "key_lengths", b, d->key_lengths[b], "the cache is full: no page left in the row");
+        table = d->block_table + b * d->pages_per_row;
+        for (ptrdiff_t i = d->key_lengths[b] / d->page; i <= (n - 1) / d->page; i++)
+            if (table[i] < 0 || table[i] >= d->page_count)
+                return attn__wrong_at(why, ATTN_ERR_RANGE, "block_table", b * d->pages_per_row + i, table[i], "outside 0..page_count-1");
+    }
+    return ATTN_OK;
+}
+ATTN_DEF attn_status attn_append(const attn_desc *user) {
+    attn__append_args g;
+    attn_desc d;
+    char *space;
+    void *own;
+    const attn__table *t;
+    ATTN__TRY(attn__check_append(user, &d, NULL));
+    if (d.new_keys == 0) return ATTN_OK;
+    t = attn__table_of(d.q_type, d.isa);
+    ATTN__TRY(attn__borrow(&d, (size_t)(d.dim > d.vdim ? d.dim : d.vdim) * (size_t)t->bytes + 63, &space, &own));
+    g.d = &d; g.work = space;
+    for (g.b = 0; g.b < d.batch; g.b++) for (g.hk = 0; g.hk < d.kv_heads; g.hk++) {
+        g.k = attn__rows_of(&d, 1, g.b, g.hk); g.v = attn__rows_of(&d, 0, g.b, g.hk);
+        t->append(&g);
+    }
+    attn__give_back(own);
+    return ATTN_OK;
+}
+ATTN_DEF attn_status attn_merge(float *o, float *lse, const float *o2, const float *lse2, ptrdiff_t rows, ptrdiff_t vdim) {
+    if (rows < 0 || vdim < 0) return ATTN_ERR_SHAPE;
+    if (rows == 0) return ATTN_OK;
+    if (!lse || !lse2 || (vdim > 0 && (!o || !o2))) return ATTN_ERR_NULL;
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        const double a = (double)lse[r], b = (double)lse2[r], m = a > b ? a : b;
+        double ca, cb, sum;
+        if (attn__bits_d(b) == (ATTN__D_INF | ATTN__D_SIGN)) continue;
+        if (attn__bits_d(a) == (ATTN__D_INF | ATTN__D_SIGN)) {
+            lse[r] = lse2[r];
+            for (ptrdiff_t e = 0; e < vdim; e++) o[r * vdim + e] = o2[r * vdim + e];
+            continue;
+        }
+        ca = attn__exp_d(a - m); cb = attn__exp_d(b - m); sum = ca + cb;
+        lse[r] = (float)(m + attn__log_d(sum));
+        ca /= sum; cb /= sum;
+        for (ptrdiff_t e = 0; e < vdim; e++) o[r * vdim + e] = (float)(ca * (double)o[r * vdim + e] + cb * (double)o2[r * vdim + e]);
+    }
+    return ATTN_OK;
+}
+ATTN_DEF attn_status attn_rope_table(float *cos_out, float *sin_out, ptrdiff_t positions, ptrdiff_t dim, double theta) {
+    if (positions < 0 || dim < 0 || dim % 2) return ATTN_ERR_SHAPE;
+    if (!(theta >= 0) || !attn__finite(theta)) return ATTN_ERR_RANGE;
+    if (positions == 0 || dim == 0) return ATTN_OK;
+    if (!cos_out || !sin_out) return ATTN_ERR_NULL;
+    for (ptrdiff_t t = 0; t < dim / 2; t++) {
+        const double step = attn__exp_d(-attn__log_d(theta != 0 ? theta : 10000) * (double)(2 * t) / (double)dim);
+        for (ptrdiff_t i = 0; i < positions; i++) {
+            cos_out[i * (dim / 2) + t] = (float)attn__cos_d((double)i * step);
+            sin_out[i * (dim / 2) + t] = (float)attn__sin_d((double)i * step);
+        }
+    }
     return ATTN_OK;
 }
 ATTN_DEF const char *attn_explain(attn_status s, const attn_desc *d, char *text, size_t n) {
@@ -5025,7 +6061,7 @@ ATTN_DEF const char *attn_explain(attn_status s, const attn_desc *d, char *text,
     F(w_v) F(score_width) F(kernel_width) F(custom) F(custom_grad) F(user) F(softcap) F(sink) F(off_by_one) F(norm) \
     F(sigmoid_bias) F(relu_div) F(top_k) F(rope_kind) F(rope_dim) F(rope_cos) F(rope_sin) F(rope_positions)        \
     F(rope_q_pos) F(rope_k_pos) F(dropout) F(keep_weights) F(seed) F(cu_q) F(cu_k) F(k_cache) F(v_cache) F(k_new)  \
-    F(v_new) F(new_keys) F(block_table) F(pages_per_row) F(page) F(page_count) F(ring) F(weights_stage) F(weights) \
+    F(v_new) F(new_keys) F(k_new_stride) F(v_new_stride) F(block_table) F(pages_per_row) F(page) F(page_count) F(ring) F(weights_stage) F(weights) \
     F(lse) F(grad_o) F(grad_lse) F(grad_q) F(grad_k) F(grad_v) F(grad_bias) F(grad_sink) F(grad_scale)             \
     F(grad_slopes) F(grad_rel_table) F(grad_w_score) F(grad_w_q) F(grad_w_k) F(grad_w_v) F(grad_kernel_width)      \
     F(grad_type) F(accumulate) F(workspace) F(workspace_bytes) F(parallel) F(isa) F(free_order)

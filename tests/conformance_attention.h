@@ -260,8 +260,10 @@ static void run_onnx_attention(run *r) {
     d.softcap = (float)number(r, "softcap", 0);
     d.key_lengths = lengths_of(r, used, d.batch);
     set_window(r, &d, "left_window_size", "right_window_size");
-    if (number(r, "is_causal", 0) != 0) d.causal = past_k || used ? ATTN_CAUSAL_LOWER_RIGHT : ATTN_CAUSAL_UPPER_LEFT;
-    else d.align = past_k || used ? ATTN_ALIGN_LOWER_RIGHT : ATTN_ALIGN_UPPER_LEFT;
+    int causal = number(r, "is_causal", 0) != 0;                // queries stand after the past, whatever comes with them
+    if (past_k) d.query_offset = (int32_t)past_k->shape[2];
+    if (causal) d.causal = past_k ? ATTN_CAUSAL_AT : used ? ATTN_CAUSAL_LOWER_RIGHT : ATTN_CAUSAL_UPPER_LEFT;
+    else d.align = past_k ? ATTN_ALIGN_AT : used ? ATTN_ALIGN_LOWER_RIGHT : ATTN_ALIGN_UPPER_LEFT;
     d.weights_stage = r->outputs > 3 ? stages[mode] : ATTN_WEIGHTS_SOFTMAX;
     if (mask && !r->refused) set_mask(r, &d, mask);
     run_descriptor(r, &d, 0, -1, 3);
