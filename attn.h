@@ -1479,7 +1479,7 @@ ATTN__FUNC size_t attn__layout(attn__space *w, void *work, const attn_desc *d, i
     w->spare = attn__carve(work, &at, dk * tq * e);
     w->line = attn__carve(work, &at, (kt + tq) * e);
     for (int i = 0; d->score == ATTN_SCORE_ADDITIVE && i < 3; i++)
-        w->wide[i] = attn__carve(work, &at, (size_t)d->score_width * tq * e);
+        w->wide[i] = attn__carve(work, &at, (size_t)(d->score_width + 4) * tq * e);   // products come 4 at least
     w->whole = attn__two_passes(d) ? attn__carve(work, &at, (size_t)(d->ring ? d->ring + ATTN__SPAN + tile : d->keys) * tq * e) : NULL;
     return at;
 }
@@ -1600,7 +1600,7 @@ ATTN__FUNC double attn__slope(const attn_desc *d, ptrdiff_t h) {
 }
 // factor[r]: 0 or 1 / (1 - p) for key k0 + r
 ATTN__FUNC void attn__dropout(const attn_desc *d, ptrdiff_t b, ptrdiff_t h, ptrdiff_t i, ptrdiff_t k0, ptrdiff_t nk, double *factor) {
-    const double keep = 1 / (1 - (double)d->dropout), limit = (double)d->dropout * 4294967296.0;
+    const double keep = d->dropout < 1 ? 1 / (1 - (double)d->dropout) : 0, limit = (double)d->dropout * 4294967296.0;
     const uint8_t *given = d->keep_weights ? d->keep_weights + ((b * d->heads + h) * d->queries + i) * d->keys : NULL;
     uint32_t word[4], counter[4], key[2];
     counter[1] = (uint32_t)i; counter[2] = (uint32_t)h; counter[3] = (uint32_t)b;
@@ -2918,20 +2918,22 @@ ATTN__OUTLINE void ATTN__FN(widen)(attn__e *y, int type, const char *p, ptrdiff_
 #endif
     for (; i < n; i++) y[i] = (attn__e)attn__stored(type, p, i * col);
 }
-// What qk_norm and rope make of a row of q or k
-ATTN__OUTLINE void ATTN__FN(ready)(const attn_desc *d, attn__e *x, const float *factor, int64_t position) {
+// x / sqrt(mean x^2 + eps), or x / max(|x|, eps); times factor
+ATTN__OUTLINE void ATTN__FN(unit)(attn__e *x, ptrdiff_t n, int rms, double eps, const float *factor) {
+    double sum = 0;
+    attn__e by;
+    for (ptrdiff_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
+    sum = attn__sqrt_d(rms ? sum / (double)n + eps : sum);
+    by = (attn__e)(1 / (rms || sum > eps ? sum : eps));
+    for (ptrdiff_t i = 0; i < n; i++) x[i] = x[i] * by * (factor ? (attn__e)factor[i] : 1);
+}
+// What qk_norm and rope (stage 1: as a cache keeps them) and the cosine (stage 2) make of a row of q or k
+ATTN__OUTLINE void ATTN__FN(ready)(const attn_desc *d, attn__e *x, int stages, const float *factor, int64_t position) {
     const ptrdiff_t n = d->dim, turned = d->rope_dim ? d->rope_dim : n, half = turned / 2;
-    if (d->qk_norm || d->score == ATTN_SCORE_COSINE) {
-        const int rms = d->qk_norm == ATTN_QK_NORM_RMS;
-        const double eps = d->norm_eps != 0 ? (double)d->norm_eps : rms ? 1e-6 : 1e-12;
-        double sum = 0;
-        attn__e by;
-        for (ptrdiff_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
-        sum = attn__sqrt_d(rms ? sum / (double)n + eps : sum);
-        by = (attn__e)(1 / (rms || sum > eps ? sum : eps));
-        for (ptrdiff_t i = 0; i < n; i++) x[i] = x[i] * by * (d->qk_norm && factor ? (attn__e)factor[i] : 1);
-    }
-    if (d->rope_kind) {
+    const int rms = d->qk_norm == ATTN_QK_NORM_RMS;
+    if ((stages & 1) && d->qk_norm)
+        ATTN__FN(unit)(x, n, rms, d->norm_eps != 0 ? (double)d->norm_eps : rms ? 1e-6 : 1e-12, factor);
+    if ((stages & 1) && d->rope_kind) {
         const float *c = d->rope_cos + position * half, *s = d->rope_sin + position * half;
         const ptrdiff_t step = d->rope_kind == ATTN_ROPE_HALF ? 1 : 2, apart = d->rope_kind == ATTN_ROPE_HALF ? half : 1;
         ptrdiff_t t = 0;
@@ -2948,14 +2950,18 @@ ATTN__OUTLINE void ATTN__FN(ready)(const attn_desc *d, attn__e *x, const float *
             x[t * step + apart] = a * vs + b * vc;
         }
     }
+    if ((stages & 2) && d->score == ATTN_SCORE_COSINE) ATTN__FN(unit)(x, n, 0, 1e-12, NULL);
 }
-ATTN__INL int ATTN__FN(is_made_ready)(const attn_desc *d) { return d->qk_norm || d->rope_kind || d->score == ATTN_SCORE_COSINE; }
+// The stages that rows of q (keys: of k) go through
+ATTN__INL int ATTN__FN(stages)(const attn_desc *d, int keys) {
+    return ((d->qk_norm || d->rope_kind) && !(keys && d->k_cache)) | (d->score == ATTN_SCORE_COSINE) << 1;
+}
 // nk rows of keys or values from k0 on
 ATTN__OUTLINE const attn__e *ATTN__FN(take_rows)(const attn__tile_args *g, int keys, attn__e *buffer, ptrdiff_t k0, ptrdiff_t nk,
                                                  ptrdiff_t *row) {
     const attn__rows *x = keys ? &g->k : &g->v;
     const attn_desc *d = g->d;
-    const int ready = keys && ATTN__FN(is_made_ready)(d) && !d->k_cache;
+    const int ready = keys ? ATTN__FN(stages)(d, 1) : 0;
     *row = x->row;
     if (!ready && x->type == ATTN__OWN_TYPE && x->col == 1 && !x->apart && attn__rows_run(x, k0, nk) == nk)
         return (const attn__e *)(const void *)attn__row_at(x, k0);
@@ -2963,7 +2969,7 @@ ATTN__OUTLINE const attn__e *ATTN__FN(take_rows)(const attn__tile_args *g, int k
     for (ptrdiff_t r = 0; r < nk; r++) {
         attn__e *y = buffer + r * *row;
         ATTN__FN(widen)(y, x->type, attn__row_at(x, k0 + r), x->col, *row);
-        if (ready) ATTN__FN(ready)(d, y, d->k_norm, d->rope_k_pos ? d->rope_k_pos[g->b * d->keys + k0 + r] : k0 + r);
+        if (ready) ATTN__FN(ready)(d, y, ready, d->k_norm, d->rope_k_pos ? d->rope_k_pos[g->b * d->keys + k0 + r] : k0 + r);
     }
     return buffer;
 }
@@ -3071,7 +3077,7 @@ ATTN__INL int ATTN__FN(is_product)(const attn_desc *d) {
 ATTN__OUTLINE void ATTN__FN(take_queries)(attn__tile_args *g, attn__space *w) {
     const attn_desc *d = g->d;
     const attn__e *x[ATTN__TQ];
-    const int ready = ATTN__FN(is_made_ready)(d), own = d->q_type == ATTN__OWN_TYPE && !ready && !d->custom;
+    const int ready = ATTN__FN(stages)(d, 0), own = d->q_type == ATTN__OWN_TYPE && !ready && !d->custom;
     attn__v c[ATTN__QV];
     for (int lane = 0; lane < ATTN__TQ; lane++) {
         attn__e *y = (attn__e *)w->rows + lane * d->dim;
@@ -3079,7 +3085,7 @@ ATTN__OUTLINE void ATTN__FN(take_queries)(attn__tile_args *g, attn__space *w) {
         if (own) continue;
         if (lane >= g->lanes) { x[lane] = x[g->lanes - 1]; continue; }
         ATTN__FN(widen)(y, d->q_type, (const char *)g->q[lane], d->q_stride[3], d->dim);
-        if (ready) ATTN__FN(ready)(d, y, d->q_norm, d->rope_q_pos ? d->rope_q_pos[g->b * d->queries + g->query[lane]]
+        if (ready) ATTN__FN(ready)(d, y, ready, d->q_norm, d->rope_q_pos ? d->rope_q_pos[g->b * d->queries + g->query[lane]]
                                                                   : g->query[lane] + g->offset);
     }
     ATTN__LANES_OF(j) {
@@ -3362,7 +3368,7 @@ ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, AT
     const int stage = g->weights[0] ? d->weights_stage : ATTN_WEIGHTS_SOFTMAX;
     const attn__e *k = NULL;
     ptrdiff_t row = 0;
-    int gone = d->custom != NULL || (d->score >= ATTN_SCORE_BOXCAR && d->score <= ATTN_SCORE_TRICUBE);
+    int gone = 0;
     ATTN__LANES_OF(j) top[j] = attn__v_set(ATTN__NEG_INF);
     if (ATTN__FN(is_product)(d)) {
         k = ATTN__FN(take_rows)(g, 1, (attn__e *)w->k, p->k0, p->nk, &row);
@@ -3378,10 +3384,12 @@ ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, AT
     if (stage == ATTN_WEIGHTS_SCORES) ATTN__FN(keep_scores)(g, s, p->k0, p->nk);
 #ifndef ATTN__DOUBLE
     if (d->custom) {
+        if (d->score >= ATTN_SCORE_BOXCAR && d->score <= ATTN_SCORE_TRICUBE) ATTN__FN(unsee)(s, w->vis, p);
         if (!k) k = ATTN__FN(take_rows)(g, 1, (attn__e *)w->k, p->k0, p->nk, &row);
         ATTN__FN(custom)(g, w, k, row, p->k0, p->nk);
     }
 #endif
+    if (d->custom || (d->score >= ATTN_SCORE_BOXCAR && d->score <= ATTN_SCORE_TRICUBE)) ATTN__FN(unsee)(s, w->vis, p);   // tanh has no -inf
     if (stage == ATTN_WEIGHTS_CAPPED) {
         ATTN__FN(shape)(g, w, p, ATTN__FN(CAP), top);
         ATTN__FN(keep_scores)(g, s, p->k0, p->nk);
@@ -3602,7 +3610,7 @@ ATTN__INL void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptrdiff
         const attn__v y = ATTN__FN(weight)(d, attn__v_load(x), z->m[j], z->tau[j]);
         z->l[j] = attn__v_add(z->l[j], y); attn__v_store(x, y);
     }
-    if (d->dropout > 0) ATTN__FN(drop_out)(g, s, &p);
+    if (d->dropout > 0 || d->keep_weights) ATTN__FN(drop_out)(g, s, &p);
     v = ATTN__FN(take_rows)(g, 0, (attn__e *)w->v, p.k0, p.nk, &row);
     if (2 * (p.to - p.from) > p.nk) { p.from = 0; p.to = p.nk; }
     if (p.to <= p.from) { ATTN__FN(outputs)(o, in, s, v, row, p.nk, dv, 0); return; }
@@ -3658,7 +3666,7 @@ ATTN__OUTLINE void ATTN__FN(finish_weights)(const attn__tile_args *g, int lane, 
         attn__v_store_n(x + i, d->keys - i,
                         attn__v_sel(attn__v_lt(s, attn__v_set(-ATTN__LARGEST)), attn__v_set(0), attn__v_mul(y, attn__v_set(r))));
     }
-    if (d->dropout > 0)
+    if (d->dropout > 0 || d->keep_weights)
         for (ptrdiff_t i = 0; i < d->keys; i += ATTN__KT) {
             double factor[ATTN__KT];
             const ptrdiff_t n = d->keys - i < ATTN__KT ? d->keys - i : ATTN__KT;
@@ -3677,7 +3685,7 @@ ATTN__OUTLINE void ATTN__FN(take_best)(const attn__tile_args *g, const attn__spa
         if (g->weights[lane] && g->d->weights_stage == ATTN_WEIGHTS_SOFTMAX && lane < g->lanes)
             memset(g->weights[lane], 0, sizeof(attn__e) * (size_t)g->d->keys);
         if (j < 0) continue;
-        if (g->d->dropout > 0) attn__dropout(g->d, g->b, g->head[lane], g->query[lane], j, 1, &factor);
+        if (g->d->dropout > 0 || g->d->keep_weights) attn__dropout(g->d, g->b, g->head[lane], g->query[lane], j, 1, &factor);
         if (g->weights[lane] && g->d->weights_stage == ATTN_WEIGHTS_SOFTMAX) ((attn__e *)g->weights[lane])[j] = (attn__e)factor;
         {
             const attn__e *v = ATTN__FN(take_rows)(g, 0, (attn__e *)w->v, j, 1, &row);
@@ -3779,7 +3787,7 @@ ATTN__FUNC void ATTN__FN(append)(attn__append_args *g) {
         union { const char *in; char *out; } row;
         ATTN__FN(widen)(x, d->q_type, (const char *)(keys ? d->k_new : d->v_new) +
                         (g->b * s[0] + g->hk * s[1] + i * s[2]) * attn__types[d->q_type].bytes, s[3], n);
-        if (keys) ATTN__FN(ready)(d, x, d->k_norm, d->rope_k_pos ? d->rope_k_pos[g->b * d->keys + token] : token);
+        if (keys) ATTN__FN(ready)(d, x, 1, d->k_norm, d->rope_k_pos ? d->rope_k_pos[g->b * d->keys + token] : token);
         row.in = attn__row_at(to, token);
         for (ptrdiff_t c = 0; c < n; c += attn__types[to->type].elements) {
             float block[32];
@@ -4317,6 +4325,7 @@ ATTN__FUNC attn__set attn__set_of(const void *p, const ptrdiff_t n[4], const ptr
         int k;
         if (stride) step = stride[i];
         else { for (int j = i + 1; j < 4; j++) x *= n[j]; step = x; }
+        if (n[i] == 0) s.at = 0;                       // no element: meets nothing
         if (n[i] <= 1 || step == 0) continue;
         step *= bytes;
         for (k = s.axes++; k > 0 && s.step[k - 1] < step; k--) { s.step[k] = s.step[k - 1]; s.n[k] = s.n[k - 1]; }
@@ -4351,6 +4360,7 @@ ATTN__FUNC int attn__sets_meet(const attn__set *x, int i, const attn__set *y, in
 }
 // Does an output of these axes lie over itself? Nested axes do not; anything else counts as overlap.
 ATTN__FUNC int attn__meets_itself(const attn__set *s, const ptrdiff_t n[4], const ptrdiff_t *stride) {
+    if (!s->at) return 0;
     for (int i = 0; stride && i < 4; i++) if (n[i] > 1 && stride[i] == 0) return 1;
     for (int i = 0; i < s->axes; i++) if (s->step[i] < attn__set_span(s, i + 1) + s->bytes) return 1;
     return 0;
@@ -5552,7 +5562,7 @@ ATTN__FUNC attn_status attn__check_axes(const attn_desc *d, int values, attn__te
         { !(d->norm_eps >= 0) || !attn__finite((double)d->norm_eps), ATTN_ERR_RANGE, "norm_eps", 0, "negative, Inf or NaN" },
         { !(d->softcap >= 0) || !attn__finite((double)d->softcap), ATTN_ERR_RANGE, "softcap", 0, "negative, Inf or NaN" },
         { !attn__finite((double)d->masked_score), ATTN_ERR_RANGE, "masked_score", 0, "Inf or NaN: 0 leaves hidden keys out" },
-        { !(d->dropout >= 0 && d->dropout < 1), ATTN_ERR_RANGE, "dropout", 0, "outside 0 <= p < 1" },
+        { !(d->dropout >= 0 && d->dropout <= 1), ATTN_ERR_RANGE, "dropout", 0, "outside 0 <= p <= 1" },
         { !(d->relu_div >= 0) || !attn__finite((double)d->relu_div), ATTN_ERR_RANGE, "relu_div", 0, "negative, Inf or NaN" },
         { !attn__finite((double)d->sigmoid_bias), ATTN_ERR_RANGE, "sigmoid_bias", 0, "Inf or NaN" },
         { d->norm == ATTN_NORM_TOP_K && d->top_k < 1, ATTN_ERR_RANGE, "top_k", d->top_k, "at least 1" },
@@ -5565,9 +5575,9 @@ ATTN__FUNC attn_status attn__check_axes(const attn_desc *d, int values, attn__te
         { t5 && d->rel_max_distance <= d->rel_count / (d->rel_both_ways ? 4 : 2), ATTN_ERR_RANGE, "rel_max_distance", d->rel_max_distance, "not beyond the exact buckets" },
         { d->rel_kind == ATTN_REL_WINDOW_2D && (d->rel_height < 1 || d->rel_width < 1 || d->rel_height > 32768 || d->rel_width > 32768), ATTN_ERR_RANGE, "rel_height", d->rel_height, "height and width in 1..32768" },
         { d->rel_kind == ATTN_REL_WINDOW_2D && ((int64_t)d->rel_height * d->rel_width < d->queries || (int64_t)d->rel_height * d->rel_width < d->keys), ATTN_ERR_SHAPE, "rel_height", d->rel_height, "queries or keys beyond height x width" },
-        { d->keep_weights && d->dropout == 0, ATTN_ERR_RANGE, "dropout", 0, "0 beside keep_weights" },
         { d->ring < 0, ATTN_ERR_RANGE, "ring", d->ring, "negative" },
-        { d->block_table && (d->page < 1 || d->page_count < 1 || d->pages_per_row < 1), ATTN_ERR_RANGE, "page", d->page, "page, page_count and pages_per_row are at least 1" },
+        { d->block_table && d->page < 1, ATTN_ERR_RANGE, "page", d->page, "at least 1" },
+        { d->block_table && (d->page_count < 0 || d->pages_per_row < 0), ATTN_ERR_SHAPE, d->page_count < 0 ? "page_count" : "pages_per_row", d->page_count < 0 ? d->page_count : d->pages_per_row, "negative" },
         { d->ring && d->block_table, ATTN_ERR_RANGE, "ring", d->ring, "beside block_table" },
         { d->k_cache && d->cu_k, ATTN_ERR_RANGE, "cu_k", 0, "beside a cache" } };
     const struct { int needed; const void *p; const char *name; } need[] = {
