@@ -1458,7 +1458,7 @@ ATTN__FUNC ptrdiff_t attn__rows_run(const attn__rows *x, ptrdiff_t j, ptrdiff_t 
 }
 // The arrays of a tile in the workspace.
 typedef struct attn__space {
-    void *q, *s, *o[2], *sum, *k, *v, *rows, *spare, *line, *wide[3], *whole;
+    void *q, *s, *o[2], *sum, *k, *v, *rows, *spare, *line, *add, *wide[3], *whole;
     uint32_t *vis;
 } attn__space;
 ATTN__FUNC int attn__two_passes(const attn_desc *d) {  // weights that depend on all scores of the row at once
@@ -1478,6 +1478,7 @@ ATTN__FUNC size_t attn__layout(attn__space *w, void *work, const attn_desc *d, i
     w->rows = attn__carve(work, &at, dk * tq * e);
     w->spare = attn__carve(work, &at, dk * tq * e);
     w->line = attn__carve(work, &at, (kt + tq) * e);
+    w->add = attn__carve(work, &at, kt * tq * e);
     for (int i = 0; d->score == ATTN_SCORE_ADDITIVE && i < 3; i++)
         w->wide[i] = attn__carve(work, &at, (size_t)(d->score_width + 4) * tq * e);   // products come 4 at least
     w->whole = attn__two_passes(d) ? attn__carve(work, &at, (size_t)(d->ring ? d->ring + ATTN__SPAN + tile : d->keys) * tq * e) : NULL;
@@ -1491,10 +1492,11 @@ typedef struct attn__tile_args {
     int worker;
     int64_t offset;                   // p_i = i + offset
     int lanes, in_line;               // rows in use; in_line: queries that follow each other, of one head
-    int masks, every, shaped;         // masks: more than limits hides keys; every: hidden keys are computed too; shaped: a
-    int dead;                         // stage stands between score and norm. dead: so many lanes from the end are no rows
+    int masks, every, adds, shaped;   // masks: more than limits hides keys; every: hidden keys are computed too; adds: bias or
+    int dead;                         // tables; shaped: a stage that no product can end with. dead: so many lanes from the end
+                                      // are no rows
     void *work;
-    double scale[ATTN__TQ_MOST];
+    double scale[ATTN__TQ_MOST], slope[ATTN__TQ_MOST];
     ptrdiff_t query[ATTN__TQ_MOST], head[ATTN__TQ_MOST];
     const void *q[ATTN__TQ_MOST], *bias[ATTN__TQ_MOST];
     void *o[ATTN__TQ_MOST], *lse[ATTN__TQ_MOST], *weights[ATTN__TQ_MOST];
@@ -1937,6 +1939,7 @@ ATTN__FUNC attn__node *attn__record_op(attn_ctx *c, int op, attn_tensor *y, attn
 //     _pow2n                         a 2^n, n integral, in steps that neither overflow nor vanish early
 //     _exp2                          2^a for a <= 127, relative error 2e-7; 0 at -inf; NaN stays
 //     _seen _bad                     magnitudes joined to a running maximum; did any reach Inf or NaN
+//     attn__bits64(p)                bits of 64 bytes that are not 0; only where there is an instruction
 //     _fma_at(acc, s, i, v)          acc + s[i] v with a packet of ATTN__PACKET scalars read at once
 //     transpose(r)                   LANES x LANES in registers
 // Shapes of the kernels: ATTN__QV vectors of queries (or columns) times a number of rows of scalars. ROWS: scalars that
@@ -2092,6 +2095,7 @@ ATTN__INL __m512i ATTN__FN(dot64)(__m512i acc, const int8_t *p, const int8_t *q)
 #define attn__t_bad(t) (_mm512_cmpge_epu32_mask(t, _mm512_set1_epi32(0x7f800000)) != 0)
 #define attn__s_load(p) _mm512_set1_ps(*(p))
 #define attn__v_fma_at(acc, s, i, v) _mm512_fmadd_ps(s, v, acc)
+#define attn__bits64(p) ((uint64_t)_mm512_test_epi8_mask(_mm512_loadu_si512(p), _mm512_loadu_si512(p)))
 #define attn__v_end() _mm256_zeroupper()
 #define ATTN__FOLD512(a, op) \
     op(_mm512_castps512_ps256(a), _mm256_castpd_ps(_mm512_extractf64x4_pd(_mm512_castps_pd(a), 1)))
@@ -2180,6 +2184,16 @@ ATTN__INL attn__m ATTN__FN(mask)(uint32_t bits) {
     return ATTN__FC(ATTN__X(_mm256_cmpeq_epi32)(ATTN__X(_mm256_and_si256)(ATTN__X(_mm256_set1_epi32)((int)bits), one), one));
 }
 #define attn__v_mask(bits) ATTN__FN(mask)(bits)
+ATTN__INL uint64_t ATTN__FN(bits64)(const uint8_t *p) {
+    const attn__t zero = ATTN__X(_mm256_setzero_si256)();
+    uint64_t bits = 0;
+    for (int i = 32; i >= 0; i -= 32) {
+        const attn__t x = ATTN__X(_mm256_loadu_si256)((const attn__t *)(const void *)(p + i));
+        bits = bits << 32 | (uint32_t)~ATTN__X(_mm256_movemask_epi8)(ATTN__X(_mm256_cmpeq_epi8)(x, zero));
+    }
+    return bits;
+}
+#define attn__bits64(p) ATTN__FN(bits64)(p)
 #define attn__v_addexp(p, t) \
     ATTN__FC(ATTN__X(_mm256_add_epi32)(ATTN__IC(p), ATTN__X(_mm256_slli_epi32)(ATTN__IC(t), 23)))
 ATTN__INL attn__v ATTN__FN(ldexp)(attn__v a, attn__v n) {           // -126 <= n <= 127
@@ -3113,31 +3127,29 @@ ATTN__OUTLINE void ATTN__FN(take_queries)(attn__tile_args *g, attn__space *w) {
 typedef struct ATTN__FN(part) { ptrdiff_t k0, nk, from, to; } ATTN__FN(part);
 #define ATTN__ALL_LANES ((uint32_t)(((uint64_t)1 << ATTN__TQ) - 1))
 
-// 8 keys of 8 lanes from bytes: bit u of byte i of the result is lane u, key i
-ATTN__INL uint64_t ATTN__FN(bits_of_bytes)(const uint8_t *const *row, int rows, ptrdiff_t at, ptrdiff_t col, ptrdiff_t n, uint64_t flip) {
-    const uint64_t low = UINT64_C(0x7f7f7f7f7f7f7f7f), one = UINT64_C(0x0101010101010101);
-    uint64_t all = 0;
-    for (int u = 0; u < 8 && u < rows; u++) {
-        uint64_t x = 0;
-        const uint8_t *p = row[u] + at * col;
-        if (ATTN__LITTLE && col == 1 && n >= 8) memcpy(&x, p, 8);
-        else for (ptrdiff_t i = 0; i < 8 && i < n; i++) x |= (uint64_t)p[i * col] << (8 * i);
-        x = ((((x & low) + low) | x) >> 7) & one;       // 1 in every byte that is not 0
-        all |= (x ^ flip) << u;
-    }
-    return all;
-}
+// vis[r] loses the bit of each lane that the bytes of its row hide; 64 keys at a time, turned by halves of a square of bits
 ATTN__OUTLINE void ATTN__FN(mask_bytes)(uint32_t *vis, const uint8_t *const *row, ptrdiff_t k0, ptrdiff_t nk, ptrdiff_t col,
                                         int drop) {
-    const uint64_t flip = drop ? UINT64_C(0x0101010101010101) : 0;
-    for (ptrdiff_t r = 0; r < nk; r += 8) {
-        const ptrdiff_t n = nk - r < 8 ? nk - r : 8;
-        uint32_t bits[8] = { 0 };
-        for (int lane = 0; lane < ATTN__TQ; lane += 8) {
-            const uint64_t x = ATTN__FN(bits_of_bytes)(row + lane, ATTN__TQ - lane, k0 + r, col, n, flip);
-            for (int i = 0; i < 8; i++) bits[i] |= (uint32_t)(x >> (8 * i) & 0xff) << lane;
+    for (ptrdiff_t r = 0; r < nk; r += 64) {
+        const ptrdiff_t n = nk - r < 64 ? nk - r : 64;
+        uint64_t bits[32] = { 0 }, half = 0xffff;
+        for (int lane = 0; lane < ATTN__TQ; lane++) {
+            const uint8_t *p = row[lane] + (k0 + r) * col;
+            uint64_t x = 0;
+            ATTN__PREFETCH(p + ATTN__KT * col);
+#ifdef attn__bits64
+            if (col == 1 && n == 64) x = attn__bits64(p);
+            else
+#endif
+            for (ptrdiff_t i = 0; i < n; i++) x |= (uint64_t)(p[i * col] != 0) << i;
+            bits[lane] = drop ? ~x : x;
         }
-        for (ptrdiff_t i = 0; i < n; i++) vis[r + i] &= bits[i];
+        half |= half << 32;
+        for (int j = 16; j; j >>= 1, half ^= half << j) for (int i = 0; i < 32; i = (i + j + 1) & ~j) {
+            const uint64_t x = ((bits[i] >> j) ^ bits[i + j]) & half;
+            bits[i] ^= x << j; bits[i + j] ^= x;
+        }
+        for (ptrdiff_t i = 0; i < n; i++) vis[r + i] &= (uint32_t)(bits[i % 32] >> (i / 32 * 32));
     }
 }
 // Which keys of the block a lane sees: vis[r] has bit `lane` for key k0 + r. Keys at the ends that no lane sees are left off.
@@ -3186,15 +3198,6 @@ ATTN__OUTLINE int ATTN__FN(visible)(const attn__tile_args *g, uint32_t *vis, ptr
     while (p->from < n && vis[p->from] == ATTN__ALL_LANES) p->from++;
     p->to = n;
     return 1;
-}
-// Scores become `hidden` where the lane does not see the key, by select: a NaN is gone here. top takes the maximum.
-ATTN__OUTLINE void ATTN__FN(hide)(attn__e *s, const uint32_t *vis, ptrdiff_t from, ptrdiff_t to, attn__e hidden, attn__v *top) {
-    for (ptrdiff_t r = from; r < to; r++) ATTN__UNROLL ATTN__LANES_OF(j) {
-        attn__e *x = s + r * ATTN__TQ + j * ATTN__LANES;
-        const attn__v t = attn__v_sel(attn__v_mask(vis[r] >> (j * ATTN__LANES)), attn__v_load(x), attn__v_set(hidden));
-        attn__v_store(x, t);
-        top[j] = attn__v_max(t, top[j]);
-    }
 }
 // A score of -inf that a stage gave hides its key as a mask does.
 ATTN__OUTLINE void ATTN__FN(unsee)(const attn__e *s, uint32_t *vis, ATTN__FN(part) *p) {
@@ -3280,75 +3283,80 @@ ATTN__OUTLINE void ATTN__FN(custom)(const attn__tile_args *g, const attn__space 
     g->d->custom(&t, (float *)w->s);
 }
 #endif
-// t[r][lane] = bias of keys k0 .. k0+n-1, n <= LANES, for the lanes from `lane` on
-ATTN__INL void ATTN__FN(bias_of)(const attn__tile_args *g, attn__v *t, int lane, ptrdiff_t k0, ptrdiff_t n) {
+// t[r][lane]: what bias and tables add to the score of key k0 + r. A bias of -inf hides its key: 1 when there is one.
+ATTN__OUTLINE int ATTN__FN(additions)(const attn__tile_args *g, attn__e *t, attn__e *line, ptrdiff_t k0, ptrdiff_t nk) {
     const attn_desc *d = g->d;
     const ptrdiff_t col = d->bias_stride[3];
-    const int own = d->bias_type == ATTN__OWN_TYPE;
-    if (own && col == 1 && n == ATTN__LANES) {
-        ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) t[i] = attn__v_load((const attn__e *)g->bias[lane + i] + k0);
-        ATTN__FN(transpose)(t);
-    } else for (ptrdiff_t r = 0; r < n; r++) {
-        attn__e x[ATTN__LANES];
-        for (int i = 0; i < ATTN__LANES; i++)
-            x[i] = own ? ((const attn__e *)g->bias[lane + i])[(k0 + r) * col]
-                       : (attn__e)attn__stored(d->bias_type, g->bias[lane + i], (k0 + r) * col);
-        t[r] = attn__v_load(x);
-    }
-}
-enum { ATTN__FN(CAP) = 1, ATTN__FN(ADD) = 2, ATTN__FN(HIDE) = 4 };
-// Softcap, bias and tables, masks: one sweep. top takes the maximum. 1 when a bias of -inf hid something.
-ATTN__OUTLINE int ATTN__FN(shape)(const attn__tile_args *g, const attn__space *w, const ATTN__FN(part) *p, int stages, attn__v *top) {
-    const attn_desc *d = g->d;
-    const attn__v least = attn__v_set(-ATTN__LARGEST), none = attn__v_set(ATTN__NEG_INF);
-    const attn__v cap = attn__v_set((attn__e)d->softcap), uncap = attn__v_set(d->softcap > 0 ? 1 / (attn__e)d->softcap : 0);
-    const attn__v hidden = d->masked_score != 0 ? attn__v_set((attn__e)d->masked_score) : none;
-    const int alibi = d->alibi || d->alibi_slopes;
-    uint32_t gone = 0;
-    ATTN__LANES_OF(j) {
-        const int lane = j * ATTN__LANES;
-        attn__e slope[ATTN__LANES], at[ATTN__LANES];
-        attn__v most = none, vslope, vat;
-        for (int i = 0; i < ATTN__LANES; i++) {
-            slope[i] = alibi ? (attn__e)attn__slope(d, g->head[lane + i]) : 0;
-            at[i] = (attn__e)(g->query[lane + i] + g->offset - p->k0);
-        }
-        vslope = attn__v_load(slope); vat = attn__v_load(at);
-        for (ptrdiff_t r0 = 0; r0 < p->nk; r0 += ATTN__LANES) {
-            const ptrdiff_t n = p->nk - r0 < ATTN__LANES ? p->nk - r0 : ATTN__LANES;
-            attn__v add[ATTN__LANES];
-            add[0] = none;
-            if ((stages & ATTN__FN(ADD)) && d->bias) ATTN__FN(bias_of)(g, add, lane, p->k0 + r0, n);
-            for (ptrdiff_t i = 0; i < n; i++) {
-                attn__e *y = (attn__e *)w->s + (r0 + i) * ATTN__TQ + lane;
-                attn__v x = attn__v_load(y);
-                if ((stages & ATTN__FN(CAP)) && d->softcap > 0) x = attn__v_mul(cap, ATTN__FN(tanh)(attn__v_mul(x, uncap)));
-                if (stages & ATTN__FN(ADD)) {
-                    if (d->bias) {
-                        const attn__m off = attn__v_lt(add[i], least);
-                        x = attn__v_sel(off, none, attn__v_add(x, add[i]));
-                        gone |= attn__v_bits(off);
-                    }
-                    if (alibi) x = attn__v_fnma(vslope, attn__v_abs(attn__v_sub(vat, attn__v_set((attn__e)(r0 + i)))), x);
-                    if (d->rel_kind) {
-                        attn__e t[ATTN__LANES];
-                        for (int u = 0; u < ATTN__LANES; u++) {
-                            const int l = lane + u < g->lanes ? lane + u : g->lanes - 1;
-                            t[u] = (attn__e)d->rel_table[attn__rel_row(d, g->query[l], g->query[l] + g->offset, p->k0 + r0 + i) *
-                                                         d->heads + g->head[l]];
-                        }
-                        x = attn__v_add(x, attn__v_load(t));
-                    }
-                }
-                if ((stages & ATTN__FN(HIDE)) && p->to > p->from)
-                    x = attn__v_sel(attn__v_mask(w->vis[r0 + i] >> lane), x, hidden);
-                attn__v_store(y, x);
-                most = attn__v_max(x, most);
+    const int alibi = d->alibi || d->alibi_slopes, own = d->bias_type == ATTN__OWN_TYPE;
+    attn__v least = attn__v_set(0);
+    if (!d->bias) for (ptrdiff_t i = 0; i < nk * ATTN__TQ; i += ATTN__LANES) attn__v_store(t + i, attn__v_set(0));
+    else for (int lane = 0; lane < ATTN__TQ; lane += ATTN__LANES) {
+        ptrdiff_t r = 0;
+        for (; own && col == 1 && r + ATTN__LANES <= nk; r += ATTN__LANES) {
+            attn__v x[ATTN__LANES];
+            ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) {
+                x[i] = attn__v_load((const attn__e *)g->bias[lane + i] + k0 + r);
+                ATTN__PREFETCH((const attn__e *)g->bias[lane + i] + k0 + r + ATTN__KT);
+            }
+            ATTN__FN(transpose)(x);
+            ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) {
+                least = attn__v_min(x[i], least);
+                attn__v_store(t + (r + i) * ATTN__TQ + lane, x[i]);
             }
         }
-        top[j] = most;
+        for (; r < nk; r++) {
+            attn__e *x = t + r * ATTN__TQ + lane;
+            for (int i = 0; i < ATTN__LANES; i++)
+                x[i] = own ? ((const attn__e *)g->bias[lane + i])[(k0 + r) * col]
+                           : (attn__e)attn__stored(d->bias_type, g->bias[lane + i], (k0 + r) * col);
+            least = attn__v_min(attn__v_load(x), least);
+        }
     }
-    return gone != 0;
+    for (int lane = 0; alibi && lane < ATTN__TQ; lane += ATTN__LANES) {
+        attn__e slope[ATTN__LANES], at[ATTN__LANES];
+        for (int i = 0; i < ATTN__LANES; i++) {
+            slope[i] = (attn__e)g->slope[lane + i];
+            at[i] = (attn__e)(g->query[lane + i] + g->offset - k0);
+        }
+        for (ptrdiff_t r = 0; r < nk; r++) {
+            const attn__v far = attn__v_abs(attn__v_sub(attn__v_load(at), attn__v_set((attn__e)r)));
+            attn__e *x = t + r * ATTN__TQ + lane;
+            attn__v_store(x, attn__v_fnma(attn__v_load(slope), far, attn__v_load(x)));
+        }
+    }
+    if (d->rel_kind && g->in_line && d->rel_kind != ATTN_REL_WINDOW_2D) {   // depends on j - p alone, and lanes follow each other
+        const ptrdiff_t n = nk + ATTN__TQ - 1;
+        const int64_t p = g->query[0] + g->offset;
+        for (ptrdiff_t i = 0; i < n; i++)               // line[i]: p is i - (nk - 1) further than the key
+            line[i] = (attn__e)d->rel_table[attn__rel_row(d, 0, p + i - (nk - 1), k0) * d->heads + g->head[0]];
+        for (ptrdiff_t r = 0; r < nk; r++) for (int lane = 0; lane < ATTN__TQ; lane += ATTN__LANES) {
+            attn__e *x = t + r * ATTN__TQ + lane;
+            attn__v_store(x, attn__v_add(attn__v_load(x), attn__v_load(line + nk - 1 - r + lane)));
+        }
+    } else if (d->rel_kind) for (ptrdiff_t r = 0; r < nk; r++) for (int i = 0; i < g->lanes; i++)
+        t[r * ATTN__TQ + i] += (attn__e)d->rel_table[attn__rel_row(d, g->query[i], g->query[i] + g->offset, k0 + r) * d->heads + g->head[i]];
+    return attn__v_any(attn__v_lt(least, attn__v_set(-ATTN__LARGEST)));
+}
+enum { ATTN__FN(CAP) = 1, ATTN__FN(ADD) = 2, ATTN__FN(HIDE) = 4 };
+// Softcap, additions, masks: one sweep over the scores of keys from .. to-1. top takes the maximum.
+ATTN__OUTLINE void ATTN__FN(shape)(const attn__tile_args *g, const attn__space *w, const ATTN__FN(part) *p, int stages, ptrdiff_t from,
+                                   ptrdiff_t to, attn__v *top) {
+    const attn_desc *d = g->d;
+    const attn__v hidden = attn__v_set(d->masked_score != 0 ? (attn__e)d->masked_score : ATTN__NEG_INF);
+    const attn__v cap = attn__v_set((attn__e)d->softcap), uncap = attn__v_set(d->softcap > 0 ? 1 / (attn__e)d->softcap : 0);
+    const int add = (stages & ATTN__FN(ADD)) && g->adds, hide = (stages & ATTN__FN(HIDE)) && p->to > p->from;
+    attn__v most[ATTN__QV];                             // not *top: a store to s might change that
+    ATTN__LANES_OF(j) most[j] = top[j];
+    for (ptrdiff_t r = from; r < to; r++) ATTN__UNROLL ATTN__LANES_OF(j) {
+        const ptrdiff_t at = r * ATTN__TQ + j * ATTN__LANES;
+        attn__v x = attn__v_load((attn__e *)w->s + at);
+        if ((stages & ATTN__FN(CAP)) && d->softcap > 0) x = attn__v_mul(cap, ATTN__FN(tanh)(attn__v_mul(x, uncap)));
+        if (add) x = attn__v_add(x, attn__v_load((attn__e *)w->add + at));
+        if (hide) x = attn__v_sel(attn__v_mask(w->vis[r] >> (j * ATTN__LANES)), x, hidden);
+        attn__v_store((attn__e *)w->s + at, x);
+        most[j] = attn__v_max(x, most[j]);
+    }
+    ATTN__LANES_OF(j) top[j] = most[j];
 }
 // scores of nk keys from k0 -> weights rows, as they are; turned back by transposes
 ATTN__OUTLINE void ATTN__FN(keep_scores)(const attn__tile_args *g, const attn__e *s, ptrdiff_t k0, ptrdiff_t nk) {
@@ -3365,38 +3373,41 @@ ATTN__OUTLINE void ATTN__FN(keep_scores)(const attn__tile_args *g, const attn__e
 ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, ATTN__FN(part) *p, attn__v *top) {
     const attn_desc *d = g->d;
     attn__e *s = (attn__e *)w->s;
-    const int stage = g->weights[0] ? d->weights_stage : ATTN_WEIGHTS_SOFTMAX;
+    const int stage = g->weights[0] ? d->weights_stage : ATTN_WEIGHTS_SOFTMAX, product = ATTN__FN(is_product)(d);
+    const int compact = d->score >= ATTN_SCORE_BOXCAR && d->score <= ATTN_SCORE_TRICUBE;
+    const int all = ATTN__FN(CAP) | ATTN__FN(ADD) | ATTN__FN(HIDE);
     const attn__e *k = NULL;
     ptrdiff_t row = 0;
-    int gone = 0;
+    if (g->adds && ATTN__FN(additions)(g, (attn__e *)w->add, (attn__e *)w->line, p->k0, p->nk))
+        ATTN__FN(unsee)((const attn__e *)w->add, w->vis, p);
     ATTN__LANES_OF(j) top[j] = attn__v_set(ATTN__NEG_INF);
-    if (ATTN__FN(is_product)(d)) {
-        k = ATTN__FN(take_rows)(g, 1, (attn__e *)w->k, p->k0, p->nk, &row);
-        ATTN__FN(products)(g, s, (const attn__e *)w->q, (attn__e *)w->k, k, row, p->nk, g->shaped ? NULL : top, p->from, p->to);
-    } else ATTN__FN(others)(g, w, p->k0, p->nk);
-    if (!g->shaped) {
-        if (p->to > p->from) {                          // and what shared a group of rows with them
+    if (product) k = ATTN__FN(take_rows)(g, 1, (attn__e *)w->k, p->k0, p->nk, &row);
+    if (product) {
+        const int ends = !g->shaped && !g->adds;        // the maximum is had in registers where no key is hidden
+        ATTN__FN(products)(g, s, (const attn__e *)w->q, (attn__e *)w->k, k, row, p->nk, ends ? top : NULL, p->from, p->to);
+        if (ends && p->to > p->from) {                  // and what shared a group of rows with hidden ones
             const ptrdiff_t from = p->from - ATTN__R3, to = p->to + ATTN__R3;
-            ATTN__FN(hide)(s, w->vis, from < 0 ? 0 : from, to > p->nk ? p->nk : to, ATTN__NEG_INF, top);
+            ATTN__FN(shape)(g, w, p, all, from < 0 ? 0 : from, to > p->nk ? p->nk : to, top);
         }
-        return;
-    }
+        if (ends) return;
+    } else ATTN__FN(others)(g, w, p->k0, p->nk);
     if (stage == ATTN_WEIGHTS_SCORES) ATTN__FN(keep_scores)(g, s, p->k0, p->nk);
+    if (compact) ATTN__FN(unsee)(s, w->vis, p);         // here, since tanh makes a number of -inf
 #ifndef ATTN__DOUBLE
     if (d->custom) {
-        if (d->score >= ATTN_SCORE_BOXCAR && d->score <= ATTN_SCORE_TRICUBE) ATTN__FN(unsee)(s, w->vis, p);
-        if (!k) k = ATTN__FN(take_rows)(g, 1, (attn__e *)w->k, p->k0, p->nk, &row);
+        if (!product) k = ATTN__FN(take_rows)(g, 1, (attn__e *)w->k, p->k0, p->nk, &row);
         ATTN__FN(custom)(g, w, k, row, p->k0, p->nk);
+        ATTN__FN(unsee)(s, w->vis, p);
     }
 #endif
-    if (d->custom || (d->score >= ATTN_SCORE_BOXCAR && d->score <= ATTN_SCORE_TRICUBE)) ATTN__FN(unsee)(s, w->vis, p);   // tanh has no -inf
     if (stage == ATTN_WEIGHTS_CAPPED) {
-        ATTN__FN(shape)(g, w, p, ATTN__FN(CAP), top);
+        attn__v capped[ATTN__QV];
+        ATTN__LANES_OF(j) capped[j] = top[j];
+        ATTN__FN(shape)(g, w, p, ATTN__FN(CAP), 0, p->nk, capped);
         ATTN__FN(keep_scores)(g, s, p->k0, p->nk);
-        gone |= ATTN__FN(shape)(g, w, p, ATTN__FN(ADD) | ATTN__FN(HIDE), top);
-    } else gone |= ATTN__FN(shape)(g, w, p, ATTN__FN(CAP) | ATTN__FN(ADD) | ATTN__FN(HIDE), top);
+        ATTN__FN(shape)(g, w, p, ATTN__FN(ADD) | ATTN__FN(HIDE), 0, p->nk, top);
+    } else ATTN__FN(shape)(g, w, p, all, 0, p->nk, top);
     if (d->masked_score != 0) p->from = p->to = 0;
-    if (gone) ATTN__FN(unsee)(s, w->vis, p);
     if (stage == ATTN_WEIGHTS_BIASED) ATTN__FN(keep_scores)(g, s, p->k0, p->nk);
 }
 
@@ -3586,7 +3597,10 @@ ATTN__INL void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptrdiff
         p.from = p.to = 0;
         ATTN__FN(unsee)(s, w->vis, &p);
         ATTN__LANES_OF(j) top[j] = z->m[j];
-        if (d->norm == ATTN_NORM_TOP_K) ATTN__FN(hide)(s, w->vis, 0, p.nk, ATTN__NEG_INF, top);
+        if (d->norm == ATTN_NORM_TOP_K) {
+            ATTN__LANES_OF(j) top[j] = attn__v_set(ATTN__NEG_INF);
+            ATTN__FN(shape)(g, w, &p, 0, 0, p.nk, top);
+        }
     } else ATTN__FN(scores)(g, w, &p, top);
     if (g->weights[0] && d->weights_stage == ATTN_WEIGHTS_SOFTMAX) ATTN__FN(keep_scores)(g, s, p.k0, p.nk);
     in = z->begun ? o : NULL;
@@ -3962,6 +3976,7 @@ static const attn__table ATTN__FN(table) = {
 #undef attn__v_hmax
 #undef attn__v_fma_at
 #undef attn__v_end
+#undef attn__bits64
 #undef attn__t_zero
 #undef attn__t_bad
 #undef attn__s_load
@@ -5766,8 +5781,9 @@ typedef struct attn__plan {
     attn_desc d;
     const attn__table *table;
     ptrdiff_t group, rows, units, tiles, total, per;   // heads side by side in lanes, rows of such a unit, units of an entry,
-    int bytes, near_heads;                             // tiles of a unit, tiles in all, of a task; near_heads: small contiguous
-    size_t work;                                       // heads, the next is touched early. work: of one worker
+    int bytes, near_heads, across;                     // tiles of a unit, tiles in all, of a task; near_heads: small contiguous
+    size_t work;                                       // heads, the next is touched early; across: heads share a mask or bias,
+                                                       // whose rows serve all heads while they are near. work: of one worker
     char *space;
     double scale;
 } attn__plan;
@@ -5827,12 +5843,13 @@ ATTN__FUNC void attn__fill_lanes(const attn__plan *p, attn__tile_args *g, ptrdif
     const ptrdiff_t used = attn__queries_in_use(d, b);
     const int tq = p->table->tq;
     g->lanes = rows - r0 < tq ? (int)(rows - r0) : tq;
-    g->dead = 0;
+    g->dead = 0; g->in_line = p->group == 1;
     g->hi_most = g->lo_most = 0; g->lo_least = g->hi_least = PTRDIFF_MAX;
     for (int lane = 0; lane < tq; lane++) {
         const ptrdiff_t r = r0 + (lane < g->lanes ? lane : g->lanes - 1), i = r / p->group, h = unit * p->group + r % p->group;
         const ptrdiff_t row = d->cu_q ? h * total + first + i : (b * d->heads + h) * d->queries + i;
         g->query[lane] = i; g->head[lane] = h;
+        if (d->alibi || d->alibi_slopes) g->slope[lane] = lane && h == g->head[lane - 1] ? g->slope[lane - 1] : attn__slope(d, h);
         g->scale[lane] = p->scale * (d->logit_scale ? (double)d->logit_scale[h] : 1);
 #define ATTN__AT(field, type, i) \
         (b * d->field##_stride[0] + h * d->field##_stride[1] + (i) * d->field##_stride[2]) * attn__types[type].bytes
@@ -5890,12 +5907,15 @@ ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
     g->d = d; g->worker = worker;
     g->masks = d->doc_k || d->block_mask || d->tree_parent ? 2 : d->keep || d->drop;
     g->every = d->masked_score != 0 || (d->weights && (d->weights_stage == ATTN_WEIGHTS_SCORES || d->weights_stage == ATTN_WEIGHTS_CAPPED));
-    g->shaped = g->every || d->softcap != 0 || d->bias || d->alibi || d->alibi_slopes || d->rel_kind || d->custom ||
+    g->adds = d->bias || d->alibi || d->alibi_slopes || d->rel_kind;
+    g->shaped = g->every || d->softcap != 0 || d->custom ||
                 (d->score != ATTN_SCORE_DOT && d->score != ATTN_SCORE_BILINEAR && d->score != ATTN_SCORE_COSINE) ||
                 (d->weights && d->weights_stage);
     for (ptrdiff_t t = task * p->per; t < end; t++) {
-        const ptrdiff_t at = t / p->tiles, b = at / p->units, unit = at % p->units, hk = unit * p->group / (d->heads / d->kv_heads);
-        const ptrdiff_t r0 = t % p->tiles * p->table->tq, rows = d->cu_q ? (d->cu_q[b + 1] - d->cu_q[b]) * p->group : p->rows;
+        const ptrdiff_t of_entry = p->units * p->tiles, b = t / of_entry;
+        const ptrdiff_t unit = p->across ? t % p->units : t % of_entry / p->tiles, at = b * p->units + unit;
+        const ptrdiff_t r0 = (p->across ? t % of_entry / p->units : t % p->tiles) * p->table->tq;
+        const ptrdiff_t hk = unit * p->group / (d->heads / d->kv_heads), rows = d->cu_q ? (d->cu_q[b + 1] - d->cu_q[b]) * p->group : p->rows;
         if (r0 >= rows) continue;
         g->b = b; g->offset = attn__offset(d, b);
         g->tree = attn__keys_in_use(d, b) - d->queries;
@@ -5925,7 +5945,9 @@ ATTN__FUNC void attn__plan_tasks(attn__plan *p) {
     p->per = workers > 1 && flops > 1e6 ? p->total / (workers * 8) + 1 : p->total;
     p->scale = d->scale != 0 ? (double)d->scale : dot ? 1 / attn__sqrt_d((double)d->dim) : 1;
     p->work = attn__tile_bytes(d);
-    p->near_heads = d->heads == d->kv_heads && d->keys * d->dim <= 32768 && d->queries * d->dim <= 32768 && d->dim == d->vdim &&
+    p->across = p->units > 1 && d->queries * (d->bias ? 4 : 1) > 524288 / (d->keys + 1) &&
+                ((d->bias && !d->bias_stride[1]) || (d->keep && !d->keep_stride[1]) || (d->drop && !d->drop_stride[1]));
+    p->near_heads = !p->across && d->heads == d->kv_heads && d->keys * d->dim <= 32768 && d->queries * d->dim <= 32768 && d->dim == d->vdim &&
                     !d->cu_q && !d->k_cache && d->k_stride[3] == 1 && d->v_stride[3] == 1 && d->q_stride[3] == 1 && d->o_stride[3] == 1 &&
                     d->k_type == d->q_type && d->v_type == d->q_type && d->o_type == d->q_type && p->bytes == attn__types[d->q_type].bytes;
 }
