@@ -420,7 +420,7 @@ typedef struct attn_desc {
     const int32_t *block_table;       // [B,pages_per_row] of page numbers: token t lies in page table[b][t / page], slot t % page
     ptrdiff_t pages_per_row, page, page_count;   // of caches [page_count,Hk,page,D]: strides are page, head, slot, column
     int32_t ring;                     // slots of a ring [B,Hk,ring,D]: token t at slot t % ring, the last ring tokens are there;
-                                      // keys is the most tokens ever (0 = 2^31 - 1), not a size
+                                      // keys is the most tokens ever, not a size
     // -- outputs beside o
     int32_t weights_stage;            // ATTN_WEIGHTS_: scores are scaled, capped after softcap, biased after tables and masks (-inf)
     void *weights;                    // [B,H,N,M] contiguous, f32 (f64 for f64); NULL = not wanted. Stages scores and capped hold
@@ -1939,6 +1939,8 @@ ATTN__FUNC attn__node *attn__record_op(attn_ctx *c, int op, attn_tensor *y, attn
 //     _pow2n                         a 2^n, n integral, in steps that neither overflow nor vanish early
 //     _exp2                          2^a for a <= 127, relative error 2e-7; 0 at -inf; NaN stays
 //     _seen _bad                     magnitudes joined to a running maximum; did any reach Inf or NaN
+//     _of_bf16(p) _of_f16(p) _of_i8(p)   LANES elements of that type; left out where there is no instruction
+//     attn__f16_at(p)                one f16 as a float, beside _of_i8
 //     attn__bits64(p)                bits of 64 bytes that are not 0; only where there is an instruction
 //     _fma_at(acc, s, i, v)          acc + s[i] v with a packet of ATTN__PACKET scalars read at once
 //     transpose(r)                   LANES x LANES in registers
@@ -2095,6 +2097,10 @@ ATTN__INL __m512i ATTN__FN(dot64)(__m512i acc, const int8_t *p, const int8_t *q)
 #define attn__t_bad(t) (_mm512_cmpge_epu32_mask(t, _mm512_set1_epi32(0x7f800000)) != 0)
 #define attn__s_load(p) _mm512_set1_ps(*(p))
 #define attn__v_fma_at(acc, s, i, v) _mm512_fmadd_ps(s, v, acc)
+#define attn__v_of_bf16(p) _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(p))), 16))
+#define attn__v_of_f16(p) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
+#define attn__f16_at(p) _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(attn__u16(p))))
+#define attn__v_of_i8(p) _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))))
 #define attn__bits64(p) ((uint64_t)_mm512_test_epi8_mask(_mm512_loadu_si512(p), _mm512_loadu_si512(p)))
 #define attn__v_end() _mm256_zeroupper()
 #define ATTN__FOLD512(a, op) \
@@ -2184,6 +2190,16 @@ ATTN__INL attn__m ATTN__FN(mask)(uint32_t bits) {
     return ATTN__FC(ATTN__X(_mm256_cmpeq_epi32)(ATTN__X(_mm256_and_si256)(ATTN__X(_mm256_set1_epi32)((int)bits), one), one));
 }
 #define attn__v_mask(bits) ATTN__FN(mask)(bits)
+#define ATTN__H(p) ATTN__X(_mm_loadu_si128)((const ATTN__X(__m128i) *)(const void *)(p))
+#define attn__v_of_bf16(p) ATTN__FC(ATTN__X(_mm256_slli_epi32)(ATTN__X(_mm256_cvtepu16_epi32)(ATTN__H(p)), 16))
+#define attn__v_of_i8(p) \
+    ATTN__X(_mm256_cvtepi32_ps)(ATTN__X(_mm256_cvtepi8_epi32)(ATTN__X(_mm_loadl_epi64)((const ATTN__X(__m128i) *)(const void *)(p))))
+#ifndef ATTN__BY_SIMDE
+#define attn__v_of_f16(p) _mm256_cvtph_ps(ATTN__H(p))
+#define attn__f16_at(p) _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(attn__u16(p))))
+#else
+#define attn__f16_at(p) attn__from_f16(attn__u16(p))
+#endif
 ATTN__INL uint64_t ATTN__FN(bits64)(const uint8_t *p) {
     const attn__t zero = ATTN__X(_mm256_setzero_si256)();
     uint64_t bits = 0;
@@ -2324,6 +2340,10 @@ ATTN__INL attn__v ATTN__FN(ldexp)(attn__v a, attn__v n) {
 #define attn__v_seen(t, a) ATTN__X(vmaxq_u32)(t, ATTN__IC(attn__v_abs(a)))
 #define attn__t_bad(t) attn__v_any(ATTN__X(vcgtq_u32)(t, ATTN__X(vdupq_n_u32)(0x7f7fffffu)))
 #define attn__s_load(p) ATTN__X(vld1q_f32)(p)
+#define attn__v_of_bf16(p) ATTN__FC(ATTN__X(vshll_n_u16)(ATTN__X(vld1_u16)((const uint16_t *)(const void *)(p)), 16))
+#if defined(__aarch64__) && !defined(ATTN__BY_SIMDE)
+#define attn__v_of_f16(p) vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16((const uint16_t *)(const void *)(p))))
+#endif
 #define attn__v_fma_at(acc, s, i, v) ATTN__LANE(acc, v, s, i)
 ATTN__INL float ATTN__FN(tree)(attn__v a, int sum) {
     float t[4];
@@ -2924,10 +2944,21 @@ ATTN__OUTLINE void ATTN__FN(widen)(attn__e *y, int type, const char *p, ptrdiff_
         for (; i + ATTN__LANES <= n; i += ATTN__LANES) attn__v_store(y + i, attn__v_of_f16(p + 2 * i));
 #endif
 #ifdef attn__v_of_i8
-    if (type == ATTN_Q8_0)
-        for (; i + 32 <= n; i += 32, p += 34) {
-            const attn__v scale = attn__v_set(attn__from_f16(attn__u16(p)));
-            for (int u = 0; u < 32; u += ATTN__LANES) attn__v_store(y + i + u, attn__v_mul(scale, attn__v_of_i8(p + 2 + u)));
+    if (attn__types[type].elements == 32)
+        for (; i + 32 <= n; i += 32, p += attn__types[type].bytes) {
+            const attn__v scale = attn__v_set(attn__f16_at(p)), zero = attn__v_set(type == ATTN_Q4_0 ? 8 : 0);
+            const attn__v low = attn__v_set(type == ATTN_Q4_1 ? attn__f16_at(p + 2) : 0);
+            const char *b = p + 2;
+            uint64_t x[2], t[4];
+            if (type != ATTN_Q8_0) {                    // nibbles to bytes, 8 at a time
+                memcpy(x, p + attn__types[type].bytes - 16, 16);
+                for (int u = 0; u < 4; u++) t[u] = x[u % 2] >> (u / 2 * 4) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+                b = (const char *)t;
+            }
+            ATTN__UNROLL for (int u = 0; u < 32; u += ATTN__LANES) {
+                const attn__v a = attn__v_mul(scale, attn__v_sub(attn__v_of_i8(b + u), zero));
+                attn__v_store(y + i + u, type == ATTN_Q4_1 ? attn__v_add(a, low) : a);
+            }
         }
 #endif
     for (; i < n; i++) y[i] = (attn__e)attn__stored(type, p, i * col);
@@ -3638,6 +3669,230 @@ ATTN__INL void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptrdiff
     if (p.to < p.nk) ATTN__FN(outputs)(o, o, s + p.to * ATTN__TQ, v + p.to * row, row, p.nk - p.to, dv, 0);
 }
 
+// ---- few rows that see the same keys: decoding
+//
+// Scores with keys in lanes (rows of k turned in registers), outputs with columns in lanes: k and v are read once for all rows
+// and nothing is padded to a tile. Every sum has the tile's order, so the bits are the tile's.
+
+#if ATTN__LANES == 16
+#define ATTN__FEW_KEYS 2                                // vectors of keys at a time for one row
+#else
+#define ATTN__FEW_KEYS 1
+#endif
+enum { ATTN__FN(FEW_MOST) = ATTN__TQ / 4, ATTN__FN(FEW_ROWS) = 4, ATTN__FN(FEW_COLUMNS) = 4, ATTN__FN(FEW_STRIP) = 16 };
+
+ATTN__INL attn__v ATTN__FN(load_as)(const char *p, ptrdiff_t i, const int type) {
+#ifdef attn__v_of_i8
+    if (type == ATTN_Q8_0) {
+        const char *block = p + i / 32 * 34;
+        return attn__v_mul(attn__v_set(attn__f16_at(block)), attn__v_of_i8(block + 2 + i % 32));
+    }
+#endif
+#ifdef attn__v_of_bf16
+    if (type == ATTN_BF16) return attn__v_of_bf16(p + 2 * i);
+#endif
+#ifdef attn__v_of_f16
+    if (type == ATTN_F16) return attn__v_of_f16(p + 2 * i);
+#endif
+    (void)type;
+    return attn__v_load((const attn__e *)(const void *)p + i);
+}
+// t[g][i] = q[g] . k[i] for n vectors of keys, rows of k `row` bytes apart
+ATTN__INL void ATTN__FN(few_scores)(attn__e *t, const attn__e *q, ptrdiff_t dk, const char *k, ptrdiff_t row, const int rows, const int n,
+                                    const int type) {
+    attn__v a[4][2];
+    const ptrdiff_t ahead = 2 * n * ATTN__LANES * row;
+    ptrdiff_t d = 0;
+    ATTN__UNROLL for (int g = 0; g < rows; g++) ATTN__UNROLL for (int b = 0; b < n; b++) a[g][b] = attn__v_set(0);
+    for (; d + ATTN__LANES <= dk; d += ATTN__LANES) ATTN__UNROLL for (int b = 0; b < n; b++) {
+        attn__v r[ATTN__LANES];
+        const char *x = k + b * ATTN__LANES * row;
+        ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) {
+            r[i] = ATTN__FN(load_as)(x + i * row, d, type);
+            ATTN__PREFETCH(x + i * row + ahead + d * (type == ATTN__OWN_TYPE ? (ptrdiff_t)sizeof(attn__e) : type == ATTN_Q8_0 ? 1 : 2));
+        }
+        ATTN__FN(transpose)(r);
+        ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) ATTN__UNROLL for (int g = 0; g < rows; g++)
+            a[g][b] = attn__v_fma(attn__v_set(q[g * dk + d + i]), r[i], a[g][b]);
+    }
+    for (; d < dk; d++) ATTN__UNROLL for (int b = 0; b < n; b++) {
+        attn__e x[ATTN__LANES];
+        for (int i = 0; i < ATTN__LANES; i++) x[i] = (attn__e)attn__stored(type, k + (b * ATTN__LANES + i) * row, d);
+        ATTN__UNROLL for (int g = 0; g < rows; g++) a[g][b] = attn__v_fma(attn__v_set(q[g * dk + d]), attn__v_load(x), a[g][b]);
+    }
+    ATTN__UNROLL for (int g = 0; g < rows; g++) ATTN__UNROLL for (int b = 0; b < n; b++)
+        attn__v_store(t + g * ATTN__KT + b * ATTN__LANES, a[g][b]);
+}
+// o[g][n vectors] += sum over keys of p[g][key] v[key][column ..]; l, when given, is one more chain
+ATTN__INL void ATTN__FN(few_columns)(attn__e *o, ptrdiff_t o_row, const attn__e *p, const char *v, ptrdiff_t row, ptrdiff_t column,
+                                     ptrdiff_t nk, attn__e *l, const int rows, const int n, const int type) {
+    attn__v a[4][4], sum[4];
+    ATTN__UNROLL for (int g = 0; g < rows; g++) {
+        ATTN__UNROLL for (int i = 0; i < n; i++) a[g][i] = attn__v_load(o + g * o_row + i * ATTN__LANES);
+        sum[g] = attn__v_set(l ? l[g] : 0);
+    }
+    for (ptrdiff_t k = 0; k < nk; k++, v += row) {
+        attn__v x[4];
+        ATTN__UNROLL for (int i = 0; i < n; i++) x[i] = ATTN__FN(load_as)(v, column + i * ATTN__LANES, type);
+        ATTN__UNROLL for (int g = 0; g < rows; g++) {
+            const attn__v y = attn__v_set(p[g * ATTN__KT + k]);
+            if (l) sum[g] = attn__v_add(sum[g], y);
+            ATTN__UNROLL for (int i = 0; i < n; i++) a[g][i] = attn__v_fma(x[i], y, a[g][i]);
+        }
+    }
+    ATTN__UNROLL for (int g = 0; g < rows; g++) {
+        attn__e t[ATTN__LANES];
+        ATTN__UNROLL for (int i = 0; i < n; i++) attn__v_store(o + g * o_row + i * ATTN__LANES, a[g][i]);
+        attn__v_store(t, sum[g]);
+        if (l) l[g] = t[0];
+    }
+}
+// Both for one storage type: one row or four, four vectors of columns or one
+#define ATTN__FEW(type, TYPE)                                                                                       \
+    ATTN__OUTLINE void ATTN__FN(few_scores_##type)(attn__e *t, const attn__e *q, ptrdiff_t dk, const char *k, ptrdiff_t row, int rows) { \
+        if (rows == 1) ATTN__FN(few_scores)(t, q, dk, k, row, 1, ATTN__FEW_KEYS, TYPE);                           \
+        else ATTN__FN(few_scores)(t, q, dk, k, row, 4, 1, TYPE);                                                  \
+    }                                                                                                             \
+    ATTN__OUTLINE void ATTN__FN(few_columns_##type)(attn__e *o, ptrdiff_t o_row, const attn__e *p, const char *v, ptrdiff_t row,  \
+                                                    ptrdiff_t column, ptrdiff_t nk, attn__e *l, int rows, int n) { \
+        if (n == 1) for (int g = 0; g < rows; g++)                                                                \
+            ATTN__FN(few_columns)(o + g * o_row, o_row, p + g * ATTN__KT, v, row, column, nk, l ? l + g : NULL, 1, 1, TYPE); \
+        else if (rows == 1) ATTN__FN(few_columns)(o, o_row, p, v, row, column, nk, l, 1, 4, TYPE);                \
+        else ATTN__FN(few_columns)(o, o_row, p, v, row, column, nk, l, 4, 4, TYPE);                               \
+    }
+ATTN__FEW(own, ATTN__OWN_TYPE)
+#ifdef attn__v_of_bf16
+ATTN__FEW(bf16, ATTN_BF16)
+#endif
+#ifdef attn__v_of_f16
+ATTN__FEW(f16, ATTN_F16)
+#endif
+#ifdef attn__v_of_i8
+ATTN__FEW(q8_0, ATTN_Q8_0)
+#endif
+#undef ATTN__FEW
+#ifdef attn__v_of_i8
+#define ATTN__FEW_Q8_0(name, args) if (type == ATTN_Q8_0) ATTN__FN(name##_q8_0) args; else
+#else
+#define ATTN__FEW_Q8_0(name, args)
+#endif
+#ifdef attn__v_of_bf16
+#define ATTN__FEW_BF16(name, args) if (type == ATTN_BF16) ATTN__FN(name##_bf16) args; else
+#else
+#define ATTN__FEW_BF16(name, args)
+#endif
+#ifdef attn__v_of_f16
+#define ATTN__FEW_F16(name, args) if (type == ATTN_F16) ATTN__FN(name##_f16) args; else
+#else
+#define ATTN__FEW_F16(name, args)
+#endif
+#define ATTN__FEW_CALL(name, args) ATTN__FEW_Q8_0(name, args) ATTN__FEW_BF16(name, args) ATTN__FEW_F16(name, args) ATTN__FN(name##_own) args
+
+// n rows from k0 on as few_ wants them: in place where they lie at one distance in a type that is loaded as such, else widened.
+// Rows from k0 + have on repeat the last.
+ATTN__OUTLINE const char *ATTN__FN(few_rows)(const attn__tile_args *g, int keys, attn__e *buffer, ptrdiff_t k0, ptrdiff_t have, ptrdiff_t n,
+                                             ptrdiff_t *row, int *type) {
+    const attn__rows *x = keys ? &g->k : &g->v;
+    const ptrdiff_t width = keys ? g->d->dim : g->d->vdim;
+    int direct = x->type == ATTN__OWN_TYPE;
+#ifdef attn__v_of_bf16
+    direct |= x->type == ATTN_BF16;
+#endif
+#ifdef attn__v_of_f16
+    direct |= x->type == ATTN_F16;
+#endif
+#ifdef attn__v_of_i8
+    direct |= x->type == ATTN_Q8_0;
+#endif
+    *type = x->type; *row = x->row / attn__types[x->type].elements * attn__types[x->type].bytes;
+    if (direct && x->col == 1 && have == n && attn__rows_run(x, k0, n) == n && !(keys && ATTN__FN(stages)(g->d, 1))) return attn__row_at(x, k0);
+    {
+        const attn__e *y = ATTN__FN(take_rows)(g, keys, buffer, k0, have, row);
+        if (have < n) {
+            if (y != buffer) for (ptrdiff_t r = 0; r < have; r++) memcpy(buffer + r * width, y + r * *row, sizeof(attn__e) * (size_t)width);
+            for (ptrdiff_t r = have; r < n; r++) memcpy(buffer + r * width, buffer + (have - 1) * width, sizeof(attn__e) * (size_t)width);
+            y = buffer; *row = width;
+        }
+        *type = ATTN__OWN_TYPE; *row *= (ptrdiff_t)sizeof(attn__e);
+        return (const char *)(const void *)y;
+    }
+}
+// One span: keys k0 .. stop-1 from nothing. z gets m and l; o is left in w->o[1] as a tile's.
+ATTN__OUTLINE void ATTN__FN(few_span)(const attn__tile_args *g, const attn__space *w, ptrdiff_t k0, ptrdiff_t stop, ATTN__FN(state) *z) {
+    const ptrdiff_t dk = g->d->dim, dv = g->d->vdim, vectors = (dv + ATTN__LANES - 1) / ATTN__LANES, o_row = vectors * ATTN__LANES;
+    const int lanes = g->lanes, step = lanes == 1 ? 1 : 4, group = (lanes + step - 1) / step * step;
+    const ptrdiff_t keys = (lanes == 1 ? ATTN__FEW_KEYS : 1) * ATTN__LANES;
+    attn__e *t = (attn__e *)w->s, *o = (attn__e *)w->o[0], *q = (attn__e *)w->rows, m[ATTN__TQ], l[ATTN__TQ];
+    for (int i = 0; i < ATTN__TQ; i++) { m[i] = ATTN__NEG_INF; l[i] = 0; }
+    memset(o, 0, sizeof(attn__e) * (size_t)(group * o_row));
+    for (ptrdiff_t b = k0 / ATTN__KT * ATTN__KT; b < stop; b += ATTN__KT) {
+        const ptrdiff_t first = b < k0 ? k0 : b, nk = (stop - b < ATTN__KT ? stop : b + ATTN__KT) - first;
+        ptrdiff_t row;
+        int type;
+        for (ptrdiff_t i = 0; i < nk; i += keys) {
+            const ptrdiff_t at = i + keys <= nk || nk < keys ? i : nk - keys;      // overlaps the keys before: the same scores
+            const char *k = ATTN__FN(few_rows)(g, 1, (attn__e *)w->k, first + at, nk < keys ? nk : keys, keys, &row, &type);
+            for (int u = 0; u < lanes; u += step) ATTN__FEW_CALL(few_scores, (t + u * ATTN__KT + at, q + u * dk, dk, k, row, step));
+        }
+        for (int u = 0; u < group; u++) {
+            attn__e *s = t + u * ATTN__KT;
+            attn__v top = attn__v_set(ATTN__NEG_INF), vm = attn__v_set(m[u]);
+            ATTN__FN(shift) shift;
+            for (ptrdiff_t i = 0; i < nk; i += ATTN__LANES) top = attn__v_max(attn__v_load_n(s + i, nk - i, ATTN__NEG_INF), top);
+            top = attn__v_set(attn__v_hmax(top));
+            if (attn__v_any(ATTN__GROWS(vm, top))) {
+                attn__e x[ATTN__LANES];
+                const attn__v f = ATTN__FN(rescale)(&vm, top);
+                attn__v_store(x, attn__v_mul(attn__v_set(l[u]), f)); l[u] = x[0];
+                attn__v_store(x, vm); m[u] = x[0];
+                for (ptrdiff_t i = 0; i < o_row; i += ATTN__LANES)
+                    attn__v_store(o + u * o_row + i, attn__v_mul(attn__v_load(o + u * o_row + i), f));
+            }
+            shift = ATTN__FN(shift_of)(vm);
+            for (ptrdiff_t i = 0; i < nk; i += ATTN__LANES)
+                attn__v_store_n(s + i, nk - i, ATTN__FN(weigh)(&shift, attn__v_load_n(s + i, nk - i, 0)));
+        }
+        for (ptrdiff_t r = 0; r < nk; r += ATTN__FN(FEW_STRIP)) {          // rows that stay near for all sweeps over columns
+            const ptrdiff_t n = nk - r < ATTN__FN(FEW_STRIP) ? nk - r : ATTN__FN(FEW_STRIP);
+            const char *v = ATTN__FN(few_rows)(g, 0, (attn__e *)w->v, first + r, n, n, &row, &type);
+            for (ptrdiff_t c = 0; c < n * row; c += 64) ATTN__PREFETCH(v + 2 * ATTN__FN(FEW_STRIP) * row + c);
+            for (int u = 0; u < lanes; u += step) for (ptrdiff_t i = 0, wide; i < vectors; i += wide) {
+                const ptrdiff_t column = (i + 1) * ATTN__LANES <= dv ? i * ATTN__LANES : dv - ATTN__LANES;    // the last may repeat some
+                wide = (i + 4) * ATTN__LANES <= dv ? 4 : 1;
+                ATTN__FEW_CALL(few_columns, (o + u * o_row + i * ATTN__LANES, o_row, t + u * ATTN__KT + r,
+                                             v, row, column, n,
+                                             i ? NULL : l + u, step, (int)wide));
+            }
+        }
+    }
+    memset(w->o[1], 0, sizeof(attn__e) * (size_t)(dv * ATTN__TQ));
+    for (int u = 0; u < lanes; u++) for (ptrdiff_t e = 0; e < dv; e++) {
+        const ptrdiff_t last = (vectors - 1) * ATTN__LANES;
+        ((attn__e *)w->o[1])[e * ATTN__TQ + u] = o[u * o_row + (e < last ? e : last + e - (dv < ATTN__LANES ? 0 : dv - ATTN__LANES))];
+    }
+    ATTN__LANES_OF(j) { z->m[j] = attn__v_load(m + j * ATTN__LANES); z->l[j] = attn__v_load(l + j * ATTN__LANES); }
+    z->begun = 1;
+}
+ATTN__INL int ATTN__FN(is_few)(const attn__tile_args *g) {
+    const attn_desc *d = g->d;
+    return g->lanes <= ATTN__FN(FEW_MOST) && d->vdim >= ATTN__LANES && g->lo_least == g->lo_most && g->hi_least == g->hi_most &&
+           !g->masks && !g->adds && !g->shaped && !d->weights && d->norm == ATTN_NORM_SOFTMAX && d->dropout == 0 && !d->keep_weights &&
+           (d->score == ATTN_SCORE_DOT || d->score == ATTN_SCORE_COSINE);
+}
+ATTN__OUTLINE void ATTN__FN(few_queries)(const attn__tile_args *g, attn__e *q) {
+    const attn_desc *d = g->d;
+    const int ready = ATTN__FN(stages)(d, 0);
+    for (int u = 0; u < ATTN__FN(FEW_MOST) || u < 4; u++) {
+        const int lane = u < g->lanes ? u : g->lanes - 1;
+        attn__e *y = q + u * d->dim;
+        if (u >= (g->lanes == 1 ? 1 : (g->lanes + 3) / 4 * 4)) break;
+        ATTN__FN(widen)(y, d->q_type, (const char *)g->q[lane], d->q_stride[3], d->dim);
+        if (ready) ATTN__FN(ready)(d, y, ready, d->q_norm, d->rope_q_pos ? d->rope_q_pos[g->b * d->queries + g->query[lane]]
+                                                                         : g->query[lane] + g->offset);
+        for (ptrdiff_t i = 0; i < d->dim; i++) y[i] *= (attn__e)g->scale[lane];
+    }
+}
+
 // ---- results of a tile
 
 // t[e][lane] * r[lane] -> rows of o; + 0 so that a zero has no sign
@@ -3717,12 +3972,13 @@ ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
     ATTN__FN(state) z, sum, start;
     attn__v r[ATTN__QV];
     attn__e m[ATTN__TQ], l[ATTN__TQ], rl[ATTN__TQ], tau[ATTN__TQ];
-    int used = 0, spans = 0;
+    int used = 0, spans = 0, few;
     attn__layout(&w, g->work, d, (int)sizeof(attn__e), ATTN__TQ, ATTN__KT);
     o = (attn__e *)w.sum;
     if (g->weights[0]) for (int i = 0; i < g->lanes; i++) for (ptrdiff_t j = 0; j < d->keys; j++)
         ((attn__e *)g->weights[i])[j] = ATTN__NEG_INF;
-    ATTN__FN(take_queries)(g, &w);
+    few = ATTN__FN(is_few)(g);
+    if (few) ATTN__FN(few_queries)(g, (attn__e *)w.rows); else ATTN__FN(take_queries)(g, &w);
     for (int i = 0; i < ATTN__TQ; i++) start.best[i] = -1;
     ATTN__LANES_OF(j) { start.m[j] = attn__v_set(ATTN__NEG_INF); start.tau[j] = start.l[j] = attn__v_set(0); }
     start.begun = 0;
@@ -3744,7 +4000,10 @@ ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
         const ptrdiff_t stop = g->end - k0 < ATTN__SPAN ? g->end : k0 + ATTN__SPAN;
         int at = 0;
         z = d->norm == ATTN_NORM_HARD ? sum : start;
-        for (ptrdiff_t b = k0; b < stop; b += ATTN__KT)
+        if (few) {
+            const ptrdiff_t from = k0 < g->lo_least ? g->lo_least : k0;
+            if (from < stop) { at = 1; ATTN__FN(few_span)(g, &w, from, stop, &z); }
+        } else for (ptrdiff_t b = k0; b < stop; b += ATTN__KT)
             ATTN__FN(block)(g, &w, b, stop - b < ATTN__KT ? stop - b : ATTN__KT, &z, &at);
         if (!z.begun) continue;
         if (d->norm == ATTN_NORM_HARD) { sum = z; spans = 1; }
@@ -3977,6 +4236,16 @@ static const attn__table ATTN__FN(table) = {
 #undef attn__v_fma_at
 #undef attn__v_end
 #undef attn__bits64
+#undef attn__v_of_bf16
+#undef attn__v_of_f16
+#undef attn__v_of_i8
+#undef attn__f16_at
+#undef ATTN__H
+#undef ATTN__FEW_KEYS
+#undef ATTN__FEW_BF16
+#undef ATTN__FEW_F16
+#undef ATTN__FEW_CALL
+#undef ATTN__FEW_Q8_0
 #undef attn__t_zero
 #undef attn__t_bad
 #undef attn__s_load
@@ -5486,7 +5755,6 @@ ATTN__FUNC attn_status attn__check_sizes(attn_desc *d, attn__text *why) {
     if (!d->batch) d->batch = 1;
     if (!d->kv_heads) d->kv_heads = d->heads;
     if (!d->vdim) d->vdim = d->dim;
-    if (d->ring && !d->keys) d->keys = INT32_MAX;
     if (d->heads % d->kv_heads) return attn__wrong(why, ATTN_ERR_SHAPE, "heads", d->heads, "not a multiple of kv_heads");
     if (d->keys > INT32_MAX) return attn__wrong(why, ATTN_ERR_RANGE, "keys", d->keys, "beyond 2^31 - 1");
     if (d->queries > INT32_MAX) return attn__wrong(why, ATTN_ERR_RANGE, "queries", d->queries, "beyond 2^31 - 1");
