@@ -4014,6 +4014,12 @@ ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
     }
     if (!spans || d->norm == ATTN_NORM_HARD) { memset(w.sum, 0, o_bytes); o = (attn__e *)w.sum; }
     if (d->norm == ATTN_NORM_HARD) ATTN__FN(take_best)(g, &w, &sum);
+    if (g->dead) ATTN__LANES_OF(j) {                    // masked_score saw keys for rows that do not exist
+        uint32_t alive = 0;
+        for (int i = 0; i < ATTN__LANES; i++) alive |= (uint32_t)(j * ATTN__LANES + i < g->lanes - g->dead) << i;
+        sum.m[j] = attn__v_sel(attn__v_mask(alive), sum.m[j], attn__v_set(ATTN__NEG_INF));
+        sum.l[j] = attn__v_sel(attn__v_mask(alive), sum.l[j], attn__v_set(0));
+    }
     for (int n = 0; n < 2; n++) {                       // sinks: keys without a value
         attn__e t[ATTN__TQ];
         if (n ? !d->off_by_one : !d->sink) continue;
@@ -4037,9 +4043,8 @@ ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
         }
         if (g->weights[i] && d->weights_stage == ATTN_WEIGHTS_SOFTMAX && d->norm != ATTN_NORM_HARD)
             ATTN__FN(finish_weights)(g, i, m[i], tau[i], rl[i]);
-        if (i >= g->lanes - g->dead) {                  // masked_score saw keys for a row that does not exist
+        if (i >= g->lanes - g->dead) {
             for (ptrdiff_t e = 0; e < d->vdim; e++) attn__store(d->o_type, g->o[i], e * d->o_stride[3], 0);
-            if (g->lse[i]) *(attn__e *)g->lse[i] = ATTN__NEG_INF;
             if (g->weights[i] && d->weights_stage == ATTN_WEIGHTS_SOFTMAX)
                 memset(g->weights[i], 0, sizeof(attn__e) * (size_t)d->keys);
         }
