@@ -5265,10 +5265,9 @@ ATTN_DEF attn_status attn_sgd(attn_ctx *c, double rate, double momentum) {
 // -------------------------------------------------------------------------------------------------------------------
 // >>draw
 //
-// Text goes through a pen. Sides of plots, sides of heat maps and colour bars are one thing, attn__side, which chooses
-// its marks so that their words do not touch.
+// Text goes through a pen. Sides of plots and heat maps and colour bars are one thing, attn__side.
 
-// ---- the pen: gathers text, so that one call of the caller's function takes many pieces
+// ---- the pen: gathers text, so that one call of the caller's function takes many pieces; numbers and words
 
 typedef struct attn__pen { attn_write write; void *user; int xml, stopped; size_t used; char text[1024]; } attn__pen;
 ATTN__FUNC attn_status attn__pen_flush(attn__pen *pen) {
@@ -5283,15 +5282,9 @@ ATTN__FUNC void attn__pen_bytes(attn__pen *pen, const char *text, size_t n) {
     }
 }
 ATTN__FUNC void attn__pen_str(attn__pen *pen, const char *text) { attn__pen_bytes(pen, text, attn__length(text)); }
-
-// ---- numbers
-
 ATTN__FUNC double attn__draw_larger(double a, double b) { return a > b ? a : b; }
 ATTN__FUNC double attn__draw_log10(double x) { return attn__log_d(x) * 0.43429448190325182765; }
-ATTN__FUNC int64_t attn__draw_floor(double x) {
-    int64_t k = (int64_t)x;
-    return (double)k > x ? k - 1 : k;
-}
+ATTN__FUNC int64_t attn__draw_floor(double x) { return (int64_t)x - ((double)(int64_t)x > x); }
 ATTN__FUNC double attn__draw_ten(int power) {
     double v = 1.0; // exact up to 10^22, and so is the rounding of its inverse
     for (int i = power < 0 ? -power : power; i > 0; --i) v *= 10.0;
@@ -5322,59 +5315,56 @@ ATTN__FUNC void attn__pen_round(attn__pen *pen, double v, int power, int sci) {
     int64_t q = attn__draw_floor(v / attn__draw_ten(power) + 0.5); // a quotient: nothing for a compiler to fuse
     if (q == 0) power = 0;
     for (; q != 0 && q % 10 == 0; q /= 10) ++power;
-    (void)attn__draw_decimal(text, q, power, sci);
+    attn__draw_decimal(text, q, power, sci);
     attn__pen_str(pen, text);
 }
 // Writes a template: @ is the next of the numbers, rounded to 1/100; ~ is the next as a colour, 0xRRGGBB.
 ATTN__FUNC void attn__pen_form(attn__pen *pen, const char *text, const double *v) {
     for (; *text != 0; ++text) {
-        uint32_t color = *text == '~' ? (uint32_t)*v++ : 0;
         if (*text == '@') attn__pen_round(pen, *v++, -2, 0);
         else attn__pen_bytes(pen, *text == '~' ? "#" : text, 1);
         for (int shift = 20; *text == '~' && shift >= 0; shift -= 4)
-            attn__pen_bytes(pen, &"0123456789abcdef"[color >> shift & 15], 1);
+            attn__pen_bytes(pen, &"0123456789abcdef"[(uint32_t)*v >> shift & 15], 1);
+        v += *text == '~';
     }
 }
 #define ATTN__FORM(pen, text, ...) \
     do { const double attn__v[] = {__VA_ARGS__}; attn__pen_form(pen, text, attn__v); } while (0)
-
-// ---- words
-
 // The next code point of UTF-8 text; U+FFFD for what is not UTF-8, not allowed in XML or a control character.
 ATTN__FUNC uint32_t attn__utf8_next(const char **at) {
+    static const uint32_t least[4] = {0x20, 0xA0, 0x800, 0x10000};
     const char *s = *at;
-    uint32_t c = (unsigned char)s[0];
-    int more = c < 0x80 ? 0 : c >= 0xC2 && c < 0xE0 ? 1 : c >= 0xE0 && c < 0xF0 ? 2 : c >= 0xF0 && c < 0xF5 ? 3 : -1;
-    *at = s + 1;
-    if (more <= 0) return more < 0 || c < 0x20 || c == 0x7F ? 0xFFFDu : c;
-    c &= 0x3Fu >> more;
-    for (int i = 1; i <= more; ++i) {
-        if (((unsigned char)s[i] & 0xC0) != 0x80) return 0xFFFDu; // the terminating zero ends here, too
+    uint32_t lead = (unsigned char)s[0];
+    int more = lead < 0x80 ? 0 : lead < 0xE0 ? 1 : lead < 0xF0 ? 2 : 3, bad = (lead & 0xC0) == 0x80 || lead > 0xF7;
+    uint32_t c = more == 0 ? lead : lead & 0x3Fu >> more;
+    for (int i = 1; i <= more && !bad; ++i) { // the terminating zero is bad, too
+        bad = ((unsigned char)s[i] & 0xC0) != 0x80;
         c = c << 6 | ((unsigned char)s[i] & 0x3Fu);
     }
-    if (c < (more == 3 ? 0x10000u : more == 2 ? 0x800u : 0xA0u) || (c >= 0xD800 && c < 0xE000)) return 0xFFFDu;
-    if (c > 0x10FFFF || (c & 0xFFFE) == 0xFFFE) return 0xFFFDu;
-    *at = s + 1 + more;
-    return c;
+    bad = bad || c < least[more] || c == 0x7F || (c >= 0xD800 && c < 0xE000) || (c & 0xFFFE) == 0xFFFE || c > 0x10FFFF;
+    *at = s + (bad ? 1 : 1 + more);
+    return bad ? 0xFFFDu : c;
 }
-// Writes at most `most` characters (XML) or columns, an ellipsis for the last where there are more. Without a pen, and
-// in a terminal, East Asian characters and emoji are two columns. Returns the columns.
+// Writes at most `most` characters (XML) or columns, an ellipsis for the last where there are more. Not in XML East
+// Asian characters and emoji are two columns. Returns the columns; only that without a pen.
 ATTN__FUNC int attn__pen_text(attn__pen *pen, const char *text, int most) {
-    int columns = 0, count = 0;
-    while (text != NULL && *text != 0) {
-        const char *from = text;
+    int columns = 0, cut = 0, xml = pen != NULL && pen->xml;
+    while (text != NULL && *text != 0 && !cut) {
+        const char *from = text, *other = NULL;
         uint32_t c = attn__utf8_next(&text);
-        int east = (c >= 0x2E80 && c < 0xE000) || (c >= 0xFF00 && c < 0xFF61), wide = c >= 0x1F000 || east ? 2 : 1;
-        count += pen != NULL && pen->xml ? 1 : wide;
-        int cut = count > most || (count == most && *text != 0);
+        int wide = !xml && ((c >= 0x2E80 && c < 0xE000) || (c >= 0xFF00 && c < 0xFF61) || c >= 0x1F000) ? 2 : 1;
+        cut = columns + wide > most || (columns + wide == most && *text != 0);
         columns += cut ? 1 : wide;
-        if (pen == NULL) wide = 0;
-        else if (cut || c == 0xFFFD) attn__pen_str(pen, cut ? "\xE2\x80\xA6" : "\xEF\xBF\xBD");
-        else if (pen->xml && (c == '<' || c == '&')) attn__pen_str(pen, c == '<' ? "&lt;" : "&amp;");
-        else attn__pen_bytes(pen, from, (size_t)(text - from));
-        if (cut) break;
+        if (cut || c == 0xFFFD) other = cut ? "\xE2\x80\xA6" : "\xEF\xBF\xBD";
+        else if (xml) other = c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '&' ? "&amp;" : NULL;
+        if (pen != NULL && other != NULL) attn__pen_str(pen, other);
+        else if (pen != NULL) attn__pen_bytes(pen, from, (size_t)(text - from));
     }
     return columns;
+}
+ATTN__FUNC void attn__pen_value(attn__pen *pen, double v) { // with four significant digits
+    int e = v == 0.0 ? 0 : (int)attn__draw_floor(attn__draw_log10(attn__draw_larger(v, -v)));
+    attn__pen_round(pen, v, e - 3, e < -4 || e > 5);
 }
 ATTN__FUNC double attn__text_width(const char *text, int most, double size) { // pixels
     return 0.61 * size * attn__pen_text(NULL, text, most);
@@ -5387,7 +5377,9 @@ ATTN__FUNC void attn__svg_open(attn__pen *pen, double w, double h) {
 // Styles finish the attribute `transform`, so that a text may be turned, and begin others.
 #define ATTN__TITLE "' font-size='13'"
 #define ATTN__LABEL "' font-size='11'"
-#define ATTN__NOTE "' font-size='9' text-anchor='start' fill='#444'"
+#define ATTN__START "' text-anchor='start'"
+#define ATTN__END "' text-anchor='end'"
+#define ATTN__TURN " rotate(-90)"
 ATTN__FUNC void attn__svg_begin(attn__pen *pen, double x, double y, const char *style) {
     ATTN__FORM(pen, "<text transform='translate(@ @)", x, y);
     attn__pen_str(pen, style); attn__pen_str(pen, ">");
@@ -5395,11 +5387,15 @@ ATTN__FUNC void attn__svg_begin(attn__pen *pen, double x, double y, const char *
 ATTN__FUNC void attn__svg_text(attn__pen *pen, double x, double y, const char *style, const char *text, int most) {
     if (text == NULL) return;
     attn__svg_begin(pen, x, y, style);
-    (void)attn__pen_text(pen, text, most);
-    attn__pen_str(pen, "</text>\n");
+    attn__pen_text(pen, text, most); attn__pen_str(pen, "</text>\n");
+}
+// Opens a box whose units are cells; attn__svg_frame closes a box and draws its frame.
+ATTN__FUNC void attn__svg_cells(attn__pen *pen, double x, double y, double w, double h, double cols, double rows) {
+    ATTN__FORM(pen, "<svg x='@' y='@' width='@' height='@' viewBox='0 0 @ @' preserveAspectRatio='none' "
+               "shape-rendering='crispEdges'>\n", x, y, w, h, cols, rows);
 }
 ATTN__FUNC void attn__svg_frame(attn__pen *pen, double x, double y, double w, double h) {
-    ATTN__FORM(pen, "<path fill='none' stroke='#000' stroke-width='.8' d='M@ @h@v@h@z'/>\n", x, y, w, h, -w);
+    ATTN__FORM(pen, "</svg>\n<path fill='none' stroke='#000' stroke-width='.8' d='M@ @h@v@h@z'/>\n", x, y, w, h, -w);
 }
 
 // ---- one side of a picture, or its colour bar
@@ -5409,18 +5405,15 @@ enum { ATTN__BELOW, ATTN__TURNED, ATTN__LEFT, ATTN__RIGHT }; // TURNED: below, w
 // (first + k) unit 10^power, on a logarithmic side one of `leads` (1, 2, 5) in every unit-th decade from 10^first on.
 static const int attn__draw_lead[3] = {1, 2, 5};
 typedef struct attn__side {
-    double low, high, length, least, most, gap; // gap: pixels between marks, at least
-    int place, log, whole, found;               // whole: marks at whole numbers only; found: there is a least and a most
-    const char *const *names;                   // words of the marks 0, 1, 2, ..; NULL = numbers
+    double low, high, length, least, most, gap, room; // gap: pixels between marks, at least; room: what words take
+    int place, log, whole, found; // whole: marks at whole numbers only; found: least and most are known
+    const char *const *names;     // words of the marks 0, 1, 2, ..; NULL = numbers
     int leads, unit, power, sci;
     int64_t first, marks;
-    double room;                                // pixels that marks and words take
 } attn__side;
 ATTN__FUNC attn__side attn__side_of(int place, double length, double gap, int log) {
-    attn__side a;
-    memset(&a, 0, sizeof a);
-    a.place = place; a.length = length; a.gap = gap; a.log = log != 0;
-    a.high = 1.0;
+    attn__side a = ATTN_ZERO;
+    a.place = place; a.length = length; a.gap = gap; a.log = log != 0; a.high = 1.0;
     return a;
 }
 // The pixel of a value; far outside it stays where a renderer can still count.
@@ -5432,10 +5425,7 @@ ATTN__FUNC double attn__side_at(const attn__side *a, double x) {
 // Walks over the marks, settles what they take and returns whether their words have room. With a pen draws them along
 // the side that begins, on the left or on top, at (x, y): lines over `grid` pixels, marks, words if wanted.
 ATTN__FUNC int attn__side_walk(attn__side *a, attn__pen *pen, double x, double y, double grid, int worded) {
-    static const char *const line[2] = {"<path stroke='#ddd' stroke-width='.8' d='M@ @v-@'/>",
-                                        "<path stroke='#ddd' stroke-width='.8' d='M@ @h@'/>"};
-    static const char *const style[4] = {"'", " rotate(-90)' text-anchor='end'", "' text-anchor='end'",
-                                         "' text-anchor='start'"};
+    static const char *const style[4] = {"'", ATTN__TURN ATTN__END, ATTN__END, ATTN__START};
     static const double right[4] = {0.0, 3.5, -6.0, 6.0}, down[4] = {14.0, 7.0, 3.5, 3.5};
     double widest = 0.0, closest = 1e9, was = -1e9;
     int upright = a->place > ATTN__TURNED, shown = 0;
@@ -5446,20 +5436,20 @@ ATTN__FUNC int attn__side_walk(attn__side *a, attn__pen *pen, double x, double y
         double at = attn__side_at(a, power < 0 ? (double)digits / ten : (double)digits * ten);
         char text[48];
         if (!(at >= -0.01 && at <= a->length + 0.01)) continue;
-        (void)attn__draw_decimal(text, digits, power, a->sci);
+        attn__draw_decimal(text, digits, power, a->sci);
         const char *words = a->names != NULL ? a->names[(ptrdiff_t)((double)digits * ten)] : text;
         double apart = attn__draw_larger(at - was, was - at), px = upright ? x : x + at, py = upright ? y + at : y;
         if (apart < closest) closest = apart;
         widest = attn__draw_larger(widest, attn__text_width(words, 24, 10.0));
-        was = at;
-        ++shown;
+        was = at; ++shown;
         if (pen == NULL) continue;
-        if (grid > 0.0) ATTN__FORM(pen, line[upright], px, py, grid);
+        if (grid > 0.0) attn__pen_str(pen, "<path stroke='#ddd' stroke-width='.8' d='");
+        if (grid > 0.0) ATTN__FORM(pen, upright ? "M@ @h@'/>" : "M@ @v-@'/>", px, py, grid);
         ATTN__FORM(pen, "<path stroke='#000' stroke-width='.8' d='M@ @h@v@'/>", px, py,
-                   !upright ? 0.0 : a->place == ATTN__LEFT ? -3.5 : 3.5, upright ? 0.0 : 3.5);
+                   upright ? right[a->place] * 3.5 / 6.0 : 0.0, upright ? 0.0 : 3.5);
         if (worded) attn__svg_text(pen, px + right[a->place], py + down[a->place], style[a->place], words, 24);
     }
-    if (a->leads == 3 && shown < 2) return 0;
+    if (a->leads != 0 && shown < 2) return 0;
     if (!upright && a->names != NULL && closest < widest + 9.0) a->place = ATTN__TURNED;
     a->room = a->place == ATTN__BELOW ? 17.0 : widest + 9.0;
     return closest >= (a->place == ATTN__BELOW ? attn__draw_larger(a->gap, widest + 9.0) : a->gap);
@@ -5470,19 +5460,15 @@ ATTN__FUNC void attn__side_choose(attn__side *a) {
     double widest = attn__draw_larger(-a->least, a->most), raw = (a->most - a->least) * a->gap / a->length;
     int e = raw > 0.0 ? (int)attn__draw_floor(attn__draw_log10(raw)) : 0;
     if ((a->whole && e < 0) || a->names != NULL) e = 0;
-    a->first = attn__draw_floor(a->low);
-    a->sci = a->low < -4.0 || a->high >= 6.0;
-    for (int k = 0; a->log && a->high - a->low > 1.0 + k && (k < 2 || a->marks > 1); ++k) {
-        a->leads = k == 0 ? 3 : 1;
-        a->unit = k == 0 ? 1 : k;
-        a->marks = (attn__draw_floor(a->high - (double)a->first) / a->unit + 1) * a->leads;
+    a->first = attn__draw_floor(a->low); a->sci = a->low < -4.0 || a->high >= 6.0;
+    for (int k = 0; a->log && a->high - a->low > k; ++k) {
+        a->leads = k == 0 ? 3 : 1; a->unit = k == 0 ? 1 : k;
+        a->marks = (attn__draw_floor(a->high - (double)a->first + 1e-6) / a->unit + 1) * a->leads;
         if (attn__side_walk(a, NULL, 0.0, 0.0, 0.0, 0)) return;
     }
-    a->leads = 0;
-    a->sci = widest >= 1e6 || widest < 1e-4;
+    a->leads = 0; a->sci = widest >= 1e6 || widest < 1e-4;
     for (int k = 0; k < 1000; ++k) {
-        a->unit = attn__draw_lead[k % 3];
-        a->power = e + k / 3;
+        a->unit = attn__draw_lead[k % 3]; a->power = e + k / 3;
         double step = a->unit * attn__draw_ten(a->power);
         a->first = attn__draw_floor(a->least / step);
         a->marks = attn__draw_floor(a->most / step + 1e-6) - a->first + 1;
@@ -5490,7 +5476,7 @@ ATTN__FUNC void attn__side_choose(attn__side *a) {
     }
 }
 
-// ---- what descs say
+// ---- heat maps
 
 // 0 = finite, 1 = +Inf, -1 = -Inf, 2 = NaN: by its bits, which -ffast-math leaves alone.
 ATTN__FUNC int attn__draw_kind(const float *x) {
@@ -5499,20 +5485,12 @@ ATTN__FUNC int attn__draw_kind(const float *x) {
     if ((bits & 0x7F800000u) != 0x7F800000u) return 0;
     return (bits & 0x7FFFFFu) != 0 ? 2 : bits >> 31 ? -1 : 1;
 }
-ATTN__FUNC attn_status attn__draw_desc(void *to, const void *from, size_t size) {
-    if (from == NULL) return ATTN_ERR_NULL;
-    return attn__take_desc(to, size, from, NULL) != ATTN_OK ? ATTN_ERR_RANGE : ATTN_OK;
-}
 // Whether low and high are both 0 or the ends of an interval, on a logarithmic side above 0.
 ATTN__FUNC int attn__draw_interval(const float *low, const float *high, int log) {
     if (attn__draw_kind(low) != 0 || attn__draw_kind(high) != 0) return 0;
     return (*low == 0.0f && *high == 0.0f) || (*low < *high && (log == 0 || *low > 0.0f));
 }
-
-// ---- heat maps
-
 #define ATTN__HEAT_NAN 256 // the level after the 256 colours
-
 // 0xRRGGBB at equal distances: 9 of ColorBrewer's, 17 fitted to matplotlib's viridis (to 3/255) and coolwarm (4/255).
 static const uint32_t attn__cmaps[ATTN_CMAP_COUNT][17] = {
     {0xFFF5F0, 0xFEE0D2, 0xFCBBA1, 0xFC9272, 0xFB6A4A, 0xEF3B2C, 0xCB181D, 0xA50F15, 0x67000D},
@@ -5522,16 +5500,12 @@ static const uint32_t attn__cmaps[ATTN_CMAP_COUNT][17] = {
     {0xFFFFFF, 0xF0F0F0, 0xD9D9D9, 0xBDBDBD, 0x969696, 0x737373, 0x525252, 0x252525, 0x000000},
     {0x3B4CC0, 0x4D68D8, 0x6282EA, 0x779AF7, 0x8DB0FE, 0xA3C2FF, 0xB8D0F9, 0xCCD9EE, 0xDDDDDD, 0xECD3C5, 0xF5C4AD,
      0xF8B294, 0xF59A7B, 0xEC7F63, 0xDE5F4D, 0xCB4138, 0xB40726}};
-
 typedef struct attn__heat {
     attn_heatmap_desc d;
-    ptrdiff_t panel, panels;     // values of one, how many
-    ptrdiff_t block, rows, cols; // a panel's cells, each the mean of block x block values
-    double low, high;            // of the panel that is drawn
+    ptrdiff_t panel, panels, block, rows, cols; // panel: values of one; rows x cols cells are means of block x block
     int has_nan, own;
-    attn__side x, y, bar;
+    attn__side x, y, bar;                       // bar: of the panel that is drawn
 } attn__heat;
-
 ATTN__FUNC uint32_t attn__heat_color(const attn__heat *t, int level) {
     int cmap = t->d.cmap, spans = cmap == ATTN_CMAP_VIRIDIS || cmap == ATTN_CMAP_COOLWARM ? 16 : 8;
     uint32_t color = 0, at = (uint32_t)(level * spans), part = at % 255;
@@ -5549,24 +5523,20 @@ ATTN__FUNC void attn__heat_range(attn__heat *t, const float *x, ptrdiff_t count)
     for (ptrdiff_t i = 0; i < count; ++i) {
         int kind = attn__draw_kind(x + i);
         if (kind == 2) t->has_nan = 1;
-        if (kind != 0) continue;
-        if ((double)x[i] < least) least = (double)x[i];
-        most = attn__draw_larger(most, (double)x[i]);
+        if (kind == 0 && (double)x[i] < least) least = (double)x[i];
+        if (kind == 0 && (double)x[i] > most) most = (double)x[i];
     }
     if (most <= least) most = least < 0.0 ? 0.0 : 1.0; // all values equal and not above zero, or none
     if (t->d.cmap == ATTN_CMAP_COOLWARM) most = attn__draw_larger(most, -least), least = -most;
-    int given = t->d.low < t->d.high;
-    t->low = given ? (double)t->d.low : least;
-    t->high = given ? (double)t->d.high : most;
+    if (t->d.low < t->d.high) least = (double)t->d.low, most = (double)t->d.high;
+    t->bar.low = t->bar.least = least; t->bar.high = t->bar.most = most;
 }
 // Checks a desc; sizes above `cells` are cut into blocks.
-ATTN__FUNC attn_status attn__heat_open(attn__heat *t, const attn_heatmap_desc *from, attn_write write,
-                                       ptrdiff_t cells) {
+ATTN__FUNC attn_status attn__heat_open(attn__heat *t, const attn_heatmap_desc *from, attn_write write, int cells) {
     attn_heatmap_desc *d = &t->d;
-    attn_status st = attn__draw_desc(d, from, sizeof *d);
-    if (st != ATTN_OK || write == NULL) return st != ATTN_OK ? st : ATTN_ERR_NULL;
-    if (d->rows == 0) d->rows = 1;
-    if (d->cols == 0) d->cols = 1;
+    if (from == NULL || write == NULL) return ATTN_ERR_NULL;
+    if (attn__take_desc(d, sizeof *d, from, NULL) != ATTN_OK) return ATTN_ERR_RANGE;
+    d->rows += d->rows == 0; d->cols += d->cols == 0; // 0 means 1
     t->panels = attn__mul_size(d->rows, d->cols);
     t->panel = attn__mul_size(d->queries, d->keys);
     if (d->queries < 0 || d->keys < 0 || d->cmap < 0 || d->cmap >= ATTN_CMAP_COUNT) return ATTN_ERR_RANGE;
@@ -5584,52 +5554,42 @@ ATTN__FUNC attn_status attn__heat_open(attn__heat *t, const attn_heatmap_desc *f
 }
 // Returns the panel's values; sets range and bar.
 ATTN__FUNC const float *attn__heat_panel(attn__heat *t, ptrdiff_t p) {
-    const float *x = t->d.data + p * t->panel;
-    if (t->own) attn__heat_range(t, x, t->panel);
-    t->bar.low = t->bar.least = t->low;
-    t->bar.high = t->bar.most = t->high;
+    if (t->own) attn__heat_range(t, t->d.data + p * t->panel, t->panel);
     attn__side_choose(&t->bar);
-    return x;
+    return t->d.data + p * t->panel;
 }
 ATTN__FUNC const char *attn__heat_title(const attn__heat *t, ptrdiff_t p) {
     return t->d.titles == NULL ? NULL : t->d.titles[t->d.titles_per_panel != 0 ? p : p % t->d.cols];
 }
 // The colour of cell (r, c): 0..255, or ATTN__HEAT_NAN.
 ATTN__FUNC int attn__heat_level(const attn__heat *t, const float *x, ptrdiff_t r, ptrdiff_t c) {
-    ptrdiff_t i1 = t->d.queries - r * t->block, j1 = t->d.keys - c * t->block;
-    double sum = 0.0;
-    if (i1 > t->block) i1 = t->block;
-    if (j1 > t->block) j1 = t->block;
-    x += r * t->block * t->d.keys + c * t->block;
-    for (ptrdiff_t i = 0; i < i1; ++i, x += t->d.keys) {
-        for (ptrdiff_t j = 0; j < j1; ++j) {
-            int kind = attn__draw_kind(x + j);
+    double sum = 0.0, n = 0.0;
+    for (ptrdiff_t i = r * t->block; i < t->d.queries && i < (r + 1) * t->block; ++i) {
+        for (ptrdiff_t j = c * t->block; j < t->d.keys && j < (c + 1) * t->block; ++j, n += 1.0) {
+            const float *v = x + i * t->d.keys + j;
+            int kind = attn__draw_kind(v);
             if (kind == 2) return ATTN__HEAT_NAN;
-            sum += kind == 0 ? (double)x[j] : kind > 0 ? t->high : t->low;
+            sum += kind == 0 ? (double)*v : kind > 0 ? t->bar.high : t->bar.low;
         }
     }
-    double at = (sum / (double)(i1 * j1) - t->low) / (t->high - t->low) * 256.0;
+    double at = (sum / n - t->bar.low) / (t->bar.high - t->bar.low) * 256.0;
     return at >= 255.0 ? 255 : at > 0.0 ? (int)at : 0;
 }
 // What colours do not say, as a sentence.
 ATTN__FUNC void attn__heat_words(attn__pen *pen, const attn__heat *t) {
-    double block = (double)t->block, queries = (double)t->d.queries, keys = (double)t->d.keys;
-    if (t->panel == 0) ATTN__FORM(pen, "nothing to draw: @ queries, @ keys", queries, keys);
-    else if (t->block > 1)
-        ATTN__FORM(pen, "each cell is the mean of @ x @ values; @ x @ in all", block, block, queries, keys);
+    double n = (double)t->block, rows = (double)t->d.queries, cols = (double)t->d.keys;
+    if (t->panel == 0) ATTN__FORM(pen, "nothing to draw: @ queries, @ keys\n", rows, cols);
+    else if (n > 1.0) ATTN__FORM(pen, "each cell is the mean of @ x @ values; @ x @ in all\n", n, n, rows, cols);
 }
-
-// ---- heat maps as SVG
-
 // Rows r0 .. r1 of cells, one path a colour: the levels are taken once, so 16 rows are held. NaN is crossed out.
 ATTN__FUNC void attn__heat_band(attn__pen *pen, const attn__heat *t, const float *x, ptrdiff_t r0, ptrdiff_t r1) {
     short level[16 * 256];
     char seen[ATTN__HEAT_NAN + 1] = {0};
     double cell = t->x.length / (double)t->cols;
-    for (ptrdiff_t i = r0 * t->cols; i < r1 * t->cols; ++i) {
-        int k = attn__heat_level(t, x, i / t->cols, i % t->cols);
-        level[i - r0 * t->cols] = (short)k;
-        seen[k] = 1;
+    ptrdiff_t cells = (r1 - r0) * t->cols, n = 0;
+    for (ptrdiff_t i = 0; i < cells; ++i) {
+        level[i] = (short)attn__heat_level(t, x, r0 + i / t->cols, i % t->cols);
+        seen[level[i]] = 1;
     }
     for (int k = 0; k <= ATTN__HEAT_NAN; ++k) {
         ptrdiff_t px = 0, py = 0; // where the pen stands
@@ -5638,15 +5598,13 @@ ATTN__FUNC void attn__heat_band(attn__pen *pen, const attn__heat *t, const float
         ATTN__FORM(pen, "<path fill='~'", (double)attn__heat_color(t, k));
         if (crossed) ATTN__FORM(pen, " shape-rendering='auto' stroke='#555' stroke-width='@'", 0.8 / cell);
         attn__pen_str(pen, " d='");
-        for (ptrdiff_t r = r0; r < r1; ++r) {
-            const short *line = level + (r - r0) * t->cols;
-            for (ptrdiff_t c = 0, n = 0; c < t->cols; c += n != 0 ? n : 1) {
-                for (n = 0; c + n < t->cols && line[c + n] == k && (n == 0 || !crossed);) ++n;
-                if (n == 0) continue;
-                ATTN__FORM(pen, crossed ? "m@ @h@v1h-1zl1 1m0-1l-1 1" : "m@ @h@v1h@", (double)(c - px), (double)(r - py),
-                           (double)n, (double)-n);
-                px = c, py = r + 1;
-            }
+        for (ptrdiff_t i = 0; i < cells; i += n) {
+            ptrdiff_t c = i % t->cols, r = r0 + i / t->cols;
+            for (n = 1; c + n < t->cols && level[i + n] == level[i] && !crossed;) ++n;
+            if (level[i] != k) continue;
+            ATTN__FORM(pen, crossed ? "m@ @h@v1h@zl1 1m0-1l-1 1" : "m@ @h@v1h@", (double)(c - px), (double)(r - py),
+                       (double)n, (double)-n);
+            px = c, py = r + 1;
         }
         attn__pen_str(pen, "'/>");
     }
@@ -5655,8 +5613,7 @@ ATTN__FUNC void attn__heat_band(attn__pen *pen, const attn__heat *t, const float
 // A side of a panel: mark i is in the middle of row or column i.
 ATTN__FUNC attn__side attn__heat_side(int place, double length, ptrdiff_t count, const char *const *names) {
     attn__side a = attn__side_of(place, attn__draw_larger(length, 16.0), names != NULL ? 14.0 : 26.0, 0);
-    a.names = names; a.whole = 1;
-    a.most = (double)count - 1.0;
+    a.names = names; a.whole = 1; a.most = (double)count - 1.0;
     a.low = place == ATTN__LEFT ? a.most + 0.5 : -0.5; // row 0 is on top
     a.high = a.most - a.low;
     attn__side_choose(&a);
@@ -5665,53 +5622,42 @@ ATTN__FUNC attn__side attn__heat_side(int place, double length, ptrdiff_t count,
 // Settles sides and the bar, which is as high as the panels are; returns the width of the widest bar.
 ATTN__FUNC double attn__heat_size(attn__heat *t) {
     double side = t->d.width != 0 ? t->d.width : 240.0, cell = side / (double)(t->rows > t->cols ? t->rows : t->cols);
-    double room = 0.0;
     if (cell >= 1.0) cell = (double)attn__draw_floor(cell + 0.5); // whole pixels are all of one size
     t->x = attn__heat_side(ATTN__BELOW, cell * (double)t->cols, t->d.keys, t->d.xticks);
     t->y = attn__heat_side(ATTN__LEFT, cell * (double)t->rows, t->d.queries, t->d.yticks);
-    double high = t->own || t->d.rows == 1 ? t->y.length : 0.6 * (double)t->d.rows * (t->y.length + 24.0);
+    double high = t->own || t->d.rows == 1 ? t->y.length : 0.6 * (double)t->d.rows * (t->y.length + 24.0), room = 0.0;
     t->bar.length = attn__draw_larger(high, 60.0);
     t->bar.gap = attn__draw_larger(high / 8.0, 14.0);
     for (ptrdiff_t p = 0; p < (t->own ? t->panels : 1); ++p) {
-        (void)attn__heat_panel(t, p);
+        attn__heat_panel(t, p);
         room = attn__draw_larger(room, t->bar.room);
     }
     return room + 11.0;
 }
 ATTN__FUNC void attn__heat_bar(attn__pen *pen, attn__heat *t, double x, double y) {
-    ATTN__FORM(pen, "<svg x='@' y='@' width='10' height='@' viewBox='0 0 1 64' preserveAspectRatio='none' "
-               "shape-rendering='crispEdges'>", x, y, t->bar.length);
+    attn__svg_cells(pen, x, y, 10.0, t->bar.length, 1.0, 64.0);
     for (int k = 0; k < 64; ++k)
-        ATTN__FORM(pen, "<path fill='~' d='M0 @h1v1h-1'/>", (double)attn__heat_color(t, 255 - k * 4 - k / 16), (double)k);
-    attn__pen_str(pen, "</svg>\n");
+        ATTN__FORM(pen, "<path fill='~' d='M0 @h1v1h-1'/>", (double)attn__heat_color(t, 255 - k * 81 / 20), (double)k);
     attn__svg_frame(pen, x, y, 10.0, t->bar.length);
-    (void)attn__side_walk(&t->bar, pen, x + 10.0, y, 0.0, 1);
+    attn__side_walk(&t->bar, pen, x + 10.0, y, 0.0, 1);
 }
 ATTN__FUNC void attn__heat_draw(attn__pen *pen, attn__heat *t, ptrdiff_t p, double x, double y, int most) {
     const float *data = attn__heat_panel(t, p);
     attn__svg_text(pen, x + t->x.length / 2.0, y - 5.0, ATTN__LABEL, attn__heat_title(t, p), most);
-    ATTN__FORM(pen, "<svg x='@' y='@' width='@' height='@' viewBox='0 0 @ @' preserveAspectRatio='none' "
-               "shape-rendering='crispEdges'>\n", x, y, t->x.length, t->y.length, (double)t->cols, (double)t->rows);
+    attn__svg_cells(pen, x, y, t->x.length, t->y.length, (double)t->cols, (double)t->rows);
     for (ptrdiff_t i = 0; i < t->rows; i += 16) attn__heat_band(pen, t, data, i, i + 16 < t->rows ? i + 16 : t->rows);
-    attn__pen_str(pen, "</svg>\n");
     attn__svg_frame(pen, x, y, t->x.length, t->y.length);
-    (void)attn__side_walk(&t->x, pen, x, y + t->y.length, 0.0, p / t->d.cols == t->d.rows - 1);
-    (void)attn__side_walk(&t->y, pen, x, y, 0.0, p % t->d.cols == 0);
+    attn__side_walk(&t->x, pen, x, y + t->y.length, 0.0, p / t->d.cols == t->d.rows - 1);
+    attn__side_walk(&t->y, pen, x, y, 0.0, p % t->d.cols == 0);
 }
 // The last line: what a crossed cell is, and the sentence.
 ATTN__FUNC attn_status attn__heat_close(attn__pen *pen, const attn__heat *t, double y) {
-    double x = t->has_nan ? 56.0 : 8.0;
-    if (t->has_nan) {
-        ATTN__FORM(pen, "<path stroke='#555' stroke-width='.7' fill='~' d='M8 @v-9h9v9zl9-9m-9 0l9 9'/>\n",
-                   (double)attn__heat_color(t, ATTN__HEAT_NAN), y);
-        attn__svg_text(pen, 21.0, y - 1.0, ATTN__NOTE, "NaN", 9);
-    }
-    if (t->block > 1 || t->panel == 0) {
-        attn__svg_begin(pen, x, y - 1.0, ATTN__NOTE);
-        attn__heat_words(pen, t);
-        attn__pen_str(pen, "</text>\n");
-    }
-    attn__pen_str(pen, "</svg>\n");
+    double nan = (double)attn__heat_color(t, ATTN__HEAT_NAN);
+    if (t->has_nan) ATTN__FORM(pen, "<path stroke='#555' fill='~' d='M8 @v-9h9v9zl9-9m-9 0l9 9'/>\n", nan, y);
+    if (t->has_nan) attn__svg_text(pen, 21.0, y - 1.0, ATTN__START, "NaN", 9);
+    attn__svg_begin(pen, t->has_nan ? 56.0 : 8.0, y - 1.0, ATTN__START);
+    attn__heat_words(pen, t);
+    attn__pen_str(pen, "</text>\n</svg>\n");
     return attn__pen_flush(pen);
 }
 ATTN_DEF attn_status attn_heatmap_svg(const attn_heatmap_desc *d, attn_write write, void *user) {
@@ -5727,12 +5673,11 @@ ATTN_DEF attn_status attn_heatmap_svg(const attn_heatmap_desc *d, attn_write wri
         return attn__heat_close(&pen, t, 48.0);
     }
     // A panel and its bar are `used` pixels wide, in the middle of a field that has room for the words.
-    double bar = attn__heat_size(t), named = t->d.titles != NULL ? 18.0 : 0.0, used = t->x.length;
-    if (t->own) used += 8.0 + bar;
-    double field_w = attn__draw_larger(attn__text_width(t->d.xlabel, 40, 11.0), t->d.titles != NULL ? 100.0 : 0.0);
+    double bar = attn__heat_size(t), named = t->d.titles != NULL ? 18.0 : 0.0;
+    double used = t->x.length + (t->own ? 8.0 + bar : 0.0);
+    double field_w = attn__draw_larger(attn__text_width(t->d.xlabel, 40, 11.0), 5.5 * named);
     double field_h = attn__draw_larger(attn__text_width(t->d.ylabel, 40, 11.0), 60.0);
-    field_w = attn__draw_larger(field_w, used) + 16.0;
-    field_h = attn__draw_larger(field_h, t->y.length) + 14.0 + named;
+    field_w = attn__draw_larger(field_w, used) + 16.0, field_h = attn__draw_larger(field_h, t->y.length) + 14.0 + named;
     double left = 10.0 + (t->d.ylabel != NULL ? 16.0 : 0.0) + t->y.room, top = t->d.title != NULL ? 34.0 : 10.0;
     double panels_w = field_w * (double)t->d.cols, panels_h = field_h * (double)t->d.rows - 14.0;
     double w = left + panels_w + (t->own ? 0.0 : bar) + 2.0, h = top + panels_h + t->x.room;
@@ -5748,78 +5693,65 @@ ATTN_DEF attn_status attn_heatmap_svg(const attn_heatmap_desc *d, attn_write wri
         attn__heat_draw(&pen, t, p, x, y, (int)(field_w / 6.8));
         if (t->own) attn__heat_bar(&pen, t, x + t->x.length + 8.0, mid_y - t->bar.length / 2.0);
         if (r == t->d.rows - 1) attn__svg_text(&pen, mid_x, below, ATTN__LABEL, t->d.xlabel, 40);
-        if (c == 0) attn__svg_text(&pen, left - t->y.room - 5.0, mid_y, " rotate(-90)" ATTN__LABEL, t->d.ylabel, 40);
+        if (c == 0) attn__svg_text(&pen, left - t->y.room - 5.0, mid_y, ATTN__TURN ATTN__LABEL, t->d.ylabel, 40);
     }
-    double middle = top + (named + panels_h) / 2.0;
-    if (!t->own) attn__heat_bar(&pen, t, left + panels_w - 4.0, middle - t->bar.length / 2.0);
+    if (!t->own) attn__heat_bar(&pen, t, left + panels_w - 4.0, top + (named + panels_h - t->bar.length) / 2.0);
     return attn__heat_close(&pen, t, h - 6.0);
 }
 
 // ---- heat maps in the terminal
 
-typedef struct attn__term { attn__heat *t; attn__pen *pen; int color, wide, was, was_below; } attn__term;
-// Sets one of the terminal's colours; ground is 38 for the character, 48 for what is behind it; level -1 takes that away.
+typedef struct attn__term { attn__heat *t; attn__pen *pen; int color, wide, half, was, was_below; } attn__term;
+// Sets one of the terminal's colours; ground is 38 for the character, 48 for what is behind it, with level -1 nothing.
 ATTN__FUNC void attn__term_color(attn__term *m, int ground, int level) {
-    static const int cube[6] = {0, 95, 135, 175, 215, 255};
     uint32_t rgb = attn__heat_color(m->t, level < 0 ? 0 : level);
-    int part[3] = {(int)(rgb >> 16), (int)(rgb >> 8 & 255), (int)(rgb & 255)}, best = 16, least = 1 << 30;
-    for (int i = 16; i < 256; ++i) { // of 256 colours these are a cube, 6 x 6 x 6, and 24 greys
-        int off = 0;
-        for (int k = 0, side = 36; k < 3; ++k, side /= 6) {
-            int by = part[k] - (i < 232 ? cube[(i - 16) / side % 6] : 8 + 10 * (i - 232));
-            off += by * by;
-        }
-        if (off < least) least = off, best = i;
-    }
+    int part[3] = {(int)(rgb >> 16), (int)(rgb >> 8 & 255), (int)(rgb & 255)}, code = 0;
     const double v[4] = {(double)ground, (double)part[0], (double)part[1], (double)part[2]};
+    for (int k = 0; k < 3; ++k) code = code * 6 + (part[k] < 48 ? 0 : part[k] < 115 ? 1 : (part[k] - 35) / 40);
+    // 256 colours are 16, a cube of 6 x 6 x 6 (0, 95, 135, .. 255) and 24 greys (8, 18, .. 238)
+    int grey = part[0] == part[1] && part[1] == part[2] && part[0] > 3 && part[0] < 243;
     if (level < 0) attn__pen_str(m->pen, "\x1b[49m");
     else if (m->color == 2) attn__pen_form(m->pen, "\x1b[@;2;@;@;@m", v);
-    else ATTN__FORM(m->pen, "\x1b[@;5;@m", v[0], (double)best);
+    else ATTN__FORM(m->pen, "\x1b[@;5;@m", v[0], (double)(grey ? 232 + (part[0] - 3) / 10 : 16 + code));
 }
 // One cell and, where a character is a cell wide in colour, the one below it (-1: none). Colours that are set stay.
 ATTN__FUNC void attn__term_cell(attn__term *m, int level, int below) {
-    int half = m->color != 0 && m->wide == 1;
-    const char *ramp = level == ATTN__HEAT_NAN ? "?" : &" .:-=+*#%@"[level * 10 / 256];
-    if (m->color != 0 && m->was != level) attn__term_color(m, half ? 38 : 48, level);
-    if (half && m->was_below != below) attn__term_color(m, 48, below);
+    const char *text = level == ATTN__HEAT_NAN ? "?" : &" .:-=+*#%@"[level * 10 / 256];
+    if (m->color != 0 && m->was != level) attn__term_color(m, m->half ? 38 : 48, level);
+    if (m->half && m->was_below != below) attn__term_color(m, 48, below);
     m->was = level; m->was_below = below;
-    if (half) attn__pen_str(m->pen, "\xE2\x96\x80");
-    for (int k = 0; !half && k < m->wide; ++k) attn__pen_bytes(m->pen, m->color != 0 ? " " : ramp, 1);
+    if (m->half || m->color != 0) text = m->half ? "\xE2\x96\x80" : " "; // the upper half block
+    for (int k = 0; k < m->wide; ++k) attn__pen_bytes(m->pen, text, m->half ? 3 : 1);
 }
-ATTN__FUNC void attn__term_edge(attn__term *m, int end) {
-    attn__pen_str(m->pen, m->color == 0 ? "|" : end ? "\x1b[0m" : "");
+ATTN__FUNC void attn__term_edge(attn__term *m, const char *color_ends) {
+    attn__pen_str(m->pen, m->color == 0 ? "|" : color_ends);
     m->was = m->was_below = -2;
 }
-ATTN__FUNC void attn__term_pad(attn__term *m, int columns) {
-    for (; columns > 0; --columns) attn__pen_str(m->pen, " ");
-}
+ATTN__FUNC void attn__term_pad(attn__term *m, int n) { for (; n > 0; --n) attn__pen_str(m->pen, " "); }
 // One panel: lines with the label of their first row, numbers of columns below, and which keys they are.
 ATTN__FUNC void attn__term_panel(attn__term *m, const float *x) {
     const attn__heat *t = m->t;
     char text[48];
-    int label = 5, high = m->color != 0 && m->wide == 1 ? 2 : 1, at = 80, cells = (int)t->cols * m->wide;
-    for (ptrdiff_t r = 0; t->d.yticks != NULL && r < t->d.queries; r += t->block) {
-        int columns = attn__pen_text(NULL, t->d.yticks[r], 16);
-        if (columns > label) label = columns;
-    }
+    int label = 5, at = 80, cells = (int)t->cols * m->wide;
+    for (ptrdiff_t r = 0; t->d.yticks != NULL && r < t->d.queries; r += t->block)
+        label = (int)attn__draw_larger(label, attn__pen_text(NULL, t->d.yticks[r], 16));
     if (label > 77 - cells) label = 77 - cells;
-    for (ptrdiff_t r = 0; r < t->rows; r += high) {
-        (void)attn__draw_decimal(text, r * t->block, 0, 0);
+    for (ptrdiff_t r = 0; r < t->rows; r += 1 + m->half) {
+        attn__draw_decimal(text, r * t->block, 0, 0);
         const char *name = t->d.yticks != NULL ? t->d.yticks[r * t->block] : text;
         attn__term_pad(m, label - attn__pen_text(NULL, name, label));
-        (void)attn__pen_text(m->pen, name, label);
-        attn__pen_str(m->pen, " ");
-        attn__term_edge(m, 0);
-        for (ptrdiff_t c = 0; c < t->cols; ++c)
-            attn__term_cell(m, attn__heat_level(t, x, r, c),
-                            high == 2 && r + 1 < t->rows ? attn__heat_level(t, x, r + 1, c) : -1);
-        attn__term_edge(m, 1);
-        attn__pen_str(m->pen, "\n");
+        attn__pen_text(m->pen, name, label); attn__pen_str(m->pen, " ");
+        attn__term_edge(m, "");
+        for (ptrdiff_t c = 0; c < t->cols; ++c) {
+            int below = m->half && r + 1 < t->rows ? attn__heat_level(t, x, r + 1, c) : -1;
+            attn__term_cell(m, attn__heat_level(t, x, r, c), below);
+        }
+        attn__term_edge(m, "\x1b[0m"); attn__pen_str(m->pen, "\n");
     }
     attn__term_pad(m, label + (m->color == 0 ? 2 : 1));
     for (int c = 0; c < cells; c += 10) {
-        int n = attn__draw_decimal(text, c / m->wide * t->block, 0, 0), shown = c == 0 || c + n <= cells;
-        if (shown) attn__pen_str(m->pen, text);
+        int n = attn__draw_decimal(text, c / m->wide * t->block, 0, 0);
+        if (c == 0 || c + n <= cells) attn__pen_str(m->pen, text);
         if (c + 10 < cells) attn__term_pad(m, 10 - n);
     }
     for (ptrdiff_t c = 0; t->d.xticks != NULL && c < t->cols; c += t->cols <= 36 ? 1 : 10) {
@@ -5828,32 +5760,13 @@ ATTN__FUNC void attn__term_panel(attn__term *m, const float *x) {
         int full = at + columns > 79;
         at = (full ? 6 : at) + columns;
         attn__pen_str(m->pen, c == 0 ? "\nkeys: " : full ? ",\n      " : ", ");
-        attn__pen_str(m->pen, text); attn__pen_str(m->pen, " ");
-        (void)attn__pen_text(m->pen, name, 16);
+        attn__pen_str(m->pen, text); attn__pen_str(m->pen, " "); attn__pen_text(m->pen, name, 16);
     }
     attn__pen_str(m->pen, "\n");
 }
-ATTN__FUNC void attn__term_value(attn__term *m, double v) { // four significant digits
-    int e = v == 0.0 ? 0 : (int)attn__draw_floor(attn__draw_log10(v < 0.0 ? -v : v));
-    attn__pen_round(m->pen, v, e - 3, e < -4 || e > 5);
-}
-// The colour bar, and at the end what the colours alone do not say.
-ATTN__FUNC void attn__term_range(attn__term *m, int notes) {
-    attn__term_value(m, m->t->low);
-    attn__pen_str(m->pen, " ");
-    attn__term_edge(m, 0);
-    for (int k = 0, n = 20 / m->wide; k < n; ++k) attn__term_cell(m, k * 255 / (n - 1), k * 255 / (n - 1));
-    attn__term_edge(m, 1);
-    attn__pen_str(m->pen, " ");
-    attn__term_value(m, m->t->high);
-    if (notes && m->t->has_nan) {
-        attn__pen_str(m->pen, "   NaN ");
-        attn__term_cell(m, ATTN__HEAT_NAN, ATTN__HEAT_NAN);
-        if (m->color != 0) attn__term_edge(m, 1);
-    }
-    if (notes && m->t->block > 1) attn__pen_str(m->pen, "\n");
-    if (notes) attn__heat_words(m->pen, m->t);
-    attn__pen_str(m->pen, "\n");
+ATTN__FUNC void attn__term_line(attn__pen *pen, const char *before, const char *text) {
+    if (text == NULL) return;
+    attn__pen_str(pen, before); attn__pen_text(pen, text, 70); attn__pen_str(pen, "\n");
 }
 ATTN_DEF attn_status attn_heatmap_text(const attn_heatmap_desc *d, int color, attn_write write, void *user) {
     attn__heat heat, *t = &heat;
@@ -5861,27 +5774,27 @@ ATTN_DEF attn_status attn_heatmap_text(const attn_heatmap_desc *d, int color, at
     attn_status st = attn__heat_open(t, d, write, 72);
     if (st != ATTN_OK || color < 0 || color > 2) return st != ATTN_OK ? st : ATTN_ERR_RANGE;
     int wide = t->cols <= 36 && (color == 0 || t->d.yticks != NULL) ? 2 : 1;
-    attn__term term = {t, &pen, color, wide, 0, 0}, *m = &term;
-    for (int k = 0; k < 3; ++k) {
-        const char *line = k == 0 ? t->d.title : k == 1 ? t->d.ylabel : t->d.xlabel;
-        if (line == NULL) continue;
-        attn__pen_str(m->pen, k == 0 ? "" : k == 1 ? "rows: " : "columns: ");
-        (void)attn__pen_text(m->pen, line, 70);
-        attn__pen_str(m->pen, "\n");
-    }
+    attn__term term = {t, &pen, color, wide, color != 0 && wide == 1, -2, -2}, *m = &term;
+    attn__term_line(&pen, "", t->d.title);
+    attn__term_line(&pen, "rows: ", t->d.ylabel);
+    attn__term_line(&pen, "columns: ", t->d.xlabel);
     for (ptrdiff_t p = 0; t->panel != 0 && p < t->panels; ++p) {
         const float *x = attn__heat_panel(t, p);
-        const char *name = attn__heat_title(t, p);
-        (void)attn__pen_text(m->pen, name, 72);
-        if (name == NULL && t->panels > 1)
-            ATTN__FORM(m->pen, "panel @, @", (double)(p / t->d.cols), (double)(p % t->d.cols));
-        if (name != NULL || t->panels > 1) attn__pen_str(m->pen, "\n");
+        double row = (double)(p / t->d.cols), col = (double)(p % t->d.cols);
+        attn__term_line(&pen, "", attn__heat_title(t, p));
+        if (attn__heat_title(t, p) == NULL && t->panels > 1) ATTN__FORM(&pen, "panel @, @\n", row, col);
         attn__term_panel(m, x);
-        if (t->own || p == t->panels - 1) attn__term_range(m, p == t->panels - 1);
+        if (!t->own && p < t->panels - 1) continue;
+        attn__pen_value(&pen, t->bar.low); attn__pen_str(&pen, " ");
+        attn__term_edge(m, "");
+        for (int k = 0, n = 20 / wide; k < n; ++k) attn__term_cell(m, k * 255 / (n - 1), k * 255 / (n - 1));
+        attn__term_edge(m, "\x1b[0m");
+        attn__pen_str(&pen, " "); attn__pen_value(&pen, t->bar.high); attn__pen_str(&pen, "\n");
     }
-    if (t->panel == 0) attn__heat_words(m->pen, t);
-    if (t->panel == 0) attn__pen_str(m->pen, "\n");
-    return attn__pen_flush(m->pen);
+    if (t->has_nan) attn__term_cell(m, ATTN__HEAT_NAN, ATTN__HEAT_NAN);
+    if (t->has_nan) attn__pen_str(&pen, color != 0 ? "\x1b[0m NaN\n" : " NaN\n");
+    attn__heat_words(&pen, t); // what the colours alone do not say
+    return attn__pen_flush(&pen);
 }
 
 // ---- plots
@@ -5897,7 +5810,7 @@ ATTN__FUNC int attn__plot_point(const attn__side *side, const attn_series *s, pt
 }
 ATTN__FUNC void attn__plot_range(attn__side *side, const attn_series *s) {
     double v[2], px[2];
-    for (ptrdiff_t i = 0; i < s->n; ++i) {
+    for (ptrdiff_t i = 0; i < s->n; ++i)
         for (int k = 0; attn__plot_point(side, s, i, v, px) && k < 2; ++k) {
             attn__side *a = side + k;
             int whole = v[k] > -1e9 && v[k] < 1e9 && v[k] == (double)(int64_t)v[k];
@@ -5906,7 +5819,6 @@ ATTN__FUNC void attn__plot_range(attn__side *side, const attn_series *s) {
             a->whole = whole && (a->whole || !a->found);
             a->found = 1;
         }
-    }
 }
 // Settles the ends of a side: the given ones, or the data's with a margin.
 ATTN__FUNC void attn__plot_ends(attn__side *a, double low, double high) {
@@ -5915,14 +5827,13 @@ ATTN__FUNC void attn__plot_ends(attn__side *a, double low, double high) {
     else if (!a->found) a->least = a->log ? 0.1 : 0.0, a->most = 1.0;
     a->low = a->log ? attn__draw_log10(a->least) : a->least;
     a->high = a->log ? attn__draw_log10(a->most) : a->most;
-    double margin = given ? 0.0 : 0.04 * (a->high - a->low);
-    if (!given && margin == 0.0) margin = a->log ? 0.5 : 0.05 * attn__draw_larger(a->low, -a->low);
-    if (!given && a->least == a->most && (margin == 0.0 || (a->whole && margin < 1.0))) margin = 1.0;
-    a->low -= margin;
-    a->high += margin;
+    double margin = 0.04 * (a->high - a->low);
+    if (margin == 0.0) margin = a->log || a->low == 0.0 ? 0.5 : 0.05 * attn__draw_larger(a->low, -a->low);
+    if (a->whole && a->least == a->most) margin = attn__draw_larger(margin, 1.0);
+    if (!given) a->low -= margin, a->high += margin;
     if (!a->log) a->least = a->low, a->most = a->high;
 }
-// The path of a line. Of the points in one pixel column a dense line keeps the first and each that lies beyond them.
+// The path of a line, or of points. Of those in one pixel column a dense line keeps the first and what lies beyond it.
 ATTN__FUNC void attn__plot_line(attn__pen *pen, const attn__side *side, const attn_series *s) {
     int dense = (double)s->n > 4.0 * side[0].length, open = 0;
     double v[2], px[2], column = 0.0, low = 0.0, high = 0.0;
@@ -5933,100 +5844,83 @@ ATTN__FUNC void attn__plot_line(attn__pen *pen, const attn__side *side, const at
         if (held && px[1] >= low && px[1] <= high) continue;
         if (shown) ATTN__FORM(pen, open ? "L@ @" : "M@ @h0", px[0], px[1]); // h0: a lone point is a dot
         if (shown) low = held && low < px[1] ? low : px[1], high = held && high > px[1] ? high : px[1];
-        column = at;
-        open = shown;
+        column = at; open = shown && s->kind == ATTN_LINE;
     }
 }
 ATTN__FUNC void attn__plot_style(attn__pen *pen, const attn_series *s, ptrdiff_t position) {
     static const double palette[10] = {0x1F77B4, 0xFF7F0E, 0x2CA02C, 0xD62728, 0x9467BD,
                                        0x8C564B, 0xE377C2, 0x7F7F7F, 0xBCBD22, 0x17BECF};
-    static const char *const dash[4] = {"", " stroke-dasharray='6 4'", " stroke-dasharray='.1 4'",
-                                        " stroke-dasharray='7 4 .1 4'"};
-    ATTN__FORM(pen, "<path fill='none' stroke-linejoin='round' stroke-linecap='round' stroke='~'",
+    static const char *const dash[4] = {"none", "6 4", ".1 4", "7 4 .1 4"};
+    int dot = s->kind == ATTN_SCATTER;
+    ATTN__FORM(pen, "<path fill='none' stroke-linejoin='round' stroke-linecap='round' stroke='~' stroke-dasharray='",
                palette[s->color != 0 ? s->color - 1 : position % 10]);
-    attn__pen_str(pen, s->kind == ATTN_SCATTER ? " stroke-width='5.5' stroke-opacity='.65'" : " stroke-width='1.8'");
-    attn__pen_str(pen, s->kind == ATTN_SCATTER ? "" : dash[s->dash]);
-    attn__pen_str(pen, " d='");
+    attn__pen_str(pen, dot ? "none" : dash[s->dash]);
+    attn__pen_str(pen, dot ? "' stroke-width='5.5' stroke-opacity='.65' d='" : "' stroke-width='1.8' d='");
 }
-enum { ATTN__PLACES = 8 }; // of a legend: the four corners as the desc counts them, then the middles of the sides
-// Where the fewest points, and stretches of lines of 6 pixels, are below a legend of w x h at (x, y).
-ATTN__FUNC int attn__plot_place(const attn_plot_desc *d, const attn__side *side, const double *x, const double *y,
-                                double w, double h) {
-    int64_t crowd[ATTN__PLACES] = {0};
-    int best = 0;
+// How many points, and stretches of lines of 6 pixels, lie in a box and 6 pixels around it.
+ATTN__FUNC int64_t attn__plot_crowd(const attn_plot_desc *d, const attn__side *side, const double box[4]) {
+    int64_t crowd = 0;
     for (ptrdiff_t k = 0; k < d->count; ++k) {
-        const attn_series *s = d->series + k;
         double v[2], px[2] = {0.0, 0.0}, was[2] = {0.0, 0.0};
-        for (ptrdiff_t i = 0, open = 0; i < s->n; ++i, was[0] = px[0], was[1] = px[1]) {
-            int shown = attn__plot_point(side, s, i, v, px), parts = 1;
+        for (ptrdiff_t i = 0, open = 0; i < d->series[k].n; ++i, was[0] = px[0], was[1] = px[1]) {
+            int shown = attn__plot_point(side, d->series + k, i, v, px), parts = 1;
             double dx = px[0] - was[0], dy = px[1] - was[1];
             double way = attn__draw_larger(dx, -dx) + attn__draw_larger(dy, -dy);
-            if (open && s->kind == ATTN_LINE) parts = way > 3000.0 ? 500 : 1 + (int)(way / 6.0);
-            for (int at = 0; shown && at < parts * ATTN__PLACES; ++at) {
-                int p = at % ATTN__PLACES, part = at / ATTN__PLACES;
-                double right = px[0] - dx * part / parts - x[p], down = px[1] - dy * part / parts - y[p];
-                crowd[p] += right > -6.0 && right < w + 6.0 && down > -6.0 && down < h + 6.0;
+            if (open && d->series[k].kind == ATTN_LINE) parts = way > 3000.0 ? 500 : 1 + (int)(way / 6.0);
+            for (int part = 0; shown && part < parts; ++part) {
+                double right = px[0] - dx * part / parts - box[0], down = px[1] - dy * part / parts - box[1];
+                crowd += right > -6.0 && right < box[2] + 6.0 && down > -6.0 && down < box[3] + 6.0;
             }
             open = shown;
         }
     }
-    for (int p = 1; p < ATTN__PLACES; ++p)
-        if (crowd[p] < crowd[best]) best = p;
-    return best;
+    return crowd;
 }
 ATTN__FUNC void attn__plot_legend(attn__pen *pen, const attn_plot_desc *d, const attn__side *side) {
-    static const int right[ATTN__PLACES] = {2, 0, 0, 2, 1, 1, 0, 2}, down[ATTN__PLACES] = {0, 0, 2, 2, 0, 2, 1, 1};
-    ptrdiff_t named = 0, fit = (ptrdiff_t)((side[1].length - 16.0) / 15.0), row = 0;
-    double w = 0.0, x[ATTN__PLACES], y[ATTN__PLACES];
+    // The four corners as the desc counts them, then the middles of the sides: of equal places the first is taken.
+    static const int right[8] = {2, 0, 0, 2, 1, 1, 0, 2}, down[8] = {0, 0, 2, 2, 0, 2, 1, 1};
+    double w = 0.0, h = 6.0, x = 0.0, y = 0.0;
+    int64_t least = INT64_MAX;
     for (ptrdiff_t k = 0; k < d->count; ++k) {
-        named += d->series[k].name != NULL;
+        h += d->series[k].name != NULL ? 15.0 : 0.0;
         w = attn__draw_larger(w, attn__text_width(d->series[k].name, 40, 10.0) + 40.0);
     }
-    if (named == 0 || d->legend < 0) return;
-    ptrdiff_t rows = named < fit ? named : fit;
-    double h = 15.0 * (double)rows + 6.0;
-    for (int p = 0; p < ATTN__PLACES; ++p) {
-        x[p] = 6.0 + right[p] * (side[0].length - w - 12.0) / 2.0;
-        y[p] = 6.0 + down[p] * (side[1].length - h - 12.0) / 2.0;
+    if (h == 6.0 || d->legend < 0) return;
+    for (int p = 0; p < 8 && least > 0; ++p) {
+        const double box[4] = {6.0 + right[p] * (side[0].length - w - 12.0) / 2.0,
+                               6.0 + down[p] * (side[1].length - h - 12.0) / 2.0, w, h};
+        if (d->legend != 0 && d->legend != p + 1) continue;
+        int64_t crowd = attn__plot_crowd(d, side, box);
+        if (crowd < least) least = crowd, x = box[0], y = box[1];
     }
-    int place = d->legend > 0 ? d->legend - 1 : attn__plot_place(d, side, x, y, w, h);
     ATTN__FORM(pen, "<rect x='@' y='@' width='@' height='@' rx='2' fill='#fff' fill-opacity='.85' stroke='#ccc'/>\n",
-               x[place], y[place], w, h);
-    for (ptrdiff_t k = 0; k < d->count && row < rows; ++k) {
-        const attn_series *s = d->series + k;
-        double at = y[place] + 11.0 + 15.0 * (double)row;
-        if (s->name == NULL) continue;
-        int dot = s->kind == ATTN_SCATTER, cut = ++row == rows && rows < named;
-        attn__plot_style(pen, s, k);
-        ATTN__FORM(pen, dot ? "M@ @h0'/>" : "M@ @h20'/>", x[place] + (dot ? 17.0 : 7.0), at);
-        attn__svg_text(pen, x[place] + 34.0, at + 3.5, "' text-anchor='start'", cut ? "\xE2\x80\xA6" : s->name, 40);
-    }
-}
-ATTN__FUNC attn_status attn__plot_check(attn_plot_desc *d, const attn_plot_desc *from, attn_write write) {
-    attn_status st = attn__draw_desc(d, from, sizeof *d);
-    if (st != ATTN_OK) return st;
-    if (write == NULL || (d->count > 0 && d->series == NULL)) return ATTN_ERR_NULL;
-    if (d->width == 0) d->width = 480;
-    if (d->height == 0) d->height = 320;
-    if (d->count < 0 || d->legend < -1 || d->legend > 4) return ATTN_ERR_RANGE;
-    if (d->width < 120 || d->width > 16384 || d->height < 90 || d->height > 16384) return ATTN_ERR_RANGE;
-    if (!attn__draw_interval(&d->xlow, &d->xhigh, d->xlog)) return ATTN_ERR_RANGE;
-    if (!attn__draw_interval(&d->ylow, &d->yhigh, d->ylog)) return ATTN_ERR_RANGE;
+               x, y, w, h);
     for (ptrdiff_t k = 0; k < d->count; ++k) {
-        const attn_series *s = d->series + k;
-        if (s->n < 0 || s->kind < ATTN_LINE || s->kind > ATTN_SCATTER) return ATTN_ERR_RANGE;
-        if (s->color < 0 || s->color > 10 || s->dash < 0 || s->dash > ATTN_DASH_DASHDOT) return ATTN_ERR_RANGE;
-        if (s->n > 0 && s->y == NULL) return ATTN_ERR_NULL;
+        int dot = d->series[k].kind == ATTN_SCATTER;
+        if (d->series[k].name == NULL) continue;
+        attn__plot_style(pen, d->series + k, k);
+        ATTN__FORM(pen, dot ? "M@ @h0'/>" : "M@ @h20'/>", x + (dot ? 17.0 : 7.0), y + 11.0);
+        attn__svg_text(pen, x + 34.0, y + 14.5, ATTN__START, d->series[k].name, 40);
+        y += 15.0;
     }
-    return ATTN_OK;
 }
 ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *from, attn_write write, void *user) {
     attn_plot_desc desc, *d = &desc;
     attn__pen pen = {write, user, 1, 0, 0, ""};
-    attn_status st = attn__plot_check(d, from, write);
-    if (st != ATTN_OK) return st;
-    double top = d->title != NULL ? 30.0 : 12.0, width = d->width, height = d->height;
-    double h = height - top - 24.0 - (d->xlabel != NULL ? 17.0 : 0.0);
+    if (from == NULL || write == NULL) return ATTN_ERR_NULL;
+    if (attn__take_desc(d, sizeof *d, from, NULL) != ATTN_OK) return ATTN_ERR_RANGE;
+    if (d->count > 0 && d->series == NULL) return ATTN_ERR_NULL;
+    double width = d->width != 0 ? d->width : 480.0, height = d->height != 0 ? d->height : 320.0;
+    int ends = attn__draw_interval(&d->xlow, &d->xhigh, d->xlog) && attn__draw_interval(&d->ylow, &d->yhigh, d->ylog);
+    if (!ends || d->count < 0 || d->legend < -1 || d->legend > 4) return ATTN_ERR_RANGE;
+    if (width < 120.0 || width > 16384.0 || height < 90.0 || height > 16384.0) return ATTN_ERR_RANGE;
+    for (ptrdiff_t k = 0; k < d->count; ++k) {
+        const attn_series *s = d->series + k;
+        if (s->n < 0 || (uint32_t)s->kind > ATTN_SCATTER) return ATTN_ERR_RANGE;
+        if ((uint32_t)s->color > 10 || (uint32_t)s->dash > ATTN_DASH_DASHDOT) return ATTN_ERR_RANGE;
+        if (s->n > 0 && s->y == NULL) return ATTN_ERR_NULL;
+    }
+    double top = d->title != NULL ? 30.0 : 12.0, h = height - top - 24.0 - (d->xlabel != NULL ? 17.0 : 0.0);
     attn__side side[2] = {attn__side_of(ATTN__BELOW, 1.0, 50.0, d->xlog), attn__side_of(ATTN__LEFT, h, 34.0, d->ylog)};
     for (ptrdiff_t k = 0; k < d->count; ++k) attn__plot_range(side, d->series + k);
     attn__plot_ends(&side[0], (double)d->xlow, (double)d->xhigh);
@@ -6034,27 +5928,21 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *from, attn_write write,
     attn__side_choose(&side[1]);
     double left = 5.0 + (d->ylabel != NULL ? 16.0 : 0.0) + side[1].room;
     double w = attn__draw_larger(width - left - 18.0, 20.0);
-    side[0].length = w;
-    attn__side_choose(&side[0]);
+    side[0].length = w; attn__side_choose(&side[0]);
     attn__svg_open(&pen, width, height);
-    (void)attn__side_walk(&side[0], &pen, left, top + h, h, 1);
-    (void)attn__side_walk(&side[1], &pen, left, top, w, 1);
+    attn__side_walk(&side[0], &pen, left, top + h, h, 1);
+    attn__side_walk(&side[1], &pen, left, top, w, 1);
     ATTN__FORM(&pen, "<svg x='@' y='@' width='@' height='@' overflow='hidden'>\n", left, top, w, h);
     for (ptrdiff_t k = 0; k < d->count; ++k) {
-        const attn_series *s = d->series + k;
-        double v[2], px[2];
-        attn__plot_style(&pen, s, k);
-        for (ptrdiff_t i = 0; s->kind == ATTN_SCATTER && i < s->n; ++i)
-            if (attn__plot_point(side, s, i, v, px)) ATTN__FORM(&pen, "M@ @h0", px[0], px[1]);
-        if (s->kind == ATTN_LINE) attn__plot_line(&pen, side, s);
+        attn__plot_style(&pen, d->series + k, k);
+        attn__plot_line(&pen, side, d->series + k);
         attn__pen_str(&pen, "'/>\n");
     }
     attn__plot_legend(&pen, d, side);
-    attn__pen_str(&pen, "</svg>\n");
     attn__svg_frame(&pen, left, top, w, h);
     attn__svg_text(&pen, left + w / 2.0, 19.0, ATTN__TITLE, d->title, (int)(width / 8.0));
     attn__svg_text(&pen, left + w / 2.0, height - 8.0, ATTN__LABEL, d->xlabel, (int)(width / 7.0));
-    attn__svg_text(&pen, 16.0, top + h / 2.0, " rotate(-90)" ATTN__LABEL, d->ylabel, (int)(height / 7.0));
+    attn__svg_text(&pen, 16.0, top + h / 2.0, ATTN__TURN ATTN__LABEL, d->ylabel, (int)(height / 7.0));
     attn__pen_str(&pen, "</svg>\n");
     return attn__pen_flush(&pen);
 }
