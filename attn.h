@@ -6605,237 +6605,219 @@ ATTN_DEF attn_status attn_sgd(attn_ctx *c, double rate, double momentum) {
 #ifndef ATTN_ONLY_KERNELS
 // -------------------------------------------------------------------------------------------------------------------
 // >>draw
+//
+// Text goes through a pen. Sides of plots and heat maps and colour bars are one thing, attn__side.
 
-// The text on its way to the caller's function: gathered, so that one call takes many pieces.
-typedef struct attn__pen {
-    attn_write write;
-    void *user;
-    int stopped;
-    size_t used;
-    char text[1024];
-} attn__pen;
+// ---- the pen: gathers text, so that one call of the caller's function takes many pieces; numbers and words
 
-ATTN__FUNC void attn__pen_open(attn__pen *pen, attn_write write, void *user) {
-    pen->write = write;
-    pen->user = user;
-    pen->stopped = 0;
-    pen->used = 0;
-}
-
+typedef struct attn__pen { attn_write write; void *user; int xml, stopped; size_t used; char text[1024]; } attn__pen;
 ATTN__FUNC attn_status attn__pen_flush(attn__pen *pen) {
     if (!pen->stopped && pen->used != 0 && pen->write(pen->user, pen->text, pen->used) != 0) pen->stopped = 1;
     pen->used = 0;
     return pen->stopped ? ATTN_ERR_IO : ATTN_OK;
 }
-
 ATTN__FUNC void attn__pen_bytes(attn__pen *pen, const char *text, size_t n) {
     for (size_t i = 0; i < n; ++i) {
         if (pen->used == sizeof pen->text) (void)attn__pen_flush(pen);
         pen->text[pen->used++] = text[i];
     }
 }
-
 ATTN__FUNC void attn__pen_str(attn__pen *pen, const char *text) { attn__pen_bytes(pen, text, attn__length(text)); }
-
-ATTN__FUNC double attn__ten_to(int power) {
+ATTN__FUNC double attn__draw_larger(double a, double b) { return a > b ? a : b; }
+ATTN__FUNC double attn__draw_log10(double x) { return attn__log_d(x) * 0.43429448190325182765; }
+ATTN__FUNC int64_t attn__draw_floor(double x) { return (int64_t)x - ((double)(int64_t)x > x); }
+ATTN__FUNC double attn__draw_ten(int power) {
     double v = 1.0; // exact up to 10^22, and so is the rounding of its inverse
     for (int i = power < 0 ? -power : power; i > 0; --i) v *= 10.0;
     return power < 0 ? 1.0 / v : v;
 }
-
-// The logarithm to base 10 of a normal x > 0, to 1e-15.
-ATTN__FUNC double attn__draw_log10(double x) {
-    uint64_t bits;
-    double sum = 0.0;
-    memcpy(&bits, &x, sizeof bits);
-    int e = (int)(bits >> 52) - 1023;
-    bits = (bits & 0xFFFFFFFFFFFFFu) | ((uint64_t)1023 << 52);
-    memcpy(&x, &bits, sizeof x);
-    double s = (x - 1.0) / (x + 1.0); // ln x = 2 (s + s^3/3 + s^5/5 + ..), s <= 1/3
-    for (int k = 35; k > 0; k -= 2) sum = sum * s * s + 1.0 / k;
-    return e * 0.30102999566398119521 + 2.0 * s * sum * 0.43429448190325182765;
-}
-
-ATTN__FUNC int64_t attn__draw_floor(double x) {
-    int64_t k = (int64_t)x;
-    return (double)k > x ? k - 1 : k;
-}
-
-// Writes digits * 10^power, plainly or as 1.5e-7; returns the length, at most 40.
-ATTN__FUNC size_t attn__draw_decimal(char *to, int64_t digits, int power, int sci) {
-    char back[48];
-    size_t n = 0, used = 0;
-    int negative = digits < 0, point = power < 0 ? -power : 0, zeros = power > 0 ? power : 0;
-    uint64_t left = negative ? 0u - (uint64_t)digits : (uint64_t)digits;
-    if (left == 0) zeros = 0;
-    if (left == 0 && sci) sci = point = 0;
-    if (sci) {
-        for (; left % 10 == 0; left /= 10) ++power;
-        point = zeros = 0;
-        for (uint64_t v = left; v > 9; v /= 10) ++point;
+// Writes digits * 10^power, plainly or as 1.5e-7, and a zero byte; returns the length, at most 40.
+ATTN__FUNC int attn__draw_decimal(char *to, int64_t digits, int power, int sci) {
+    char raw[24];
+    int used = 0;
+    for (; sci && digits != 0 && digits % 10 == 0; digits /= 10) ++power;
+    if (digits == 0 && (sci || power > 0)) power = sci = 0;
+    attn__text t = attn__text_of(raw, sizeof raw);
+    attn__say_int(&t, digits < 0 ? -digits : digits);
+    int n = (int)attn__length(raw), before = sci ? 1 : n + power; // digits before the point
+    if (digits < 0) to[used++] = '-';
+    for (int i = before < 1 ? before - 1 : 0; i < n || i < before; ++i) {
+        if (i == before) to[used++] = '.';
+        to[used++] = (char)(i >= 0 && i < n ? raw[i] : '0');
     }
-    for (int i = 0; left != 0 || i <= point; ++i, left /= 10) {
-        if (i == point && i > 0) back[n++] = '.';
-        back[n++] = (char)('0' + (int)(left % 10));
-    }
-    if (negative) back[n++] = '-';
-    while (n > 0) to[used++] = back[--n];
-    for (; zeros > 0; --zeros) to[used++] = '0';
+    to[used] = 0;
     if (!sci) return used;
     to[used++] = 'e';
-    return used + attn__draw_decimal(to + used, power + point, 0, 0);
+    return used + attn__draw_decimal(to + used, power + n - 1, 0, 0);
 }
-
-// A coordinate, rounded to 1/100. The halving is done in integers: nothing for a compiler to fuse.
-ATTN__FUNC void attn__pen_num(attn__pen *pen, double v) {
+// Writes v rounded to a multiple of 10^power, without zeros behind the point.
+ATTN__FUNC void attn__pen_round(attn__pen *pen, double v, int power, int sci) {
     char text[48];
-    int power = -2;
-    int64_t q = (int64_t)((v > 1e7 ? 1e7 : v < -1e7 ? -1e7 : v) * 200.0);
-    q = (q >= 0 ? q + 1 : q - 1) / 2;
-    for (; power < 0 && q % 10 == 0; ++power) q /= 10;
-    attn__pen_bytes(pen, text, attn__draw_decimal(text, q, power, 0));
+    int64_t q = attn__draw_floor(v / attn__draw_ten(power) + 0.5); // a quotient: nothing for a compiler to fuse
+    if (q == 0) power = 0;
+    for (; q != 0 && q % 10 == 0; q /= 10) ++power;
+    attn__draw_decimal(text, q, power, sci);
+    attn__pen_str(pen, text);
 }
-
-// A value with four significant digits.
-ATTN__FUNC void attn__pen_value(attn__pen *pen, double v) {
-    char text[48];
-    if (v == 0.0) {
-        attn__pen_str(pen, "0");
-        return;
-    }
-    int e = (int)attn__draw_floor(attn__draw_log10(v < 0.0 ? -v : v)), power = e - 3;
-    int64_t q = (attn__draw_floor(v / attn__ten_to(power) * 2.0) + 1) / 2;
-    for (; q % 10 == 0; ++power) q /= 10;
-    attn__pen_bytes(pen, text, attn__draw_decimal(text, q, power, e < -4 || e > 5));
-}
-
-// Writes a template; each @ is the next of four coordinates.
-ATTN__FUNC void attn__pen_fmt(attn__pen *pen, const char *text, double a, double b, double c, double d) {
-    double v[4];
-    int used = 0;
-    v[0] = a, v[1] = b, v[2] = c, v[3] = d;
+// Writes a template: @ is the next of the numbers, rounded to 1/100; ~ is the next as a colour, 0xRRGGBB.
+ATTN__FUNC void attn__pen_form(attn__pen *pen, const char *text, const double *v) {
     for (; *text != 0; ++text) {
-        if (*text == '@') attn__pen_num(pen, v[used++]);
-        else attn__pen_bytes(pen, text, 1);
+        if (*text == '@') attn__pen_round(pen, *v++, -2, 0);
+        else attn__pen_bytes(pen, *text == '~' ? "#" : text, 1);
+        for (int shift = 20; *text == '~' && shift >= 0; shift -= 4)
+            attn__pen_bytes(pen, &"0123456789abcdef"[(uint32_t)*v >> shift & 15], 1);
+        v += *text == '~';
     }
 }
-
+#define ATTN__FORM(pen, text, ...) \
+    do { const double attn__v[] = {__VA_ARGS__}; attn__pen_form(pen, text, attn__v); } while (0)
 // The next code point of UTF-8 text; U+FFFD for what is not UTF-8, not allowed in XML or a control character.
 ATTN__FUNC uint32_t attn__utf8_next(const char **at) {
+    static const uint32_t least[4] = {0x20, 0xA0, 0x800, 0x10000};
     const char *s = *at;
-    uint32_t c = (unsigned char)s[0];
-    int more = c < 0x80 ? 0 : c >= 0xC2 && c < 0xE0 ? 1 : c >= 0xE0 && c < 0xF0 ? 2 : c >= 0xF0 && c < 0xF5 ? 3 : -1;
-    *at = s + 1;
-    if (more <= 0) return more < 0 || c < 0x20 || c == 0x7F ? 0xFFFDu : c;
-    c &= 0x3Fu >> more;
-    for (int i = 1; i <= more; ++i) {
-        if (((unsigned char)s[i] & 0xC0) != 0x80) return 0xFFFDu; // the terminating zero ends here, too
+    uint32_t lead = (unsigned char)s[0];
+    int more = lead < 0x80 ? 0 : lead < 0xE0 ? 1 : lead < 0xF0 ? 2 : 3, bad = (lead & 0xC0) == 0x80 || lead > 0xF7;
+    uint32_t c = more == 0 ? lead : lead & 0x3Fu >> more;
+    for (int i = 1; i <= more && !bad; ++i) { // the terminating zero is bad, too
+        bad = ((unsigned char)s[i] & 0xC0) != 0x80;
         c = c << 6 | ((unsigned char)s[i] & 0x3Fu);
     }
-    if (c < (more == 3 ? 0x10000u : more == 2 ? 0x800u : 0xA0u) || (c >= 0xD800 && c < 0xE000)) return 0xFFFDu;
-    if (c > 0x10FFFF || (c & 0xFFFE) == 0xFFFE) return 0xFFFDu;
-    *at = s + 1 + more;
-    return c;
+    bad = bad || c < least[more] || c == 0x7F || (c >= 0xD800 && c < 0xE000) || (c & 0xFFFE) == 0xFFFE || c > 0x10FFFF;
+    *at = s + (bad ? 1 : 1 + more);
+    return bad ? 0xFFFDu : c;
 }
-
-// Columns of a terminal that the first `most` characters take: East Asian ones and emoji count two.
-ATTN__FUNC int attn__text_columns(const char *text, int most) {
-    int columns = 0;
-    for (int i = 0; text != NULL && *text != 0 && i < most; ++i) {
+// Writes at most `most` characters (XML) or columns, an ellipsis for the last where there are more. Not in XML East
+// Asian characters and emoji are two columns. Returns the columns; only that without a pen.
+ATTN__FUNC int attn__pen_text(attn__pen *pen, const char *text, int most) {
+    int columns = 0, cut = 0, xml = pen != NULL && pen->xml;
+    while (text != NULL && *text != 0 && !cut) {
+        const char *from = text, *other = NULL;
         uint32_t c = attn__utf8_next(&text);
-        columns += (c >= 0x1100 && c < 0x1160) || (c >= 0x2E80 && c < 0xE000) || (c >= 0xFF00 && c < 0xFF61) ||
-                   c >= 0x1F000 ? 2 : 1;
+        int wide = !xml && ((c >= 0x2E80 && c < 0xE000) || (c >= 0xFF00 && c < 0xFF61) || c >= 0x1F000) ? 2 : 1;
+        cut = columns + wide > most || (columns + wide == most && *text != 0);
+        columns += cut ? 1 : wide;
+        if (cut || c == 0xFFFD) other = cut ? "\xE2\x80\xA6" : "\xEF\xBF\xBD";
+        else if (xml) other = c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '&' ? "&amp;" : NULL;
+        if (pen != NULL && other != NULL) attn__pen_str(pen, other);
+        else if (pen != NULL) attn__pen_bytes(pen, from, (size_t)(text - from));
     }
     return columns;
 }
-
-ATTN__FUNC double attn__text_width(const char *text, int most, double size) {
-    return 0.61 * size * attn__text_columns(text, most);
+ATTN__FUNC void attn__pen_value(attn__pen *pen, double v) { // with four significant digits
+    int e = v == 0.0 ? 0 : (int)attn__draw_floor(attn__draw_log10(attn__draw_larger(v, -v)));
+    attn__pen_round(pen, v, e - 3, e < -4 || e > 5);
 }
-
-// Writes at most `most` characters, an ellipsis for the last where there are more.
-ATTN__FUNC void attn__pen_text(attn__pen *pen, const char *text, int most, int xml) {
-    for (int i = 0; *text != 0; ++i) {
-        const char *from = text;
-        uint32_t c = attn__utf8_next(&text);
-        if (i + 1 >= most && *text != 0) {
-            attn__pen_str(pen, "\xE2\x80\xA6");
-            return;
-        }
-        if (c == 0xFFFD) attn__pen_str(pen, "\xEF\xBF\xBD");
-        else if (xml && c == '<') attn__pen_str(pen, "&lt;");
-        else if (xml && c == '>') attn__pen_str(pen, "&gt;");
-        else if (xml && c == '&') attn__pen_str(pen, "&amp;");
-        else attn__pen_bytes(pen, from, (size_t)(text - from));
-    }
+ATTN__FUNC double attn__text_width(const char *text, int most, double size) { // pixels
+    return 0.61 * size * attn__pen_text(NULL, text, most);
 }
-
 ATTN__FUNC void attn__svg_open(attn__pen *pen, double w, double h) {
-    attn__pen_fmt(pen, "<svg xmlns='http://www.w3.org/2000/svg' width='@' height='@' viewBox='0 0 @ @' "
-                  "font-family='DejaVu Sans, Helvetica, Arial, sans-serif' font-size='10' text-anchor='middle'>\n"
-                  "<rect width='100%' height='100%' fill='#fff'/>\n", w, h, w, h);
+    ATTN__FORM(pen, "<svg xmlns='http://www.w3.org/2000/svg' width='@' height='@' viewBox='0 0 @ @' "
+               "font-family='DejaVu Sans, Helvetica, Arial, sans-serif' font-size='10' text-anchor='middle'>\n"
+               "<rect width='100%' height='100%' fill='#fff'/>\n", w, h, w, h);
 }
-
-// One text; style is a string of attributes, turned text reads upwards.
-ATTN__FUNC void attn__svg_text(attn__pen *pen, double x, double y, int turned, const char *style, const char *text,
-                               int most) {
+// Styles finish the attribute `transform`, so that a text may be turned, and begin others.
+#define ATTN__TITLE "' font-size='13'"
+#define ATTN__LABEL "' font-size='11'"
+#define ATTN__START "' text-anchor='start'"
+#define ATTN__END "' text-anchor='end'"
+#define ATTN__TURN " rotate(-90)"
+ATTN__FUNC void attn__svg_begin(attn__pen *pen, double x, double y, const char *style) {
+    ATTN__FORM(pen, "<text transform='translate(@ @)", x, y);
+    attn__pen_str(pen, style); attn__pen_str(pen, ">");
+}
+ATTN__FUNC void attn__svg_text(attn__pen *pen, double x, double y, const char *style, const char *text, int most) {
     if (text == NULL) return;
-    attn__pen_fmt(pen, turned ? "<text transform='translate(@ @) rotate(-90)' " : "<text x='@' y='@' ", x, y, 0, 0);
-    attn__pen_str(pen, style);
-    attn__pen_str(pen, ">");
-    attn__pen_text(pen, text, most, 1);
-    attn__pen_str(pen, "</text>\n");
+    attn__svg_begin(pen, x, y, style);
+    attn__pen_text(pen, text, most); attn__pen_str(pen, "</text>\n");
+}
+// Opens a box whose units are cells; attn__svg_frame closes a box and draws its frame.
+ATTN__FUNC void attn__svg_cells(attn__pen *pen, double x, double y, double w, double h, double cols, double rows) {
+    ATTN__FORM(pen, "<svg x='@' y='@' width='@' height='@' viewBox='0 0 @ @' preserveAspectRatio='none' "
+               "shape-rendering='crispEdges'>\n", x, y, w, h, cols, rows);
+}
+ATTN__FUNC void attn__svg_frame(attn__pen *pen, double x, double y, double w, double h) {
+    ATTN__FORM(pen, "</svg>\n<path fill='none' stroke='#000' stroke-width='.8' d='M@ @h@v@h@z'/>\n", x, y, w, h, -w);
 }
 
-#define ATTN__TICKS 32
+// ---- one side of a picture, or its colour bar
 
-// Values to mark on an axis or a colour bar: digits * 10^power, and the same as a number.
-typedef struct attn__ticks {
-    int n, sci;
-    int power[ATTN__TICKS];
-    int64_t digits[ATTN__TICKS];
-    double at[ATTN__TICKS];
-} attn__ticks;
-
-ATTN__FUNC void attn__ticks_add(attn__ticks *t, int64_t digits, int power) {
-    if (t->n == ATTN__TICKS) return;
-    t->digits[t->n] = digits;
-    t->power[t->n] = power;
-    t->at[t->n++] = power < 0 ? (double)digits / attn__ten_to(-power) : (double)digits * attn__ten_to(power);
+enum { ATTN__BELOW, ATTN__TURNED, ATTN__LEFT, ATTN__RIGHT }; // TURNED: below, words read upwards
+// low .. high (on a logarithmic side the logarithms) are `length` pixels; marks are sought in least .. most. Mark k is
+// (first + k) unit 10^power, on a logarithmic side one of `leads` (1, 2, 5) in every unit-th decade from 10^first on.
+static const int attn__draw_lead[3] = {1, 2, 5};
+typedef struct attn__side {
+    double low, high, length, least, most, gap, room; // gap: pixels between marks, at least; room: what words take
+    int place, log, whole, found; // whole: marks at whole numbers only; found: least and most are known
+    const char *const *names;     // words of the marks 0, 1, 2, ..; NULL = numbers
+    int leads, unit, power, sci;
+    int64_t first, marks;
+} attn__side;
+ATTN__FUNC attn__side attn__side_of(int place, double length, double gap, int log) {
+    attn__side a = ATTN_ZERO;
+    a.place = place; a.length = length; a.gap = gap; a.log = log != 0; a.high = 1.0;
+    return a;
 }
-
-// Multiples of 1, 2 or 5 times a power of ten, about `want` of them in low < high.
-ATTN__FUNC void attn__ticks_linear(attn__ticks *t, double low, double high, double want) {
-    double raw = (high - low) / want, widest = -low > high ? -low : high;
-    int e = (int)attn__draw_floor(attn__draw_log10(raw));
-    double lead = raw / attn__ten_to(e);
-    int unit = lead < 1.001 ? 1 : lead < 2.001 ? 2 : lead < 5.001 ? 5 : 10;
-    if (unit == 10) unit = 1, ++e;
-    double step = unit * attn__ten_to(e);
-    int64_t last = attn__draw_floor(high / step + 1e-6);
-    t->n = 0;
-    t->sci = widest >= 1e6 || widest < 1e-4;
-    for (int64_t k = -attn__draw_floor(1e-6 - low / step); k <= last; ++k) attn__ticks_add(t, k * unit, e);
+// The pixel of a value; far outside it stays where a renderer can still count.
+ATTN__FUNC double attn__side_at(const attn__side *a, double x) {
+    double at = ((a->log ? attn__draw_log10(x) : x) - a->low) / (a->high - a->low) * a->length;
+    if (a->place > ATTN__TURNED) at = a->length - at;
+    return at > 1e6 ? 1e6 : at < -1e6 ? -1e6 : at;
 }
-
-ATTN__FUNC void attn__ticks_text(attn__pen *pen, const attn__ticks *t, int k, double x, double y, const char *style) {
-    char text[48];
-    attn__pen_fmt(pen, "<text x='@' y='@'", x, y, 0, 0);
-    attn__pen_str(pen, style);
-    attn__pen_str(pen, ">");
-    attn__pen_bytes(pen, text, attn__draw_decimal(text, t->digits[k], t->power[k], t->sci));
-    attn__pen_str(pen, "</text>\n");
-}
-
-ATTN__FUNC double attn__ticks_width(const attn__ticks *t) {
-    char text[48];
-    size_t widest = 0;
-    for (int k = 0; k < t->n; ++k) {
-        size_t n = attn__draw_decimal(text, t->digits[k], t->power[k], t->sci);
-        if (n > widest) widest = n;
+// Walks over the marks, settles what they take and returns whether their words have room. With a pen draws them along
+// the side that begins, on the left or on top, at (x, y): lines over `grid` pixels, marks, words if wanted.
+ATTN__FUNC int attn__side_walk(attn__side *a, attn__pen *pen, double x, double y, double grid, int worded) {
+    static const char *const style[4] = {"'", ATTN__TURN ATTN__END, ATTN__END, ATTN__START};
+    static const double right[4] = {0.0, 3.5, -6.0, 6.0}, down[4] = {14.0, 7.0, 3.5, 3.5};
+    double widest = 0.0, closest = 1e9, was = -1e9;
+    int upright = a->place > ATTN__TURNED, shown = 0;
+    for (int64_t k = 0; k < a->marks; ++k) {
+        int64_t digits = a->leads != 0 ? attn__draw_lead[k % a->leads] : (a->first + k) * a->unit;
+        int power = a->leads != 0 ? (int)(a->first + k / a->leads * a->unit) : a->power;
+        double ten = attn__draw_ten(power < 0 ? -power : power); // digits / 10^3 is exact, digits * 10^-3 is not
+        double at = attn__side_at(a, power < 0 ? (double)digits / ten : (double)digits * ten);
+        char text[48];
+        if (!(at >= -0.01 && at <= a->length + 0.01)) continue;
+        attn__draw_decimal(text, digits, power, a->sci);
+        const char *words = a->names != NULL ? a->names[(ptrdiff_t)((double)digits * ten)] : text;
+        double apart = attn__draw_larger(at - was, was - at), px = upright ? x : x + at, py = upright ? y + at : y;
+        if (apart < closest) closest = apart;
+        widest = attn__draw_larger(widest, attn__text_width(words, 24, 10.0));
+        was = at; ++shown;
+        if (pen == NULL) continue;
+        if (grid > 0.0) attn__pen_str(pen, "<path stroke='#ddd' stroke-width='.8' d='");
+        if (grid > 0.0) ATTN__FORM(pen, upright ? "M@ @h@'/>" : "M@ @v-@'/>", px, py, grid);
+        ATTN__FORM(pen, "<path stroke='#000' stroke-width='.8' d='M@ @h@v@'/>", px, py,
+                   upright ? right[a->place] * 3.5 / 6.0 : 0.0, upright ? 0.0 : 3.5);
+        if (worded) attn__svg_text(pen, px + right[a->place], py + down[a->place], style[a->place], words, 24);
     }
-    return 6.3 * (double)widest;
+    if (a->leads != 0 && shown < 2) return 0;
+    if (!upright && a->names != NULL && closest < widest + 9.0) a->place = ATTN__TURNED;
+    a->room = a->place == ATTN__BELOW ? 17.0 : widest + 9.0;
+    return closest >= (a->place == ATTN__BELOW ? attn__draw_larger(a->gap, widest + 9.0) : a->gap);
 }
+// Chooses the marks: from close to far the first that fit, 1, 2 or 5 times a power of ten apart. On a logarithmic side
+// 1, 2, 5 of each decade, then decades; as on others where these are less than two.
+ATTN__FUNC void attn__side_choose(attn__side *a) {
+    double widest = attn__draw_larger(-a->least, a->most), raw = (a->most - a->least) * a->gap / a->length;
+    int e = raw > 0.0 ? (int)attn__draw_floor(attn__draw_log10(raw)) : 0;
+    if ((a->whole && e < 0) || a->names != NULL) e = 0;
+    a->first = attn__draw_floor(a->low); a->sci = a->low < -4.0 || a->high >= 6.0;
+    for (int k = 0; a->log && a->high - a->low > k; ++k) {
+        a->leads = k == 0 ? 3 : 1; a->unit = k == 0 ? 1 : k;
+        a->marks = (attn__draw_floor(a->high - (double)a->first + 1e-6) / a->unit + 1) * a->leads;
+        if (attn__side_walk(a, NULL, 0.0, 0.0, 0.0, 0)) return;
+    }
+    a->leads = 0; a->sci = widest >= 1e6 || widest < 1e-4;
+    for (int k = 0; k < 1000; ++k) {
+        a->unit = attn__draw_lead[k % 3]; a->power = e + k / 3;
+        double step = a->unit * attn__draw_ten(a->power);
+        a->first = attn__draw_floor(a->least / step);
+        a->marks = attn__draw_floor(a->most / step + 1e-6) - a->first + 1;
+        if (attn__side_walk(a, NULL, 0.0, 0.0, 0.0, 0)) return;
+    }
+}
+
+// ---- heat maps
 
 // 0 = finite, 1 = +Inf, -1 = -Inf, 2 = NaN: by its bits, which -ffast-math leaves alone.
 ATTN__FUNC int attn__draw_kind(const float *x) {
@@ -6844,26 +6826,12 @@ ATTN__FUNC int attn__draw_kind(const float *x) {
     if ((bits & 0x7F800000u) != 0x7F800000u) return 0;
     return (bits & 0x7FFFFFu) != 0 ? 2 : bits >> 31 ? -1 : 1;
 }
-
-// Copies a desc of this or an older header; what the older one lacks is zero.
-ATTN__FUNC attn_status attn__draw_desc(void *to, const void *from, size_t size) {
-    size_t given;
-    if (from == NULL) return ATTN_ERR_NULL;
-    memcpy(&given, from, sizeof given);
-    if (given > size || (given != 0 && given < sizeof given)) return ATTN_ERR_RANGE;
-    memset(to, 0, size);
-    memcpy(to, from, given != 0 ? given : size);
-    return ATTN_OK;
-}
-
-// Whether low and high are both 0 or the ends of an interval.
-ATTN__FUNC int attn__draw_interval(const float *low, const float *high) {
+// Whether low and high are both 0 or the ends of an interval, on a logarithmic side above 0.
+ATTN__FUNC int attn__draw_interval(const float *low, const float *high, int log) {
     if (attn__draw_kind(low) != 0 || attn__draw_kind(high) != 0) return 0;
-    return *low < *high || (*low == 0.0f && *high == 0.0f);
+    return (*low == 0.0f && *high == 0.0f) || (*low < *high && (log == 0 || *low > 0.0f));
 }
-
 #define ATTN__HEAT_NAN 256 // the level after the 256 colours
-
 // 0xRRGGBB at equal distances: 9 of ColorBrewer's, 17 fitted to matplotlib's viridis (to 3/255) and coolwarm (4/255).
 static const uint32_t attn__cmaps[ATTN_CMAP_COUNT][17] = {
     {0xFFF5F0, 0xFEE0D2, 0xFCBBA1, 0xFC9272, 0xFB6A4A, 0xEF3B2C, 0xCB181D, 0xA50F15, 0x67000D},
@@ -6873,12 +6841,16 @@ static const uint32_t attn__cmaps[ATTN_CMAP_COUNT][17] = {
     {0xFFFFFF, 0xF0F0F0, 0xD9D9D9, 0xBDBDBD, 0x969696, 0x737373, 0x525252, 0x252525, 0x000000},
     {0x3B4CC0, 0x4D68D8, 0x6282EA, 0x779AF7, 0x8DB0FE, 0xA3C2FF, 0xB8D0F9, 0xCCD9EE, 0xDDDDDD, 0xECD3C5, 0xF5C4AD,
      0xF8B294, 0xF59A7B, 0xEC7F63, 0xDE5F4D, 0xCB4138, 0xB40726}};
-
-ATTN__FUNC uint32_t attn__cmap_color(int cmap, int level) {
-    uint32_t color = 0;
+typedef struct attn__heat {
+    attn_heatmap_desc d;
+    ptrdiff_t panel, panels, block, rows, cols; // panel: values of one; rows x cols cells are means of block x block
+    int has_nan, own;
+    attn__side x, y, bar;                       // bar: of the panel that is drawn
+} attn__heat;
+ATTN__FUNC uint32_t attn__heat_color(const attn__heat *t, int level) {
+    int cmap = t->d.cmap, spans = cmap == ATTN_CMAP_VIRIDIS || cmap == ATTN_CMAP_COOLWARM ? 16 : 8;
+    uint32_t color = 0, at = (uint32_t)(level * spans), part = at % 255;
     if (level >= ATTN__HEAT_NAN) return cmap == ATTN_CMAP_GREYS || cmap == ATTN_CMAP_COOLWARM ? 0xF0C040 : 0xB0B0B0;
-    int spans = cmap == ATTN_CMAP_VIRIDIS || cmap == ATTN_CMAP_COOLWARM ? 16 : 8;
-    uint32_t at = (uint32_t)(level * spans), part = at % 255;
     const uint32_t *from = attn__cmaps[cmap] + at / 255;
     for (int shift = 0; shift < 24; shift += 8) {
         uint32_t a = from[0] >> shift & 255, b = part != 0 ? from[1] >> shift & 255 : 0;
@@ -6886,693 +6858,432 @@ ATTN__FUNC uint32_t attn__cmap_color(int cmap, int level) {
     }
     return color;
 }
-
-ATTN__FUNC void attn__pen_color(attn__pen *pen, uint32_t color) {
-    for (int shift = 20; shift >= 0; shift -= 4) attn__pen_bytes(pen, &"0123456789abcdef"[color >> shift & 15], 1);
-}
-
-// A checked picture: panels of rows x cols cells, each the mean of block x block values.
-typedef struct attn__heat {
-    attn_heatmap_desc d;
-    size_t panel;        // values of one
-    ptrdiff_t panels, block, rows, cols;
-    double low, high;    // of the panel that is drawn
-    int has_nan;
-    double cell_w, cell_h, w, h;      // pixels of a cell and a panel
-    double name[2], room[2], bar;     // of the widest x and y tick label, what they take, the bar's numbers
-} attn__heat;
-
 // Sets the colour range from count values; notes whether there is a NaN.
-ATTN__FUNC void attn__heat_range(attn__heat *t, const float *x, size_t count) {
-    double least = 0.0, most = 0.0;
-    int found = 0;
-    for (size_t i = 0; i < count; ++i) {
+ATTN__FUNC void attn__heat_range(attn__heat *t, const float *x, ptrdiff_t count) {
+    double least = 0.0, most = -1e300;
+    for (ptrdiff_t i = 0; i < count; ++i) {
         int kind = attn__draw_kind(x + i);
-        double v = kind == 0 ? (double)x[i] : 0.0;
         if (kind == 2) t->has_nan = 1;
-        if (kind != 0) continue;
-        if (!found || v < least) least = v;
-        if (!found || v > most) most = v;
-        found = 1;
+        if (kind == 0 && (double)x[i] < least) least = (double)x[i];
+        if (kind == 0 && (double)x[i] > most) most = (double)x[i];
     }
-    if (t->d.low < t->d.high) {
-        t->low = (double)t->d.low;
-        t->high = (double)t->d.high;
-        return;
-    }
-    if (least > 0.0) least = 0.0;
-    if (least == most) { // all values equal and not above zero
-        if (most < 0.0) most = 0.0;
-        else most = 1.0;
-    }
-    if (t->d.cmap == ATTN_CMAP_COOLWARM) {
-        if (most < -least) most = -least;
-        least = -most;
-    }
-    t->low = least;
-    t->high = most;
+    if (most <= least) most = least < 0.0 ? 0.0 : 1.0; // all values equal and not above zero, or none
+    if (t->d.cmap == ATTN_CMAP_COOLWARM) most = attn__draw_larger(most, -least), least = -most;
+    if (t->d.low < t->d.high) least = (double)t->d.low, most = (double)t->d.high;
+    t->bar.low = t->bar.least = least; t->bar.high = t->bar.most = most;
 }
-
-// Checks a desc; sizes above `most` are cut into blocks.
-ATTN__FUNC attn_status attn__heat_open(attn__heat *t, const attn_heatmap_desc *from, attn_write write, ptrdiff_t most) {
-    attn_status st = attn__draw_desc(&t->d, from, sizeof t->d);
+// Checks a desc; sizes above `cells` are cut into blocks.
+ATTN__FUNC attn_status attn__heat_open(attn__heat *t, const attn_heatmap_desc *from, attn_write write, int cells) {
     attn_heatmap_desc *d = &t->d;
-    if (st != ATTN_OK || write == NULL) return st != ATTN_OK ? st : ATTN_ERR_NULL;
-    if (d->rows < 0 || d->cols < 0 || d->queries < 0 || d->keys < 0 || d->cmap < 0 || d->cmap >= ATTN_CMAP_COUNT)
-        return ATTN_ERR_RANGE;
-    if (d->width < 0 || d->width > 16384 || !attn__draw_interval(&d->low, &d->high)) return ATTN_ERR_RANGE;
-    if (d->rows == 0) d->rows = 1;
-    if (d->cols == 0) d->cols = 1;
-    size_t left = (size_t)PTRDIFF_MAX / sizeof(float) / (size_t)d->rows / (size_t)d->cols;
-    if (d->queries != 0) left /= (size_t)d->queries;
-    if (d->keys != 0) left /= (size_t)d->keys;
-    if (left == 0) return ATTN_ERR_RANGE;
-    t->panel = (size_t)d->queries * (size_t)d->keys;
-    t->panels = d->rows * d->cols;
+    if (from == NULL || write == NULL) return ATTN_ERR_NULL;
+    if (attn__take_desc(d, sizeof *d, from, NULL) != ATTN_OK) return ATTN_ERR_RANGE;
+    d->rows += d->rows == 0; d->cols += d->cols == 0; // 0 means 1
+    t->panels = attn__mul_size(d->rows, d->cols);
+    t->panel = attn__mul_size(d->queries, d->keys);
+    if (d->queries < 0 || d->keys < 0 || d->cmap < 0 || d->cmap >= ATTN_CMAP_COUNT) return ATTN_ERR_RANGE;
+    if (attn__mul_size(attn__mul_size(t->panels, t->panel), (ptrdiff_t)sizeof(float)) < 0) return ATTN_ERR_RANGE;
+    if (d->width < 0 || d->width > 16384 || !attn__draw_interval(&d->low, &d->high, 0)) return ATTN_ERR_RANGE;
     if (t->panel != 0 && d->data == NULL) return ATTN_ERR_NULL;
     ptrdiff_t longer = d->queries > d->keys ? d->queries : d->keys;
-    t->block = longer > most ? (longer - 1) / most + 1 : 1;
+    t->block = longer > cells ? (longer - 1) / cells + 1 : 1;
     t->rows = d->queries / t->block + (d->queries % t->block != 0);
     t->cols = d->keys / t->block + (d->keys % t->block != 0);
-    t->has_nan = 0;
-    if (t->panel != 0) attn__heat_range(t, d->data, t->panel * (size_t)t->panels);
+    t->has_nan = 0; t->own = d->own_range != 0;
+    t->bar = attn__side_of(ATTN__RIGHT, 60.0, 14.0, 0);
+    if (t->panel != 0) attn__heat_range(t, d->data, t->panel * t->panels);
     return ATTN_OK;
 }
-
-// Returns the panel's values; sets its range if it has its own.
+// Returns the panel's values; sets range and bar.
 ATTN__FUNC const float *attn__heat_panel(attn__heat *t, ptrdiff_t p) {
-    const float *x = t->d.data + (size_t)p * t->panel;
-    if (t->d.own_range != 0) attn__heat_range(t, x, t->panel);
-    return x;
+    if (t->own) attn__heat_range(t, t->d.data + p * t->panel, t->panel);
+    attn__side_choose(&t->bar);
+    return t->d.data + p * t->panel;
 }
-
 ATTN__FUNC const char *attn__heat_title(const attn__heat *t, ptrdiff_t p) {
     return t->d.titles == NULL ? NULL : t->d.titles[t->d.titles_per_panel != 0 ? p : p % t->d.cols];
 }
-
 // The colour of cell (r, c): 0..255, or ATTN__HEAT_NAN.
 ATTN__FUNC int attn__heat_level(const attn__heat *t, const float *x, ptrdiff_t r, ptrdiff_t c) {
-    ptrdiff_t i1 = t->d.queries - r * t->block, j1 = t->d.keys - c * t->block;
-    if (i1 > t->block) i1 = t->block;
-    if (j1 > t->block) j1 = t->block;
-    double sum = 0.0;
-    x += r * t->block * t->d.keys + c * t->block;
-    for (ptrdiff_t i = 0; i < i1; ++i, x += t->d.keys) {
-        for (ptrdiff_t j = 0; j < j1; ++j) {
-            int kind = attn__draw_kind(x + j);
+    double sum = 0.0, n = 0.0;
+    for (ptrdiff_t i = r * t->block; i < t->d.queries && i < (r + 1) * t->block; ++i) {
+        for (ptrdiff_t j = c * t->block; j < t->d.keys && j < (c + 1) * t->block; ++j, n += 1.0) {
+            const float *v = x + i * t->d.keys + j;
+            int kind = attn__draw_kind(v);
             if (kind == 2) return ATTN__HEAT_NAN;
-            sum += kind == 0 ? (double)x[j] : kind > 0 ? t->high : t->low;
+            sum += kind == 0 ? (double)*v : kind > 0 ? t->bar.high : t->bar.low;
         }
     }
-    double at = (sum / (double)(i1 * j1) - t->low) / (t->high - t->low) * 256.0;
+    double at = (sum / n - t->bar.low) / (t->bar.high - t->bar.low) * 256.0;
     return at >= 255.0 ? 255 : at > 0.0 ? (int)at : 0;
 }
-
-// Rows r0 .. r1 of cells, one path a colour: the levels are taken once, so 16 rows are held.
+// What colours do not say, as a sentence.
+ATTN__FUNC void attn__heat_words(attn__pen *pen, const attn__heat *t) {
+    double n = (double)t->block, rows = (double)t->d.queries, cols = (double)t->d.keys;
+    if (t->panel == 0) ATTN__FORM(pen, "nothing to draw: @ queries, @ keys\n", rows, cols);
+    else if (n > 1.0) ATTN__FORM(pen, "each cell is the mean of @ x @ values; @ x @ in all\n", n, n, rows, cols);
+}
+// Rows r0 .. r1 of cells, one path a colour: the levels are taken once, so 16 rows are held. NaN is crossed out.
 ATTN__FUNC void attn__heat_band(attn__pen *pen, const attn__heat *t, const float *x, ptrdiff_t r0, ptrdiff_t r1) {
     short level[16 * 256];
-    char seen[ATTN__HEAT_NAN + 1];
-    memset(seen, 0, sizeof seen);
-    for (ptrdiff_t i = 0; i < (r1 - r0) * t->cols; ++i) {
+    char seen[ATTN__HEAT_NAN + 1] = {0};
+    double cell = t->x.length / (double)t->cols;
+    ptrdiff_t cells = (r1 - r0) * t->cols, n = 0;
+    for (ptrdiff_t i = 0; i < cells; ++i) {
         level[i] = (short)attn__heat_level(t, x, r0 + i / t->cols, i % t->cols);
         seen[level[i]] = 1;
     }
     for (int k = 0; k <= ATTN__HEAT_NAN; ++k) {
-        ptrdiff_t px = 0, py = 0;
+        ptrdiff_t px = 0, py = 0; // where the pen stands
+        int crossed = k == ATTN__HEAT_NAN && cell >= 5.0;
         if (!seen[k]) continue;
-        attn__pen_str(pen, "<path fill='#");
-        attn__pen_color(pen, attn__cmap_color(t->d.cmap, k));
-        attn__pen_str(pen, "' d='");
-        for (ptrdiff_t i = 0; i < (r1 - r0) * t->cols; ++i) {
-            ptrdiff_t r = r0 + i / t->cols, c = i % t->cols, n = 1;
+        ATTN__FORM(pen, "<path fill='~'", (double)attn__heat_color(t, k));
+        if (crossed) ATTN__FORM(pen, " shape-rendering='auto' stroke='#555' stroke-width='@'", 0.8 / cell);
+        attn__pen_str(pen, " d='");
+        for (ptrdiff_t i = 0; i < cells; i += n) {
+            ptrdiff_t c = i % t->cols, r = r0 + i / t->cols;
+            for (n = 1; c + n < t->cols && level[i + n] == level[i] && !crossed;) ++n;
             if (level[i] != k) continue;
-            for (; c + n < t->cols && level[i + 1] == k; ++n) ++i;
-            attn__pen_fmt(pen, "m@ @h@v1h@", (double)(c - px), (double)(r - py), (double)n, (double)-n);
-            px = c, py = r + 1; // where the pen stands
+            ATTN__FORM(pen, crossed ? "m@ @h@v1h@zl1 1m0-1l-1 1" : "m@ @h@v1h@", (double)(c - px), (double)(r - py),
+                       (double)n, (double)-n);
+            px = c, py = r + 1;
         }
         attn__pen_str(pen, "'/>");
     }
     attn__pen_str(pen, "\n");
-    if (!seen[ATTN__HEAT_NAN] || t->cell_w < 5.0) return;
-    attn__pen_fmt(pen, "<path shape-rendering='auto' stroke='#555' stroke-width='@' d='", 0.8 / t->cell_w, 0, 0, 0);
-    for (ptrdiff_t i = 0; i < (r1 - r0) * t->cols; ++i) {
-        if (level[i] != ATTN__HEAT_NAN) continue;
-        double px = (double)(i % t->cols), py = (double)(r0 + i / t->cols);
-        attn__pen_fmt(pen, "M@ @l1-1", px, py + 1.0, 0, 0);
-        attn__pen_fmt(pen, "m-.5 0l-.5 .5m.5 .5l.5-.5", 0, 0, 0, 0);
-    }
-    attn__pen_str(pen, "'/>\n");
 }
-
-// Marks and labels along one side of a panel: numbers at 1-2-5 distances, or tokens (not all where they are dense).
-ATTN__FUNC void attn__heat_axis(attn__pen *pen, const attn__heat *t, double x, double y, int is_y, int labelled) {
-    ptrdiff_t count = is_y ? t->d.queries : t->d.keys, step = 1, unit = 1;
-    const char *const *names = is_y ? t->d.yticks : t->d.xticks;
-    double cell = (is_y ? t->cell_h : t->cell_w) / (double)t->block, need = names != NULL ? 12.0 : 26.0;
-    for (ptrdiff_t v = count; names == NULL && v > 1000; v /= 10) need += 7.0;
-    for (int k = 0; cell * (double)step < need && step < count; ++k) {
-        static const int lead[3] = {2, 5, 10};
-        step = names != NULL ? step + 1 : unit * lead[k % 3];
-        if (k % 3 == 2) unit = step;
-    }
-    attn__pen_str(pen, "<path stroke='#000' stroke-width='.8' d='");
-    for (ptrdiff_t i = 0; i < count; i += step) {
-        double at = ((double)i + 0.5) * cell;
-        attn__pen_fmt(pen, is_y ? "M@ @h-3.5" : "M@ @v3.5", x + (is_y ? 0.0 : at), y + (is_y ? at : 0.0), 0, 0);
-    }
-    attn__pen_str(pen, "'/>\n");
-    for (ptrdiff_t i = 0; labelled && i < count; i += step) {
-        char text[48];
-        double at = ((double)i + 0.5) * cell;
-        int turned = !is_y && names != NULL && t->name[0] + 4.0 > cell;
-        text[attn__draw_decimal(text, i, 0, 0)] = 0;
-        const char *name = names != NULL ? names[i] : text, *end = is_y || turned ? "text-anchor='end'" : "";
-        if (is_y) attn__svg_text(pen, x - 6.0, y + at + 3.5, 0, end, name, 24);
-        else attn__svg_text(pen, x + at + (turned ? 3.5 : 0.0), y + (turned ? 7.0 : 14.0), turned, end, name, 24);
-    }
+// A side of a panel: mark i is in the middle of row or column i.
+ATTN__FUNC attn__side attn__heat_side(int place, double length, ptrdiff_t count, const char *const *names) {
+    attn__side a = attn__side_of(place, attn__draw_larger(length, 16.0), names != NULL ? 14.0 : 26.0, 0);
+    a.names = names; a.whole = 1; a.most = (double)count - 1.0;
+    a.low = place == ATTN__LEFT ? a.most + 0.5 : -0.5; // row 0 is on top
+    a.high = a.most - a.low;
+    attn__side_choose(&a);
+    return a;
 }
-
-ATTN__FUNC void attn__heat_ticks(const attn__heat *t, attn__ticks *ticks, double h) {
-    double want = h / 24.0;
-    attn__ticks_linear(ticks, t->low, t->high, want < 4.0 ? 4.0 : want > 7.0 ? 7.0 : want);
-}
-
-ATTN__FUNC void attn__heat_bar(attn__pen *pen, const attn__heat *t, double x, double y, double h) {
-    attn__ticks ticks;
-    attn__pen_fmt(pen, "<svg x='@' y='@' width='10' height='@' viewBox='0 0 1 64' ", x, y, h, 0);
-    attn__pen_str(pen, "preserveAspectRatio='none' shape-rendering='crispEdges'>");
-    for (int k = 0; k < 64; ++k) {
-        attn__pen_str(pen, "<path fill='#");
-        attn__pen_color(pen, attn__cmap_color(t->d.cmap, 255 - k * 4 - k / 16));
-        attn__pen_fmt(pen, "' d='M0 @h1v1h-1'/>", k, 0, 0, 0);
-    }
-    attn__pen_fmt(pen, "</svg>\n<path fill='none' stroke='#000' stroke-width='.8' d='M@ @h10v@h-10z", x, y, h, 0);
-    attn__heat_ticks(t, &ticks, h);
-    for (int k = 0; k < ticks.n; ++k) {
-        ticks.at[k] = y + h - (ticks.at[k] - t->low) / (t->high - t->low) * h;
-        attn__pen_fmt(pen, "M@ @h3.5", x + 10.0, ticks.at[k], 0, 0);
-    }
-    attn__pen_str(pen, "'/>\n");
-    for (int k = 0; k < ticks.n; ++k)
-        attn__ticks_text(pen, &ticks, k, x + 16.0, ticks.at[k] + 3.5, " text-anchor='start'");
-}
-
-// Settles the pixels: of cells and panels, of tick labels, of the numbers at bars of bar_h pixels (returned).
+// Settles sides and the bar, which is as high as the panels are; returns the width of the widest bar.
 ATTN__FUNC double attn__heat_size(attn__heat *t) {
-    attn__ticks ticks;
     double side = t->d.width != 0 ? t->d.width : 240.0, cell = side / (double)(t->rows > t->cols ? t->rows : t->cols);
     if (cell >= 1.0) cell = (double)attn__draw_floor(cell + 0.5); // whole pixels are all of one size
-    t->cell_w = cell * (double)t->cols < 16.0 ? 16.0 / (double)t->cols : cell;
-    t->cell_h = cell * (double)t->rows < 16.0 ? 16.0 / (double)t->rows : cell;
-    t->w = t->cell_w * (double)t->cols;
-    t->h = t->cell_h * (double)t->rows;
-    for (int k = 0; k < 2; ++k) {
-        const char *const *names = k == 0 ? t->d.xticks : t->d.yticks;
-        ptrdiff_t count = k == 0 ? t->d.keys : t->d.queries;
-        t->name[k] = 0.0;
-        for (ptrdiff_t i = 0; names != NULL && i < count; ++i) {
-            double w = attn__text_width(names[i], 24, 10.0);
-            if (w > t->name[k]) t->name[k] = w;
-        }
-        for (ptrdiff_t left = count; names == NULL && k == 1 && left > 0; left /= 10) t->name[k] += 6.3;
-        int across = k == 1 || (names != NULL && t->name[k] + 4.0 > t->cell_w / (double)t->block);
-        t->room[k] = across ? t->name[k] + 9.0 : 17.0;
+    t->x = attn__heat_side(ATTN__BELOW, cell * (double)t->cols, t->d.keys, t->d.xticks);
+    t->y = attn__heat_side(ATTN__LEFT, cell * (double)t->rows, t->d.queries, t->d.yticks);
+    double high = t->own || t->d.rows == 1 ? t->y.length : 0.6 * (double)t->d.rows * (t->y.length + 24.0), room = 0.0;
+    t->bar.length = attn__draw_larger(high, 60.0);
+    t->bar.gap = attn__draw_larger(high / 8.0, 14.0);
+    for (ptrdiff_t p = 0; p < (t->own ? t->panels : 1); ++p) {
+        attn__heat_panel(t, p);
+        room = attn__draw_larger(room, t->bar.room);
     }
-    double bar_h = t->d.own_range != 0 || t->d.rows == 1 ? t->h : 0.6 * (double)t->d.rows * (t->h + 24.0);
-    if (bar_h < 60.0) bar_h = 60.0;
-    t->bar = 0.0;
-    for (ptrdiff_t p = 0; p < (t->d.own_range != 0 ? t->panels : 1); ++p) {
-        (void)attn__heat_panel(t, p);
-        attn__heat_ticks(t, &ticks, bar_h);
-        if (attn__ticks_width(&ticks) > t->bar) t->bar = attn__ticks_width(&ticks);
-    }
-    t->bar += 20.0;
-    return bar_h;
+    return room + 11.0;
 }
-
+ATTN__FUNC void attn__heat_bar(attn__pen *pen, attn__heat *t, double x, double y) {
+    attn__svg_cells(pen, x, y, 10.0, t->bar.length, 1.0, 64.0);
+    for (int k = 0; k < 64; ++k)
+        ATTN__FORM(pen, "<path fill='~' d='M0 @h1v1h-1'/>", (double)attn__heat_color(t, 255 - k * 81 / 20), (double)k);
+    attn__svg_frame(pen, x, y, 10.0, t->bar.length);
+    attn__side_walk(&t->bar, pen, x + 10.0, y, 0.0, 1);
+}
 ATTN__FUNC void attn__heat_draw(attn__pen *pen, attn__heat *t, ptrdiff_t p, double x, double y, int most) {
     const float *data = attn__heat_panel(t, p);
-    ptrdiff_t r = p / t->d.cols, c = p % t->d.cols;
-    attn__svg_text(pen, x + t->w / 2.0, y - 5.0, 0, "font-size='11'", attn__heat_title(t, p), most);
-    attn__pen_fmt(pen, "<svg x='@' y='@' width='@' height='@' ", x, y, t->w, t->h);
-    attn__pen_fmt(pen, "viewBox='0 0 @ @' preserveAspectRatio='none' shape-rendering='crispEdges'>\n", (double)t->cols,
-                  (double)t->rows, 0, 0);
-    for (ptrdiff_t i = 0; i < t->rows; i += 16)
-        attn__heat_band(pen, t, data, i, i + 16 < t->rows ? i + 16 : t->rows);
-    attn__pen_fmt(pen, "</svg>\n<rect x='@' y='@' width='@' height='@' fill='none' stroke='#000' stroke-width='.8'/>\n",
-                  x, y, t->w, t->h);
-    attn__heat_axis(pen, t, x, y + t->h, 0, r == t->d.rows - 1);
-    attn__heat_axis(pen, t, x, y, 1, c == 0);
+    attn__svg_text(pen, x + t->x.length / 2.0, y - 5.0, ATTN__LABEL, attn__heat_title(t, p), most);
+    attn__svg_cells(pen, x, y, t->x.length, t->y.length, (double)t->cols, (double)t->rows);
+    for (ptrdiff_t i = 0; i < t->rows; i += 16) attn__heat_band(pen, t, data, i, i + 16 < t->rows ? i + 16 : t->rows);
+    attn__svg_frame(pen, x, y, t->x.length, t->y.length);
+    attn__side_walk(&t->x, pen, x, y + t->y.length, 0.0, p / t->d.cols == t->d.rows - 1);
+    attn__side_walk(&t->y, pen, x, y, 0.0, p % t->d.cols == 0);
 }
-
-// What the colours alone do not say: blocks and NaN. Returns 0 when there is nothing, and writes if there is a pen.
-ATTN__FUNC int attn__heat_note(attn__pen *pen, const attn__heat *t, double y) {
-    double x = 8.0;
-    if (pen != NULL && t->has_nan) {
-        attn__pen_str(pen, "<path stroke='#555' stroke-width='.7' fill='#");
-        attn__pen_color(pen, attn__cmap_color(t->d.cmap, ATTN__HEAT_NAN));
-        attn__pen_fmt(pen, "' d='M@ @v-9h9v9zl9-9m-4.5 0l-4.5 4.5m9 0l-4.5 4.5'/>\n", x, y, 0, 0);
-        attn__svg_text(pen, x + 13.0, y - 1.0, 0, "text-anchor='start' font-size='9' fill='#444'", "NaN", 9);
-        x += 48.0;
-    }
-    if (pen != NULL && t->block > 1) {
-        attn__pen_fmt(pen, "<text x='@' y='@' text-anchor='start' font-size='9' fill='#444'>", x, y - 1.0, 0, 0);
-        attn__pen_fmt(pen, "each cell is the mean of @ x @ values; @ x @ in all</text>\n", (double)t->block,
-                      (double)t->block, (double)t->d.queries, (double)t->d.keys);
-    }
-    return t->has_nan || t->block > 1;
+// The last line: what a crossed cell is, and the sentence.
+ATTN__FUNC attn_status attn__heat_close(attn__pen *pen, const attn__heat *t, double y) {
+    double nan = (double)attn__heat_color(t, ATTN__HEAT_NAN);
+    if (t->has_nan) ATTN__FORM(pen, "<path stroke='#555' fill='~' d='M8 @v-9h9v9zl9-9m-9 0l9 9'/>\n", nan, y);
+    if (t->has_nan) attn__svg_text(pen, 21.0, y - 1.0, ATTN__START, "NaN", 9);
+    attn__svg_begin(pen, t->has_nan ? 56.0 : 8.0, y - 1.0, ATTN__START);
+    attn__heat_words(pen, t);
+    attn__pen_str(pen, "</text>\n</svg>\n");
+    return attn__pen_flush(pen);
 }
-
-ATTN__FUNC void attn__heat_empty(attn__pen *pen, const attn__heat *t) {
-    double w = attn__text_width(t->d.title, 80, 13.0) + 20.0;
-    if (w < 260.0) w = 260.0;
-    attn__svg_open(pen, w, 70.0);
-    attn__svg_text(pen, w / 2.0, 22.0, 0, "font-size='13'", t->d.title, 80);
-    attn__pen_fmt(pen, "<text x='@' y='48' fill='#444'>nothing to draw: @ queries, @ keys</text>\n</svg>\n", w / 2.0,
-                  (double)t->d.queries, (double)t->d.keys, 0);
-}
-
 ATTN_DEF attn_status attn_heatmap_svg(const attn_heatmap_desc *d, attn_write write, void *user) {
     attn__heat heat, *t = &heat;
-    attn__pen pen;
+    attn__pen pen = {write, user, 1, 0, 0, ""};
     attn_status st = attn__heat_open(t, d, write, 256);
     if (st != ATTN_OK) return st;
-    attn__pen_open(&pen, write, user);
+    double least_w = attn__text_width(t->d.title, 120, 13.0) + 20.0;
+    if (t->block > 1 || t->panel == 0) least_w = attn__draw_larger(least_w, 330.0); // the sentence
     if (t->panel == 0) {
-        attn__heat_empty(&pen, t);
-        return attn__pen_flush(&pen);
+        attn__svg_open(&pen, least_w, 60.0);
+        attn__svg_text(&pen, least_w / 2.0, 20.0, ATTN__TITLE, t->d.title, 120);
+        return attn__heat_close(&pen, t, 48.0);
     }
-    double bar_h = attn__heat_size(t), named = t->d.titles != NULL ? 18.0 : 0.0;
     // A panel and its bar are `used` pixels wide, in the middle of a field that has room for the words.
-    double used = t->w + (t->d.own_range != 0 ? 8.0 + t->bar : 0.0), field_w = used, field_h = t->h;
-    if (named > 0.0 && field_w < 100.0) field_w = 100.0;
-    if (field_w < attn__text_width(t->d.xlabel, 40, 11.0)) field_w = attn__text_width(t->d.xlabel, 40, 11.0);
-    if (field_h < attn__text_width(t->d.ylabel, 40, 11.0)) field_h = attn__text_width(t->d.ylabel, 40, 11.0);
-    if (field_h < 60.0) field_h = 60.0;
-    field_w += 16.0;
-    field_h += 14.0 + named;
-    double left = 10.0 + (t->d.ylabel != NULL ? 16.0 : 0.0) + t->room[1];
-    double top = t->d.title != NULL ? 34.0 : 10.0, panels_w = field_w * (double)t->d.cols;
-    double panels_h = field_h * (double)t->d.rows - 14.0, low = top + panels_h + t->room[0];
-    double w = left + panels_w + (t->d.own_range == 0 ? t->bar : 0.0) + 2.0;
-    double h = low + (t->d.xlabel != NULL ? 18.0 : 0.0) + (attn__heat_note(NULL, t, 0) ? 20.0 : 6.0);
-    double words = attn__text_width(t->d.title, 120, 13.0) + 20.0;
-    if (t->block > 1 && words < 330.0) words = 330.0;
-    if (w < words) left += (words - w) / 2.0, w = words;
+    double bar = attn__heat_size(t), named = t->d.titles != NULL ? 18.0 : 0.0;
+    double used = t->x.length + (t->own ? 8.0 + bar : 0.0);
+    double field_w = attn__draw_larger(attn__text_width(t->d.xlabel, 40, 11.0), 5.5 * named);
+    double field_h = attn__draw_larger(attn__text_width(t->d.ylabel, 40, 11.0), 60.0);
+    field_w = attn__draw_larger(field_w, used) + 16.0, field_h = attn__draw_larger(field_h, t->y.length) + 14.0 + named;
+    double left = 10.0 + (t->d.ylabel != NULL ? 16.0 : 0.0) + t->y.room, top = t->d.title != NULL ? 34.0 : 10.0;
+    double panels_w = field_w * (double)t->d.cols, panels_h = field_h * (double)t->d.rows - 14.0;
+    double w = left + panels_w + (t->own ? 0.0 : bar) + 2.0, h = top + panels_h + t->x.room;
+    h += (t->d.xlabel != NULL ? 18.0 : 0.0) + (t->has_nan || t->block > 1 ? 20.0 : 6.0);
+    if (w < least_w) left += (least_w - w) / 2.0, w = least_w;
     attn__svg_open(&pen, w, h);
-    attn__svg_text(&pen, w / 2.0, 20.0, 0, "font-size='13'", t->d.title, 120);
+    attn__svg_text(&pen, w / 2.0, 20.0, ATTN__TITLE, t->d.title, 120);
     for (ptrdiff_t p = 0; p < t->panels; ++p) {
         ptrdiff_t r = p / t->d.cols, c = p % t->d.cols;
-        double x = left + (double)c * field_w + (field_w - 16.0 - used) / 2.0;
-        double y = top + (double)r * field_h + named + (field_h - 14.0 - named - t->h) / 2.0;
+        double x = left + (double)c * field_w + (field_w - 16.0 - used) / 2.0, mid_x = x + t->x.length / 2.0;
+        double mid_y = top + (double)r * field_h + (field_h - 14.0 + named) / 2.0, y = mid_y - t->y.length / 2.0;
+        double below = y + t->y.length + t->x.room + 13.0;
         attn__heat_draw(&pen, t, p, x, y, (int)(field_w / 6.8));
-        if (t->d.own_range != 0) attn__heat_bar(&pen, t, x + t->w + 8.0, y + (t->h - bar_h) / 2.0, bar_h);
-        if (r == t->d.rows - 1) attn__svg_text(&pen, x + t->w / 2.0, y + t->h + t->room[0] + 13.0, 0,
-                                               "font-size='11'", t->d.xlabel, 40);
-        if (c == 0) attn__svg_text(&pen, left - t->room[1] - 5.0, y + t->h / 2.0, 1, "font-size='11'",
-                                   t->d.ylabel, 40);
+        if (t->own) attn__heat_bar(&pen, t, x + t->x.length + 8.0, mid_y - t->bar.length / 2.0);
+        if (r == t->d.rows - 1) attn__svg_text(&pen, mid_x, below, ATTN__LABEL, t->d.xlabel, 40);
+        if (c == 0) attn__svg_text(&pen, left - t->y.room - 5.0, mid_y, ATTN__TURN ATTN__LABEL, t->d.ylabel, 40);
     }
-    double middle = top + named + (panels_h - named) / 2.0;
-    if (t->d.own_range == 0) attn__heat_bar(&pen, t, left + panels_w - 4.0, middle - bar_h / 2.0, bar_h);
-    (void)attn__heat_note(&pen, t, h - 6.0);
-    attn__pen_str(&pen, "</svg>\n");
-    return attn__pen_flush(&pen);
+    if (!t->own) attn__heat_bar(&pen, t, left + panels_w - 4.0, top + (named + panels_h - t->bar.length) / 2.0);
+    return attn__heat_close(&pen, t, h - 6.0);
 }
 
-// Sets one of a terminal's colours; ground is 38 for the character, 48 for what is behind it. level -1 takes it away.
-ATTN__FUNC void attn__term_color(attn__pen *pen, const attn__heat *t, int color, int ground, int level) {
-    static const int steps[6] = {0, 95, 135, 175, 215, 255}; // the cube of 256 colours
-    int part[3], cube = 16, cube_off = 0, grey_off = 0;
-    if (level < 0) {
-        attn__pen_str(pen, ground == 38 ? "\x1b[39m" : "\x1b[49m");
-        return;
-    }
-    uint32_t rgb = attn__cmap_color(t->d.cmap, level);
-    for (int k = 0; k < 3; ++k) part[k] = (int)(rgb >> (16 - 8 * k) & 255);
-    attn__pen_fmt(pen, color == 2 ? "\x1b[@;2;@;@;@m" : "\x1b[@;5;", ground, part[0], part[1], part[2]);
-    if (color == 2) return;
-    int grey = (part[0] + part[1] + part[2]) / 3 < 8 ? 0 : ((part[0] + part[1] + part[2]) / 3 - 3) / 10;
-    if (grey > 23) grey = 23; // entries 232..255 are 8, 18, ..
-    for (int k = 0; k < 3; ++k) {
-        int at = part[k] < 48 ? 0 : part[k] < 115 ? 1 : (part[k] - 35) / 40;
-        cube = at * (k == 0 ? 36 : k == 1 ? 6 : 1) + cube;
-        cube_off += (part[k] - steps[at]) * (part[k] - steps[at]);
-        grey_off += (part[k] - 8 - 10 * grey) * (part[k] - 8 - 10 * grey);
-    }
-    attn__pen_fmt(pen, "@m", grey_off < cube_off ? 232 + grey : cube, 0, 0, 0);
-}
+// ---- heat maps in the terminal
 
-ATTN__FUNC void attn__pen_pad(attn__pen *pen, int columns) {
-    for (; columns > 0; --columns) attn__pen_bytes(pen, " ", 1);
+typedef struct attn__term { attn__heat *t; attn__pen *pen; int color, wide, half, was, was_below; } attn__term;
+// Sets one of the terminal's colours; ground is 38 for the character, 48 for what is behind it, with level -1 nothing.
+ATTN__FUNC void attn__term_color(attn__term *m, int ground, int level) {
+    uint32_t rgb = attn__heat_color(m->t, level < 0 ? 0 : level);
+    int part[3] = {(int)(rgb >> 16), (int)(rgb >> 8 & 255), (int)(rgb & 255)}, code = 0;
+    const double v[4] = {(double)ground, (double)part[0], (double)part[1], (double)part[2]};
+    for (int k = 0; k < 3; ++k) code = code * 6 + (part[k] < 48 ? 0 : part[k] < 115 ? 1 : (part[k] - 35) / 40);
+    // 256 colours are 16, a cube of 6 x 6 x 6 (0, 95, 135, .. 255) and 24 greys (8, 18, .. 238)
+    int grey = part[0] == part[1] && part[1] == part[2] && part[0] > 3 && part[0] < 243;
+    if (level < 0) attn__pen_str(m->pen, "\x1b[49m");
+    else if (m->color == 2) attn__pen_form(m->pen, "\x1b[@;2;@;@;@m", v);
+    else ATTN__FORM(m->pen, "\x1b[@;5;@m", v[0], (double)(grey ? 232 + (part[0] - 3) / 10 : 16 + code));
 }
-
-// One cell, `wide` characters: the colours of it and of the cell below (-1: none), or a shade.
-ATTN__FUNC void attn__term_cell(attn__pen *pen, const attn__heat *t, int color, int wide, int level, int below) {
-    static const char *const shades[5] = {" ", "\xE2\x96\x91", "\xE2\x96\x92", "\xE2\x96\x93", "\xE2\x96\x88"};
-    if (color != 0) {
-        attn__term_color(pen, t, color, wide == 2 ? 48 : 38, level);
-        if (wide == 1) attn__term_color(pen, t, color, 48, below);
-    }
-    for (int k = 0; k < wide; ++k) {
-        if (color != 0) attn__pen_str(pen, wide == 2 ? " " : "\xE2\x96\x80");
-        else attn__pen_str(pen, level == ATTN__HEAT_NAN ? "?" : shades[level * 5 / 256]);
-    }
+// One cell and, where a character is a cell wide in colour, the one below it (-1: none). Colours that are set stay.
+ATTN__FUNC void attn__term_cell(attn__term *m, int level, int below) {
+    const char *text = level == ATTN__HEAT_NAN ? "?" : &" .:-=+*#%@"[level * 10 / 256];
+    if (m->color != 0 && m->was != level) attn__term_color(m, m->half ? 38 : 48, level);
+    if (m->half && m->was_below != below) attn__term_color(m, 48, below);
+    m->was = level; m->was_below = below;
+    if (m->half || m->color != 0) text = m->half ? "\xE2\x96\x80" : " "; // the upper half block
+    for (int k = 0; k < m->wide; ++k) attn__pen_bytes(m->pen, text, m->half ? 3 : 1);
 }
-
-// One panel: its lines with the label of their first row, the numbers of columns below.
-ATTN__FUNC void attn__term_panel(attn__pen *pen, const attn__heat *t, const float *x, int color) {
+ATTN__FUNC void attn__term_edge(attn__term *m, const char *color_ends) {
+    attn__pen_str(m->pen, m->color == 0 ? "|" : color_ends);
+    m->was = m->was_below = -2;
+}
+ATTN__FUNC void attn__term_pad(attn__term *m, int n) { for (; n > 0; --n) attn__pen_str(m->pen, " "); }
+// One panel: lines with the label of their first row, numbers of columns below, and which keys they are.
+ATTN__FUNC void attn__term_panel(attn__term *m, const float *x) {
+    const attn__heat *t = m->t;
     char text[48];
-    int wide = t->cols <= 36 && (color == 0 || t->d.yticks != NULL) ? 2 : 1, label = 5;
-    int high = color != 0 && wide == 1 ? 2 : 1; // rows of cells in a line
-    for (ptrdiff_t r = 0; t->d.yticks != NULL && r < t->d.queries; r += t->block) {
-        int columns = attn__text_columns(t->d.yticks[r], 16);
-        if (columns > label) label = columns;
-    }
-    for (ptrdiff_t r = 0; r < t->rows; r += high) {
-        text[attn__draw_decimal(text, r * t->block, 0, 0)] = 0;
+    int label = 5, at = 80, cells = (int)t->cols * m->wide;
+    for (ptrdiff_t r = 0; t->d.yticks != NULL && r < t->d.queries; r += t->block)
+        label = (int)attn__draw_larger(label, attn__pen_text(NULL, t->d.yticks[r], 16));
+    if (label > 77 - cells) label = 77 - cells;
+    for (ptrdiff_t r = 0; r < t->rows; r += 1 + m->half) {
+        attn__draw_decimal(text, r * t->block, 0, 0);
         const char *name = t->d.yticks != NULL ? t->d.yticks[r * t->block] : text;
-        if (name == NULL) name = "";
-        attn__pen_pad(pen, label - attn__text_columns(name, 16));
-        attn__pen_text(pen, name, 16, 0);
-        attn__pen_str(pen, color != 0 ? " " : " |");
-        for (ptrdiff_t c = 0, was = -2, was_below = -2; c < t->cols; ++c) {
-            int level = attn__heat_level(t, x, r, c);
-            int below = high == 2 && r + 1 < t->rows ? attn__heat_level(t, x, r + 1, c) : -1;
-            int same = color != 0 && was == level && was_below == below; // the colours are set already
-            if (same) attn__pen_str(pen, wide == 2 ? "  " : "\xE2\x96\x80");
-            else attn__term_cell(pen, t, color, wide, level, below);
-            was = level, was_below = below;
+        attn__term_pad(m, label - attn__pen_text(NULL, name, label));
+        attn__pen_text(m->pen, name, label); attn__pen_str(m->pen, " ");
+        attn__term_edge(m, "");
+        for (ptrdiff_t c = 0; c < t->cols; ++c) {
+            int below = m->half && r + 1 < t->rows ? attn__heat_level(t, x, r + 1, c) : -1;
+            attn__term_cell(m, attn__heat_level(t, x, r, c), below);
         }
-        attn__pen_str(pen, color != 0 ? "\x1b[0m\n" : "|\n");
+        attn__term_edge(m, "\x1b[0m"); attn__pen_str(m->pen, "\n");
     }
-    attn__pen_pad(pen, label + (color == 0 ? 2 : 1));
-    for (ptrdiff_t c = 0; c < t->cols; c += 10 / wide) {
-        size_t n = attn__draw_decimal(text, c * t->block, 0, 0);
-        attn__pen_bytes(pen, text, n);
-        if (c + 10 / wide < t->cols) attn__pen_pad(pen, 10 - (int)n);
+    attn__term_pad(m, label + (m->color == 0 ? 2 : 1));
+    for (int c = 0; c < cells; c += 10) {
+        int n = attn__draw_decimal(text, c / m->wide * t->block, 0, 0);
+        if (c == 0 || c + n <= cells) attn__pen_str(m->pen, text);
+        if (c + 10 < cells) attn__term_pad(m, 10 - n);
     }
-    attn__pen_str(pen, "\n");
-    for (ptrdiff_t c = 0; t->d.xticks != NULL && c < t->d.keys; c += t->block) {
-        attn__pen_fmt(pen, c == 0 ? "keys: @ " : ", @ ", (double)c, 0, 0, 0);
-        if (t->d.xticks[c] != NULL) attn__pen_text(pen, t->d.xticks[c], 24, 0);
+    for (ptrdiff_t c = 0; t->d.xticks != NULL && c < t->cols; c += t->cols <= 36 ? 1 : 10) {
+        const char *name = t->d.xticks[c * t->block];
+        int columns = 3 + attn__draw_decimal(text, c * t->block, 0, 0) + attn__pen_text(NULL, name, 16);
+        int full = at + columns > 79;
+        at = (full ? 6 : at) + columns;
+        attn__pen_str(m->pen, c == 0 ? "\nkeys: " : full ? ",\n      " : ", ");
+        attn__pen_str(m->pen, text); attn__pen_str(m->pen, " "); attn__pen_text(m->pen, name, 16);
     }
-    if (t->d.xticks != NULL) attn__pen_str(pen, "\n");
+    attn__pen_str(m->pen, "\n");
 }
-
-// The colour bar, and what the colours alone do not say.
-ATTN__FUNC void attn__term_range(attn__pen *pen, const attn__heat *t, int color, int notes) {
-    attn__pen_value(pen, t->low);
-    attn__pen_str(pen, color != 0 ? " " : " [");
-    for (int k = 0, n = color != 0 ? 10 : 20; k < n; ++k)
-        attn__term_cell(pen, t, color, color != 0 ? 2 : 1, k * 255 / (n - 1), -1);
-    attn__pen_str(pen, color != 0 ? "\x1b[0m " : "] ");
-    attn__pen_value(pen, t->high);
-    if (notes && t->has_nan) {
-        attn__pen_str(pen, "   ");
-        attn__term_cell(pen, t, color, color != 0 ? 2 : 1, ATTN__HEAT_NAN, -1);
-        attn__pen_str(pen, color != 0 ? "\x1b[0m NaN" : " NaN");
-    }
-    attn__pen_str(pen, "\n");
-    if (!notes || t->block <= 1) return;
-    attn__pen_fmt(pen, "each cell is the mean of @ x @ values; @ x @ in all\n", (double)t->block, (double)t->block,
-                  (double)t->d.queries, (double)t->d.keys);
+ATTN__FUNC void attn__term_line(attn__pen *pen, const char *before, const char *text) {
+    if (text == NULL) return;
+    attn__pen_str(pen, before); attn__pen_text(pen, text, 70); attn__pen_str(pen, "\n");
 }
-
 ATTN_DEF attn_status attn_heatmap_text(const attn_heatmap_desc *d, int color, attn_write write, void *user) {
     attn__heat heat, *t = &heat;
-    attn__pen pen;
+    attn__pen pen = {write, user, 0, 0, 0, ""};
     attn_status st = attn__heat_open(t, d, write, 72);
-    if (st != ATTN_OK) return st;
-    if (color < 0 || color > 2) return ATTN_ERR_RANGE;
-    attn__pen_open(&pen, write, user);
-    const char *lines[3], *before[3] = {"", "rows: ", "columns: "};
-    lines[0] = t->d.title, lines[1] = t->d.ylabel, lines[2] = t->d.xlabel;
-    for (int k = 0; k < 3; ++k) {
-        if (lines[k] == NULL) continue;
-        attn__pen_str(&pen, before[k]);
-        attn__pen_text(&pen, lines[k], 120, 0);
-        attn__pen_str(&pen, "\n");
-    }
-    if (t->panel == 0)
-        attn__pen_fmt(&pen, "nothing to draw: @ queries, @ keys\n", (double)t->d.queries, (double)t->d.keys, 0, 0);
+    if (st != ATTN_OK || color < 0 || color > 2) return st != ATTN_OK ? st : ATTN_ERR_RANGE;
+    int wide = t->cols <= 36 && (color == 0 || t->d.yticks != NULL) ? 2 : 1;
+    attn__term term = {t, &pen, color, wide, color != 0 && wide == 1, -2, -2}, *m = &term;
+    attn__term_line(&pen, "", t->d.title);
+    attn__term_line(&pen, "rows: ", t->d.ylabel);
+    attn__term_line(&pen, "columns: ", t->d.xlabel);
     for (ptrdiff_t p = 0; t->panel != 0 && p < t->panels; ++p) {
         const float *x = attn__heat_panel(t, p);
-        const char *name = attn__heat_title(t, p);
-        if (name != NULL) attn__pen_text(&pen, name, 72, 0);
-        else if (t->panels > 1)
-            attn__pen_fmt(&pen, "panel @, @", (double)(p / t->d.cols), (double)(p % t->d.cols), 0, 0);
-        if (name != NULL || t->panels > 1) attn__pen_str(&pen, "\n");
-        attn__term_panel(&pen, t, x, color);
-        if (t->d.own_range != 0 || p == t->panels - 1) attn__term_range(&pen, t, color, p == t->panels - 1);
+        double row = (double)(p / t->d.cols), col = (double)(p % t->d.cols);
+        attn__term_line(&pen, "", attn__heat_title(t, p));
+        if (attn__heat_title(t, p) == NULL && t->panels > 1) ATTN__FORM(&pen, "panel @, @\n", row, col);
+        attn__term_panel(m, x);
+        if (!t->own && p < t->panels - 1) continue;
+        attn__pen_value(&pen, t->bar.low); attn__pen_str(&pen, " ");
+        attn__term_edge(m, "");
+        for (int k = 0, n = 20 / wide; k < n; ++k) attn__term_cell(m, k * 255 / (n - 1), k * 255 / (n - 1));
+        attn__term_edge(m, "\x1b[0m");
+        attn__pen_str(&pen, " "); attn__pen_value(&pen, t->bar.high); attn__pen_str(&pen, "\n");
     }
+    if (t->has_nan) attn__term_cell(m, ATTN__HEAT_NAN, ATTN__HEAT_NAN);
+    if (t->has_nan) attn__pen_str(&pen, color != 0 ? "\x1b[0m NaN\n" : " NaN\n");
+    attn__heat_words(&pen, t); // what the colours alone do not say
     return attn__pen_flush(&pen);
 }
 
-// One axis of a plot. low and high are logarithms on a logarithmic axis, least and most are values of the data.
-typedef struct attn__plot_axis {
-    double low, high, least, most, length;
-    int log, is_y, found;
-} attn__plot_axis;
+// ---- plots
 
-// The coordinate of a value; far outside it stays where a renderer can still count.
-ATTN__FUNC double attn__axis_at(const attn__plot_axis *a, double x) {
-    double at = ((a->log ? attn__draw_log10(x) : x) - a->low) / (a->high - a->low) * a->length;
-    if (a->is_y) at = a->length - at;
-    return at > 1e6 ? 1e6 : at < -1e6 ? -1e6 : at;
-}
-
-// Settles the ends: the given ones, or the data's with a margin.
-ATTN__FUNC void attn__axis_close(attn__plot_axis *a, double low, double high) {
-    int given = low < high;
-    if (given) a->least = low, a->most = high;
-    if (!given && !a->found) a->least = a->log ? 0.1 : 0.0, a->most = 1.0;
-    a->low = a->log ? attn__draw_log10(a->least) : a->least;
-    a->high = a->log ? attn__draw_log10(a->most) : a->most;
-    if (given) return;
-    double margin = 0.04 * (a->high - a->low);
-    if (margin == 0.0 && !a->log) margin = 0.05 * (a->low < 0.0 ? -a->low : a->low);
-    if (margin == 0.0) margin = 0.5;
-    a->low -= margin;
-    a->high += margin;
-}
-
-// Decades; 1, 2 and 5 in each where there are few; as on a linear axis where there is less than one.
-ATTN__FUNC void attn__axis_ticks(const attn__plot_axis *a, attn__ticks *t, double want) {
-    static const int lead[3] = {1, 2, 5};
-    if (!a->log) {
-        attn__ticks_linear(t, a->low, a->high, want);
-        return;
-    }
-    int first = (int)attn__draw_floor(a->low), last = (int)attn__draw_floor(a->high), step = 1;
-    int leads = a->high - a->low < 0.5 * want ? 3 : 1;
-    while ((a->high - a->low) / step > 1.5 * want) ++step;
-    t->n = 0;
-    t->sci = first < -4 || last > 5;
-    for (int e = first; e <= last; e += step) {
-        for (int k = 0; k < leads; ++k) {
-            double at = e + attn__draw_log10(lead[k]);
-            if (at > a->low - 1e-6 && at < a->high + 1e-6) attn__ticks_add(t, lead[k], e);
-        }
-    }
-    if (t->n < 2 && a->least < a->most) attn__ticks_linear(t, a->least, a->most, want);
-}
-
-// Reads point i of a series; returns 0 where an axis has no place for it.
-ATTN__FUNC int attn__plot_value(const attn__plot_axis *ax, const attn_series *s, ptrdiff_t i, double *v) {
-    int kind = s->x != NULL ? attn__draw_kind(s->x + i) : 0;
-    if (kind != 0 || attn__draw_kind(s->y + i) != 0) return 0;
+// Reads point i of a series and where it is in pixels; returns 0 where a side has no place for it.
+ATTN__FUNC int attn__plot_point(const attn__side *side, const attn_series *s, ptrdiff_t i, double v[2], double px[2]) {
+    if ((s->x != NULL && attn__draw_kind(s->x + i) != 0) || attn__draw_kind(s->y + i) != 0) return 0;
     v[0] = s->x != NULL ? (double)s->x[i] : (double)i;
     v[1] = (double)s->y[i];
-    return (!ax[0].log || v[0] > 0.0) && (!ax[1].log || v[1] > 0.0);
-}
-
-// The same as coordinates.
-ATTN__FUNC int attn__plot_point(const attn__plot_axis *ax, const attn_series *s, ptrdiff_t i, double *x, double *y) {
-    double v[2];
-    if (!attn__plot_value(ax, s, i, v)) return 0;
-    *x = attn__axis_at(&ax[0], v[0]);
-    *y = attn__axis_at(&ax[1], v[1]);
+    if ((side[0].log && v[0] <= 0.0) || (side[1].log && v[1] <= 0.0)) return 0;
+    for (int k = 0; k < 2; ++k) px[k] = attn__side_at(&side[k], v[k]);
     return 1;
 }
-
-ATTN__FUNC void attn__plot_range(attn__plot_axis *ax, const attn_series *s) {
-    double v[2];
+ATTN__FUNC void attn__plot_range(attn__side *side, const attn_series *s) {
+    double v[2], px[2];
+    for (ptrdiff_t i = 0; i < s->n; ++i)
+        for (int k = 0; attn__plot_point(side, s, i, v, px) && k < 2; ++k) {
+            attn__side *a = side + k;
+            int whole = v[k] > -1e9 && v[k] < 1e9 && v[k] == (double)(int64_t)v[k];
+            if (!a->found || v[k] < a->least) a->least = v[k];
+            if (!a->found || v[k] > a->most) a->most = v[k];
+            a->whole = whole && (a->whole || !a->found);
+            a->found = 1;
+        }
+}
+// Settles the ends of a side: the given ones, or the data's with a margin.
+ATTN__FUNC void attn__plot_ends(attn__side *a, double low, double high) {
+    int given = low < high;
+    if (given) a->whole = 0, a->least = low, a->most = high;
+    else if (!a->found) a->least = a->log ? 0.1 : 0.0, a->most = 1.0;
+    a->low = a->log ? attn__draw_log10(a->least) : a->least;
+    a->high = a->log ? attn__draw_log10(a->most) : a->most;
+    double margin = 0.04 * (a->high - a->low);
+    if (margin == 0.0) margin = a->log || a->low == 0.0 ? 0.5 : 0.05 * attn__draw_larger(a->low, -a->low);
+    if (a->whole && a->least == a->most) margin = attn__draw_larger(margin, 1.0);
+    if (!given) a->low -= margin, a->high += margin;
+    if (!a->log) a->least = a->low, a->most = a->high;
+}
+// The path of a line, or of points. Of those in one pixel column a dense line keeps the first and what lies beyond it.
+ATTN__FUNC void attn__plot_line(attn__pen *pen, const attn__side *side, const attn_series *s) {
+    int dense = (double)s->n > 4.0 * side[0].length, open = 0;
+    double v[2], px[2], column = 0.0, low = 0.0, high = 0.0;
     for (ptrdiff_t i = 0; i < s->n; ++i) {
-        if (!attn__plot_value(ax, s, i, v)) continue;
-        for (int k = 0; k < 2; ++k) {
-            if (!ax[k].found || v[k] < ax[k].least) ax[k].least = v[k];
-            if (!ax[k].found || v[k] > ax[k].most) ax[k].most = v[k];
-            ax[k].found = 1;
-        }
+        int shown = attn__plot_point(side, s, i, v, px);
+        double at = shown ? (double)attn__draw_floor(px[0]) : 0.0;
+        int held = shown && open && dense && at == column;
+        if (held && px[1] >= low && px[1] <= high) continue;
+        if (shown) ATTN__FORM(pen, open ? "L@ @" : "M@ @h0", px[0], px[1]); // h0: a lone point is a dot
+        if (shown) low = held && low < px[1] ? low : px[1], high = held && high > px[1] ? high : px[1];
+        column = at; open = shown && s->kind == ATTN_LINE;
     }
 }
-
-// The path of a line. Of the points of one pixel column a dense line keeps the first, both extremes and the last.
-ATTN__FUNC void attn__plot_line(attn__pen *pen, const attn__plot_axis *ax, const attn_series *s) {
-    int dense = (double)s->n > 4.0 * ax[0].length, open = 0, held = 0;
-    double x = 0.0, y = 0.0, column = 0.0, last_x = 0.0, last_y = 0.0, low = 0.0, high = 0.0;
-    for (ptrdiff_t i = 0; i <= s->n; ++i) {
-        int shown = i < s->n && attn__plot_point(ax, s, i, &x, &y);
-        double at = (double)attn__draw_floor(x);
-        if (shown && open && dense && at == column) {
-            if (!held || y < low) low = y;
-            if (!held || y > high) high = y;
-            held = 1;
-            last_x = x, last_y = y;
-            continue;
-        }
-        if (held) attn__pen_fmt(pen, "L@ @V@", last_x, low, high, 0);
-        if (held) attn__pen_fmt(pen, "V@", last_y, 0, 0, 0);
-        held = 0;
-        column = at;
-        if (shown) attn__pen_fmt(pen, open ? "L@ @" : "M@ @h0", x, y, 0, 0); // h0: a lone point is a dot
-        open = shown;
-    }
-}
-
 ATTN__FUNC void attn__plot_style(attn__pen *pen, const attn_series *s, ptrdiff_t position) {
-    static const uint32_t palette[10] = {0x1F77B4, 0xFF7F0E, 0x2CA02C, 0xD62728, 0x9467BD,
-                                         0x8C564B, 0xE377C2, 0x7F7F7F, 0xBCBD22, 0x17BECF};
-    static const char *const dashes[4] = {"", " stroke-dasharray='6 4'", " stroke-dasharray='.1 4'",
-                                          " stroke-dasharray='7 4 .1 4'"};
-    attn__pen_str(pen, "<path fill='none' stroke-linejoin='round' stroke-linecap='round' stroke='#");
-    attn__pen_color(pen, palette[s->color != 0 ? s->color - 1 : position % 10]);
-    attn__pen_str(pen, s->kind == ATTN_SCATTER ? "' stroke-width='5.5' stroke-opacity='.65'" : "' stroke-width='1.8'");
-    if (s->kind != ATTN_SCATTER) attn__pen_str(pen, dashes[s->dash]);
-    attn__pen_str(pen, " d='");
+    static const double palette[10] = {0x1F77B4, 0xFF7F0E, 0x2CA02C, 0xD62728, 0x9467BD,
+                                       0x8C564B, 0xE377C2, 0x7F7F7F, 0xBCBD22, 0x17BECF};
+    static const char *const dash[4] = {"none", "6 4", ".1 4", "7 4 .1 4"};
+    int dot = s->kind == ATTN_SCATTER;
+    ATTN__FORM(pen, "<path fill='none' stroke-linejoin='round' stroke-linecap='round' stroke='~' stroke-dasharray='",
+               palette[s->color != 0 ? s->color - 1 : position % 10]);
+    attn__pen_str(pen, dot ? "none" : dash[s->dash]);
+    attn__pen_str(pen, dot ? "' stroke-width='5.5' stroke-opacity='.65' d='" : "' stroke-width='1.8' d='");
 }
-
-// How many points, and eighths of the ways between few points, lie in the box of a corner.
-ATTN__FUNC ptrdiff_t attn__plot_crowd(const attn_plot_desc *d, const attn__plot_axis *ax, double w, double h,
-                                       int corner) {
-    ptrdiff_t crowd = 0;
-    double x = 0.0, y = 0.0, was_x = 0.0, was_y = 0.0;
+// How many points, and stretches of lines of 6 pixels, lie in a box and 6 pixels around it.
+ATTN__FUNC int64_t attn__plot_crowd(const attn_plot_desc *d, const attn__side *side, const double box[4]) {
+    int64_t crowd = 0;
     for (ptrdiff_t k = 0; k < d->count; ++k) {
-        const attn_series *s = d->series + k;
-        int open = 0, parts = s->kind == ATTN_LINE && s->n <= 200 ? 8 : 1;
-        for (ptrdiff_t i = 0; i < s->n; ++i) {
-            int shown = attn__plot_point(ax, s, i, &x, &y);
-            for (int p = open ? 1 : parts; shown && p <= parts; ++p) {
-                double px = was_x + (x - was_x) * p / parts, py = was_y + (y - was_y) * p / parts;
-                if (corner == 1 || corner == 4) px = ax[0].length - px;
-                if (corner == 3 || corner == 4) py = ax[1].length - py;
-                crowd += px >= 0.0 && py >= 0.0 && px <= w && py <= h;
+        double v[2], px[2] = {0.0, 0.0}, was[2] = {0.0, 0.0};
+        for (ptrdiff_t i = 0, open = 0; i < d->series[k].n; ++i, was[0] = px[0], was[1] = px[1]) {
+            int shown = attn__plot_point(side, d->series + k, i, v, px), parts = 1;
+            double dx = px[0] - was[0], dy = px[1] - was[1];
+            double way = attn__draw_larger(dx, -dx) + attn__draw_larger(dy, -dy);
+            if (open && d->series[k].kind == ATTN_LINE) parts = way > 3000.0 ? 500 : 1 + (int)(way / 6.0);
+            for (int part = 0; shown && part < parts; ++part) {
+                double right = px[0] - dx * part / parts - box[0], down = px[1] - dy * part / parts - box[1];
+                crowd += right > -6.0 && right < box[2] + 6.0 && down > -6.0 && down < box[3] + 6.0;
             }
             open = shown;
-            was_x = x, was_y = y;
         }
     }
     return crowd;
 }
-
-ATTN__FUNC void attn__plot_legend(attn__pen *pen, const attn_plot_desc *d, const attn__plot_axis *ax) {
-    ptrdiff_t named = 0, fit = (ptrdiff_t)((ax[1].length - 16.0) / 15.0), least = -1, row = 0;
-    double w = 0.0;
-    int corner = d->legend;
+ATTN__FUNC void attn__plot_legend(attn__pen *pen, const attn_plot_desc *d, const attn__side *side) {
+    // The four corners as the desc counts them, then the middles of the sides: of equal places the first is taken.
+    static const int right[8] = {2, 0, 0, 2, 1, 1, 0, 2}, down[8] = {0, 0, 2, 2, 0, 2, 1, 1};
+    double w = 0.0, h = 6.0, x = 0.0, y = 0.0;
+    int64_t least = INT64_MAX;
     for (ptrdiff_t k = 0; k < d->count; ++k) {
-        double name_w = attn__text_width(d->series[k].name, 40, 10.0);
-        named += d->series[k].name != NULL;
-        if (name_w > w) w = name_w;
+        h += d->series[k].name != NULL ? 15.0 : 0.0;
+        w = attn__draw_larger(w, attn__text_width(d->series[k].name, 40, 10.0) + 40.0);
     }
-    if (named == 0 || corner < 0) return;
-    ptrdiff_t rows = named < fit ? named : fit;
-    double h = 15.0 * (double)rows + 6.0;
-    w += 40.0;
-    for (int k = 1; k <= 4 && d->legend == 0; ++k) {
-        ptrdiff_t crowd = attn__plot_crowd(d, ax, w + 12.0, h + 12.0, k);
-        if (least < 0 || crowd < least) least = crowd, corner = k;
+    if (h == 6.0 || d->legend < 0) return;
+    for (int p = 0; p < 8 && least > 0; ++p) {
+        const double box[4] = {6.0 + right[p] * (side[0].length - w - 12.0) / 2.0,
+                               6.0 + down[p] * (side[1].length - h - 12.0) / 2.0, w, h};
+        if (d->legend != 0 && d->legend != p + 1) continue;
+        int64_t crowd = attn__plot_crowd(d, side, box);
+        if (crowd < least) least = crowd, x = box[0], y = box[1];
     }
-    double x = corner == 2 || corner == 3 ? 6.0 : ax[0].length - w - 6.0;
-    double y = corner <= 2 ? 6.0 : ax[1].length - h - 6.0;
-    attn__pen_fmt(pen, "<rect x='@' y='@' width='@' height='@' rx='2' fill='#fff' fill-opacity='.85' stroke='#ccc'/>\n",
-                  x, y, w, h);
-    for (ptrdiff_t k = 0; k < d->count && row < rows; ++k) {
-        const attn_series *s = d->series + k;
-        double at = y + 11.0 + 15.0 * (double)row;
-        if (s->name == NULL) continue;
-        int dot = s->kind == ATTN_SCATTER, cut = ++row == rows && rows < named;
-        attn__plot_style(pen, s, k);
-        attn__pen_fmt(pen, dot ? "M@ @h0'/>" : "M@ @h20'/>", x + (dot ? 17.0 : 7.0), at, 0, 0);
-        attn__svg_text(pen, x + 34.0, at + 3.5, 0, "text-anchor='start'", cut ? "\xE2\x80\xA6" : s->name, 40);
-    }
-}
-
-ATTN__FUNC attn_status attn__plot_check(attn_plot_desc *d, const attn_plot_desc *from, attn_write write) {
-    attn_status st = attn__draw_desc(d, from, sizeof *d);
-    if (st != ATTN_OK) return st;
-    if (write == NULL || (d->count > 0 && d->series == NULL)) return ATTN_ERR_NULL;
-    if (d->width == 0) d->width = 480;
-    if (d->height == 0) d->height = 320;
-    if (d->count < 0 || d->legend < -1 || d->legend > 4) return ATTN_ERR_RANGE;
-    if (d->width < 120 || d->width > 16384 || d->height < 90 || d->height > 16384) return ATTN_ERR_RANGE;
-    if (!attn__draw_interval(&d->xlow, &d->xhigh) || !attn__draw_interval(&d->ylow, &d->yhigh)) return ATTN_ERR_RANGE;
-    if (d->xlog != 0 && d->xlow < d->xhigh && d->xlow <= 0.0f) return ATTN_ERR_RANGE;
-    if (d->ylog != 0 && d->ylow < d->yhigh && d->ylow <= 0.0f) return ATTN_ERR_RANGE;
+    ATTN__FORM(pen, "<rect x='@' y='@' width='@' height='@' rx='2' fill='#fff' fill-opacity='.85' stroke='#ccc'/>\n",
+               x, y, w, h);
     for (ptrdiff_t k = 0; k < d->count; ++k) {
-        const attn_series *s = d->series + k;
-        if (s->n < 0 || s->kind < ATTN_LINE || s->kind > ATTN_SCATTER) return ATTN_ERR_RANGE;
-        if (s->color < 0 || s->color > 10 || s->dash < 0 || s->dash > ATTN_DASH_DASHDOT) return ATTN_ERR_RANGE;
-        if (s->n > 0 && s->y == NULL) return ATTN_ERR_NULL;
-    }
-    return ATTN_OK;
-}
-
-// The lines of one direction, as long as the other axis, with marks and numbers.
-ATTN__FUNC void attn__plot_grid(attn__pen *pen, const attn__plot_axis *a, const attn__ticks *t, double left, double top,
-                                double cross) {
-    for (int i = 0; i < t->n; ++i) {
-        double at = attn__axis_at(a, t->at[i]), x = a->is_y ? left : left + at, y = a->is_y ? top + at : top + cross;
-        attn__pen_fmt(pen, a->is_y ? "<path stroke='#ddd' stroke-width='.8' d='M@ @h@'/>"
-                                   : "<path stroke='#ddd' stroke-width='.8' d='M@ @v-@'/>", x, y, cross, 0);
-        attn__pen_fmt(pen, a->is_y ? "<path stroke='#000' stroke-width='.8' d='M@ @h-3.5'/>"
-                                   : "<path stroke='#000' stroke-width='.8' d='M@ @v3.5'/>", x, y, 0, 0);
-        attn__ticks_text(pen, t, i, a->is_y ? x - 6.0 : x, y + (a->is_y ? 3.5 : 14.0),
-                         a->is_y ? " text-anchor='end'" : "");
+        int dot = d->series[k].kind == ATTN_SCATTER;
+        if (d->series[k].name == NULL) continue;
+        attn__plot_style(pen, d->series + k, k);
+        ATTN__FORM(pen, dot ? "M@ @h0'/>" : "M@ @h20'/>", x + (dot ? 17.0 : 7.0), y + 11.0);
+        attn__svg_text(pen, x + 34.0, y + 14.5, ATTN__START, d->series[k].name, 40);
+        y += 15.0;
     }
 }
-
 ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *from, attn_write write, void *user) {
     attn_plot_desc desc, *d = &desc;
-    attn__plot_axis ax[2];
-    attn__ticks ticks[2];
-    attn__pen pen;
-    attn_status st = attn__plot_check(d, from, write);
-    if (st != ATTN_OK) return st;
-    memset(ax, 0, sizeof ax);
-    ax[0].log = d->xlog != 0;
-    ax[1].log = d->ylog != 0;
-    ax[1].is_y = 1;
-    for (ptrdiff_t k = 0; k < d->count; ++k) attn__plot_range(ax, d->series + k);
-    attn__axis_close(&ax[0], (double)d->xlow, (double)d->xhigh);
-    attn__axis_close(&ax[1], (double)d->ylow, (double)d->yhigh);
-    double top = d->title != NULL ? 30.0 : 12.0, width = d->width, height = d->height;
-    ax[1].length = height - top - 24.0 - (d->xlabel != NULL ? 17.0 : 0.0);
-    attn__axis_ticks(&ax[1], &ticks[1], ax[1].length / 40.0);
-    double left = 14.0 + (d->ylabel != NULL ? 16.0 : 0.0) + attn__ticks_width(&ticks[1]);
-    ax[0].length = width - left - 18.0;
-    if (ax[0].length < 20.0) ax[0].length = 20.0;
-    attn__axis_ticks(&ax[0], &ticks[0], ax[0].length / 60.0);
-    attn__pen_open(&pen, write, user);
-    attn__svg_open(&pen, width, height);
-    attn__plot_grid(&pen, &ax[0], &ticks[0], left, top, ax[1].length);
-    attn__plot_grid(&pen, &ax[1], &ticks[1], left, top, ax[0].length);
-    attn__pen_fmt(&pen, "<svg x='@' y='@' width='@' height='@' overflow='hidden'>\n", left, top, ax[0].length,
-                  ax[1].length);
+    attn__pen pen = {write, user, 1, 0, 0, ""};
+    if (from == NULL || write == NULL) return ATTN_ERR_NULL;
+    if (attn__take_desc(d, sizeof *d, from, NULL) != ATTN_OK) return ATTN_ERR_RANGE;
+    if (d->count > 0 && d->series == NULL) return ATTN_ERR_NULL;
+    double width = d->width != 0 ? d->width : 480.0, height = d->height != 0 ? d->height : 320.0;
+    int ends = attn__draw_interval(&d->xlow, &d->xhigh, d->xlog) && attn__draw_interval(&d->ylow, &d->yhigh, d->ylog);
+    if (!ends || d->count < 0 || d->legend < -1 || d->legend > 4) return ATTN_ERR_RANGE;
+    if (width < 120.0 || width > 16384.0 || height < 90.0 || height > 16384.0) return ATTN_ERR_RANGE;
     for (ptrdiff_t k = 0; k < d->count; ++k) {
         const attn_series *s = d->series + k;
-        double x = 0.0, y = 0.0;
-        attn__plot_style(&pen, s, k);
-        for (ptrdiff_t i = 0; s->kind == ATTN_SCATTER && i < s->n; ++i)
-            if (attn__plot_point(ax, s, i, &x, &y)) attn__pen_fmt(&pen, "M@ @h0", x, y, 0, 0);
-        if (s->kind == ATTN_LINE) attn__plot_line(&pen, ax, s);
+        if (s->n < 0 || (uint32_t)s->kind > ATTN_SCATTER) return ATTN_ERR_RANGE;
+        if ((uint32_t)s->color > 10 || (uint32_t)s->dash > ATTN_DASH_DASHDOT) return ATTN_ERR_RANGE;
+        if (s->n > 0 && s->y == NULL) return ATTN_ERR_NULL;
+    }
+    double top = d->title != NULL ? 30.0 : 12.0, h = height - top - 24.0 - (d->xlabel != NULL ? 17.0 : 0.0);
+    attn__side side[2] = {attn__side_of(ATTN__BELOW, 1.0, 50.0, d->xlog), attn__side_of(ATTN__LEFT, h, 34.0, d->ylog)};
+    for (ptrdiff_t k = 0; k < d->count; ++k) attn__plot_range(side, d->series + k);
+    attn__plot_ends(&side[0], (double)d->xlow, (double)d->xhigh);
+    attn__plot_ends(&side[1], (double)d->ylow, (double)d->yhigh);
+    attn__side_choose(&side[1]);
+    double left = 5.0 + (d->ylabel != NULL ? 16.0 : 0.0) + side[1].room;
+    double w = attn__draw_larger(width - left - 18.0, 20.0);
+    side[0].length = w; attn__side_choose(&side[0]);
+    attn__svg_open(&pen, width, height);
+    attn__side_walk(&side[0], &pen, left, top + h, h, 1);
+    attn__side_walk(&side[1], &pen, left, top, w, 1);
+    ATTN__FORM(&pen, "<svg x='@' y='@' width='@' height='@' overflow='hidden'>\n", left, top, w, h);
+    for (ptrdiff_t k = 0; k < d->count; ++k) {
+        attn__plot_style(&pen, d->series + k, k);
+        attn__plot_line(&pen, side, d->series + k);
         attn__pen_str(&pen, "'/>\n");
     }
-    attn__plot_legend(&pen, d, ax);
-    attn__pen_str(&pen, "</svg>\n<rect fill='none' stroke='#000' stroke-width='.8' ");
-    attn__pen_fmt(&pen, "x='@' y='@' width='@' height='@'/>\n", left, top, ax[0].length, ax[1].length);
-    attn__svg_text(&pen, left + ax[0].length / 2.0, 19.0, 0, "font-size='13'", d->title, (int)(width / 8.0));
-    attn__svg_text(&pen, left + ax[0].length / 2.0, height - 8.0, 0, "font-size='11'", d->xlabel, (int)(width / 7.0));
-    attn__svg_text(&pen, 16.0, top + ax[1].length / 2.0, 1, "font-size='11'", d->ylabel, (int)(height / 7.0));
+    attn__plot_legend(&pen, d, side);
+    attn__svg_frame(&pen, left, top, w, h);
+    attn__svg_text(&pen, left + w / 2.0, 19.0, ATTN__TITLE, d->title, (int)(width / 8.0));
+    attn__svg_text(&pen, left + w / 2.0, height - 8.0, ATTN__LABEL, d->xlabel, (int)(width / 7.0));
+    attn__svg_text(&pen, 16.0, top + h / 2.0, ATTN__TURN ATTN__LABEL, d->ylabel, (int)(height / 7.0));
     attn__pen_str(&pen, "</svg>\n");
     return attn__pen_flush(&pen);
 }
