@@ -478,7 +478,11 @@ static const struct { const char *op; void (*function)(run *r); } operations[] =
     {"mha", run_mha}, {"gru_cell", run_cell}, {"lstm_cell", run_cell}, {"rnn_cell", run_cell},
     {"gru_layer", run_recurrent}, {"lstm_layer", run_recurrent}, {"rnn_layer", run_recurrent},
     {"linear_attn", run_linear_attn}, {"diff_attn", run_diff_attn}, {"sdpa", run_attn}, {"attn", run_attn},
-    {"attn_varlen", run_varlen}, {"Attention", run_onnx_attention}, {"FlexAttention", run_flex}};
+    {"attn_varlen", run_varlen}, {"attn_paged", run_cached}, {"attn_ring", run_cached}, {"attn_merge", run_merge},
+    {"Attention", run_onnx_attention}, {"FlexAttention", run_flex}, {"TensorScatter", run_tensor_scatter},
+    {"RotaryEmbedding", run_rotary_embedding}, {"rope", run_rope}, {"alibi_slopes", run_alibi_slopes},
+    {"t5_bucket", run_t5_bucket}, {"positional_encoding", run_positional_encoding},
+    {"positional_add", run_positional_encoding}};
 
 // ---- running
 
