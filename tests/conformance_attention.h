@@ -9,10 +9,6 @@ static const char *explain(run *r, attn_status s, const attn_desc *d) {
 }
 static ptrdiff_t bytes_of(int type) { return type == ATTN_F64 ? 8 : type == ATTN_F32 ? 4 : 2; }
 static int is_half(int type) { return type == ATTN_F16 || type == ATTN_BF16; }
-static int any_gradient(const run *r) {
-    for (int k = 0; k < r->outputs; k++) if (r->out[k].upstream) return 1;
-    return 0;
-}
 // Values made in another way than those that were given: compared here and now.
 static void also(run *r, int k, int type, const void *data) {
     if (k < 0 || k >= r->outputs || !r->out[k].want || r->refused || r->failed || attn_error(ctx)) return;
@@ -788,7 +784,7 @@ static void run_d2l_multihead(run *r) {
         if (attn_error(ctx)) return;
         p[i] = shaped(p[i], 3, p[i]->shape[0] * heads, p[i]->shape[2], p[i]->shape[3], 0);
     }
-    tensor y = attention_on_tape(p[0], p[1], p[2], 1 / root((double)p[0]->shape[2]), NULL, lengths, &w);
+    tensor y = attention_on_tape(r, p[0], p[1], p[2], 1 / root((double)p[0]->shape[2]), NULL, lengths, &w);
     if (attn_error(ctx)) return;
     d.heads = heads; d.isa = isa;                              // the heads where they lie, side by side
     packed(d.q_stride, heads, d.queries, d.dim); packed(d.o_stride, heads, d.queries, d.vdim);
@@ -919,76 +915,6 @@ static void run_soft_hard(run *r) {                            // soft_attention
     give_direct(r, output_named(r, "weights"), p, shaped(w, 1, -1, 0, 0, 0));
     give_direct(r, output_named(r, "y"), y, shaped(matmul(swap(w, 0, 1), x), 1, -1, 0, 0, 0));
 }
-// hopfield_modern; lse from attn_fwd, also log(N) as lse of N zeros
-static void run_hopfield(run *r) {
-    tensor x = take_named(r, "X"), z = take_named(r, "state"), w;
-    double beta = number(r, "beta", 1);
-    int steps = (int)number(r, "steps", 1), k = output_named(r, "energy");
-    if (!x || !z || !expect(r, "energy", "", "-lse(beta,Xz)+z.z/2+log(N)/beta+M^2/2") || beta <= 0) {
-        refuse(r, "form");
-        return;
-    }
-    ptrdiff_t n = z->shape[0], m = x->shape[0], one = 1;
-    attn_desc d = ATTN_ZERO;
-    float *zs = (float *)memory(r, n * z->shape[1] * 4), *o = (float *)memory(r, n * z->shape[1] * 4),
-        *lse = (float *)memory(r, n * 8);
-    d.k = d.v = x->data; d.o = o; d.lse = lse; d.heads = 1; d.queries = n; d.keys = m; d.dim = x->shape[1]; d.isa = isa;
-    d.q = zs;                                                  // zeros so far: lse = log(N)
-    if (attn_fwd(&d)) { fail(r, "attn_fwd"); return; }
-    tensor norms = attn_sum(ctx, attn_square(ctx, x), 1);
-    double log_n = (double)lse[0], largest = attn_item(ctx, attn_max(ctx, norms, 0, NULL));
-    d.scale = (float)beta;
-    r->composed = 1;
-    for (int t = 0; t <= steps; t++) {
-        if (attn_read(ctx, z, zs) || attn_fwd(&d)) { fail(r, "attn_fwd"); return; }
-        for (ptrdiff_t i = 0; i < n && k >= 0; i++) {
-            float e = (float)((log_n - (double)lse[i]) / beta + largest / 2);
-            for (ptrdiff_t j = 0; j < d.dim; j++) e += zs[i * d.dim + j] * zs[i * d.dim + j] / 2;
-            give_values(r, k, ATTN_F32, 1, &one, &e, i * (steps + 1) + t, &one);
-        }
-        if (t < steps) z = attention_on_tape(z, x, x, beta, NULL, NULL, &w);
-    }
-    give(r, output_named(r, "state"), z);
-}
-// Sum over the words' rows of an embedding, [sentences,d]: a product with counts, weighted by position where asked.
-static tensor bag(run *r, const char *words, tensor table, int position) {
-    const vector *v = raw(r, named(r, words));
-    ptrdiff_t j = v->shape[v->rank - 1], n = v->rank == 2 ? v->shape[0] : 1, d = table->shape[1], shape[3];
-    float *hot = (float *)memory(r, n * j * table->shape[0] * 4), *weight = (float *)memory(r, j * d * 4);
-    for (ptrdiff_t i = 0; i < n * j; i++) hot[i * table->shape[0] + (ptrdiff_t)value_at(v->type->type, v->data, i)] = 1;
-    for (ptrdiff_t i = 0; i < j * d; i++) {
-        double a = (double)(i / d + 1) / (double)j, b = (double)(i % d + 1) / (double)d;
-        weight[i] = position ? (float)((1 - a) - b * (1 - 2 * a)) : 1;
-    }
-    shape[0] = n; shape[1] = j; shape[2] = table->shape[0];
-    tensor rows = matmul(attn_from(ctx, ATTN_F32, 3, shape, hot), table);
-    shape[0] = j; shape[1] = d;
-    return shaped(attn_sum(ctx, multiply(rows, attn_from(ctx, ATTN_F32, 2, shape, weight)), 1), 2, n, d, 0, 0);
-}
-static void run_memory_network(run *r) {
-    int hops = (int)number(r, "hops", 0), position = number(r, "position_encoding", 0) != 0,
-        temporal = number(r, "temporal", 0) != 0;
-    char name[16];
-    tensor e[16], t[16], u, p = NULL;
-    if (hops < 1 || hops > 14 || !expect(r, "tying", "", "adjacent") || !temporal) { refuse(r, "form"); return; }
-    for (int i = 0; i <= hops; i++) {
-        snprintf(name, sizeof name, "E%d", i); e[i] = take_named(r, name);
-        snprintf(name, sizeof name, "T%d", i); t[i] = take_named(r, name);
-        if (!e[i] || !t[i] || e[i]->type != ATTN_F32) { refuse(r, "no %s", name); return; }
-    }
-    u = bag(r, "question", e[0], position);
-    r->composed = 1;
-    for (int i = 0; i < hops && !attn_error(ctx); i++) {
-        tensor m = add(bag(r, "story", e[i], position), t[i]), c = add(bag(r, "story", e[i + 1], position), t[i + 1]);
-        u = add(u, attention_on_tape(u, m, c, 1, NULL, NULL, &p));
-        give_at(r, output_named(r, "hop_weights"), shaped(p, 1, -1, 0, 0, 0), 0, i);
-    }
-    tensor logits = shaped(matmul(u, swap(e[hops], 0, 1)), 1, -1, 0, 0, 0);
-    give(r, output_named(r, "u"), shaped(u, 1, -1, 0, 0, 0));
-    give(r, output_named(r, "logits"), logits);
-    give(r, output_named(r, "probs"), attn_softmax(ctx, logits, 0));
-}
-
 // ---- torch's modules and the variants that the tape can say
 
 // [B,M,E] and one more row [1,1,E] or [E]: selections by 0 and 1
@@ -1002,9 +928,9 @@ static tensor after(run *r, tensor a, tensor b) {
     shape[1] = 1;
     return b ? add(y, matmul(attn_from(ctx, ATTN_F32, 2, shape, last), b)) : y;
 }
-// [B,H,N,M], what is added
-static tensor hiding_mask(run *r, ptrdiff_t b, ptrdiff_t h, ptrdiff_t n, ptrdiff_t m, ptrdiff_t keys) {
-    const vector *padding = raw(r, named(r, "key_padding_mask")), *mask = raw(r, named(r, "attn_mask"));
+// [B,H,N,M], what is added: torch's masks, true = hidden or a number
+static tensor hiding_mask(run *r, const vector *padding, const vector *mask, ptrdiff_t b, ptrdiff_t h, ptrdiff_t n,
+                          ptrdiff_t m, ptrdiff_t keys) {
     ptrdiff_t shape[4], at[2];
     float *x = (float *)memory(r, b * h * n * m * 4), hidden = (float)strtod("-inf", NULL);
     if (!padding && !mask) return NULL;
@@ -1055,141 +981,10 @@ static void run_mha(run *r) {
     }
     if (r->refused) return;
     r->composed = 1;
-    mask = hiding_mask(r, b, heads, n, m, keys);
-    tensor y = attention_on_tape(x[0], x[1], x[2], 1 / root((double)(e / heads)), mask, NULL, &weights);
+    mask = hiding_mask(r, raw(r, named(r, "key_padding_mask")), raw(r, named(r, "attn_mask")), b, heads, n, m, keys);
+    tensor y = attention_on_tape(r, x[0], x[1], x[2], 1 / root((double)(e / heads)), mask, NULL, &weights);
     give(r, output_named(r, "attn_output"), linear(heads_together(y), wo, bo));
     give(r, output_named(r, "attn_weights"), average ? shaped(attn_mean(ctx, weights, 1), 3, b, n, m, 0) : weights);
-}
-// 'g'ru, 'l'stm, 't'anh, 'r'elu
-static tensor step_of(char kind, tensor gates, tensor h, tensor *c, tensor wh, tensor bh) {
-    ptrdiff_t n = h->shape[1];
-    tensor back = linear(h, wh, bh), z, i, o;
-    if (kind == 'l') {
-        gates = add(gates, back);
-        i = multiply(sigmoid(slice(gates, 1, 0, n)), attn_tanh(ctx, slice(gates, 1, 2 * n, n)));
-        *c = add(multiply(sigmoid(slice(gates, 1, n, n)), *c), i);
-        o = sigmoid(slice(gates, 1, 3 * n, n));
-        return multiply(o, attn_tanh(ctx, *c));
-    }
-    if (kind == 'g') {
-        i = sigmoid(add(slice(gates, 1, 0, n), slice(back, 1, 0, n)));
-        z = sigmoid(add(slice(gates, 1, n, n), slice(back, 1, n, n)));
-        o = attn_tanh(ctx, add(slice(gates, 1, 2 * n, n), multiply(i, slice(back, 1, 2 * n, n))));
-        return add(o, multiply(z, subtract(h, o)));
-    }
-    gates = add(gates, back);
-    return kind == 'r' ? relu(gates) : attn_tanh(ctx, gates);
-}
-static char cell_kind(run *r) {
-    char kind = r->op[0];
-    if (kind == 'r') kind = word(r, "nonlinearity", "tanh")[0];
-    number(r, "input", 0); number(r, "hidden", 0);             // what the weights' shapes say
-    r->composed = 1;
-    return kind;
-}
-static void run_cell(run *r) {                                 // gru_cell, lstm_cell, rnn_cell
-    tensor x = take_named(r, "x"), h = take_named(r, "h"), c = take_named(r, "c"), wi = take_named(r, "weight_ih"),
-        wh = take_named(r, "weight_hh");
-    tensor bi = take_named(r, "bias_ih"), bh = take_named(r, "bias_hh");
-    char kind = cell_kind(r);
-    if ((number(r, "bias", 1) != 0) != (bi != NULL) || !x || !h || !wi || !wh || (kind == 'l' && !c)) {
-        refuse(r, "form");
-        return;
-    }
-    h = step_of(kind, linear(x, wi, bi), h, &c, wh, bh);
-    give(r, output_named(r, "h1"), h);
-    if (kind == 'l') give(r, output_named(r, "c1"), c);
-}
-static tensor weight_of(run *r, const char *kind, int layer, int backward) {
-    char name[48];
-    snprintf(name, sizeof name, "%s_l%d%s", kind, layer, backward ? "_reverse" : "");
-    return take_named(r, name);
-}
-// gru_layer, lstm_layer, rnn_layer; both ways without joining them
-static void run_recurrent(run *r) {
-    enum { STEPS = 64 };
-    tensor seen[2][STEPS] = {{0}}, next[2][STEPS], x = take_named(r, "x"), h0 = take_named(r, "h0"),
-        c0 = take_named(r, "c0");
-    int layers = (int)number(r, "layers", 1), ways = 1 + (number(r, "bidirectional", 0) != 0);
-    char kind = cell_kind(r);
-    if (!x || !h0 || (kind == 'l' && !c0) || x->rank != 3 || x->shape[1] > STEPS
-        || !expect(r, "batch_first", "0", "1")) {
-        refuse(r, "form");
-        return;
-    }
-    ptrdiff_t b = x->shape[0], steps = x->shape[1], n = h0->shape[2], stride[2];
-    stride[0] = steps * ways * n; stride[1] = 1;
-    for (ptrdiff_t t = 0; t < steps; t++) seen[0][t] = shaped(slice(x, 1, t, 1), 2, b, -1, 0, 0);
-    for (int l = 0; l < layers; l++) {
-        for (int w = 0; w < ways; w++) {
-            tensor wi = weight_of(r, "weight_ih", l, w), wh = weight_of(r, "weight_hh", l, w),
-                bi = weight_of(r, "bias_ih", l, w), bh = weight_of(r, "bias_hh", l, w);
-            if (!wi || !wh) { refuse(r, "no weights"); return; }
-            tensor h = shaped(slice(h0, 0, l * ways + w, 1), 2, b, n, 0, 0);
-            tensor c = c0 ? shaped(slice(c0, 0, l * ways + w, 1), 2, b, n, 0, 0) : NULL;
-            for (ptrdiff_t s = 0; s < steps && !attn_error(ctx); s++) {
-                ptrdiff_t t = w ? steps - 1 - s : s, first = seen[0][t]->shape[1];
-                tensor gates = linear(seen[0][t], seen[1][t] ? slice(wi, 1, 0, first) : wi, bi);
-                if (seen[1][t]) gates = add(gates, linear(seen[1][t], slice(wi, 1, first, first), NULL));
-                next[w][t] = h = step_of(kind, gates, h, &c, wh, bh);
-                if (l == layers - 1) give_part(r, output_named(r, "y"), h, t * ways * n + w * n, stride);
-            }
-            give_at(r, output_named(r, "hn"), h, 0, l * ways + w);
-            if (c) give_at(r, output_named(r, "cn"), c, 0, l * ways + w);
-        }
-        for (int w = 0; w < ways; w++) for (ptrdiff_t t = 0; t < steps; t++) seen[w][t] = next[w][t];
-    }
-}
-// [B,embedding]: a product with 0 and 1
-static tensor tokens_at(run *r, const vector *tokens, tensor table, ptrdiff_t step) {
-    ptrdiff_t shape[2];
-    shape[0] = tokens->shape[0]; shape[1] = table->shape[0];
-    float *hot = (float *)memory(r, shape[0] * shape[1] * 4);
-    for (ptrdiff_t b = 0; b < shape[0]; b++) {
-        double token = value_at(tokens->type->type, tokens->data, b * tokens->shape[1] + step);
-        if (token < 0 || token >= (double)shape[1]) { refuse(r, "a token out of range"); return table; }
-        hot[b * shape[1] + (ptrdiff_t)token] = 1;
-    }
-    return matmul(attn_from(ctx, ATTN_F32, 2, shape, hot), table);
-}
-static void run_bahdanau(run *r) {                             // additive attention of the top state, then GRU layers
-    const vector *tokens = raw(r, named(r, "tokens"));
-    tensor enc = take_named(r, "enc_outputs"), h0 = take_named(r, "h0"), table = take_named(r, "embedding"), state[8],
-        w, y;
-    tensor wq = take_named(r, "W_q"), wk = take_named(r, "W_k"), wv = take_named(r, "w_v"),
-        mask = lengths_tensor(r, "valid_lens", 1);
-    tensor dense = take_named(r, "dense_weight"), bias = take_named(r, "dense_bias");
-    ptrdiff_t layers = (ptrdiff_t)number(r, "layers", 1), steps = (ptrdiff_t)number(r, "steps", 0);
-    if (!tokens || tokens->rank != 2 || !enc || !h0 || !table || !wq || !wk || !wv || !dense || layers > 8) {
-        refuse(r, "form");
-        return;
-    }
-    if (!fill_known(r) || !expect(r, "gate_order", "r,z,n", "r,z,n") || steps != tokens->shape[1] || h0->rank != 3) {
-        refuse(r, "form");
-        return;
-    }
-    ptrdiff_t b = h0->shape[1], n = h0->shape[2], m = enc->shape[1], width = wq->shape[0];
-    tensor keys = shaped(linear(enc, wk, NULL), 3, b, m, width, 0);
-    for (ptrdiff_t l = 0; l < layers; l++) state[l] = shaped(slice(h0, 0, l, 1), 2, b, n, 0, 0);
-    r->composed = 1;
-    for (ptrdiff_t s = 0; s < steps && !attn_error(ctx) && !r->refused; s++) {
-        tensor both = add(shaped(linear(state[layers - 1], wq, NULL), 3, b, 1, width, 0), keys);
-        tensor score = shaped(matmul(attn_tanh(ctx, both), shaped(wv, 2, width, 1, 0, 0)), 3, b, 1, m, 0);
-        w = mask ? attn_masked_softmax(ctx, score, mask) : attn_softmax(ctx, score, -1);
-        give_at(r, output_named(r, "weights"), shaped(w, 2, b, m, 0, 0), 1, s);
-        y = shaped(matmul(w, enc), 2, b, -1, 0, 0);
-        for (ptrdiff_t l = 0; l < layers && !attn_error(ctx); l++) {
-            tensor wi = weight_of(r, "gru_w_ih", (int)l, 0), wh = weight_of(r, "gru_w_hh", (int)l, 0), gates;
-            tensor bi = weight_of(r, "gru_b_ih", (int)l, 0), bh = weight_of(r, "gru_b_hh", (int)l, 0);
-            if (!wi || !wh) { refuse(r, "no weights"); return; }
-            ptrdiff_t first = y->shape[1], rest = wi->shape[1] - first;
-            gates = linear(y, l ? wi : slice(wi, 1, 0, first), bi);
-            if (!l) gates = add(gates, linear(tokens_at(r, tokens, table, s), slice(wi, 1, first, rest), NULL));
-            y = state[l] = step_of('g', gates, state[l], NULL, wh, bh);
-        }
-        give_at(r, output_named(r, "logits"), linear(y, dense, bias), 1, s);
-    }
-    for (ptrdiff_t l = 0; l < layers; l++) give_at(r, output_named(r, "h"), state[l], 0, l);
 }
 static tensor causal_mask(run *r, tensor q, tensor k, float seen, float hidden) {   // [N,M], top-left
     ptrdiff_t shape[2];
@@ -1226,10 +1021,10 @@ static void run_diff_attn(run *r) {                            // A(q1,k1) v - l
     tensor lam = take_named(r, "lam"), mask = NULL, w, one, two, direct[2];
     ptrdiff_t shape[4];
     int causal = number(r, "causal", 0) != 0, vectors = !strcmp(word(r, "lambda", "scalar"), "vectors");
-    double initial = number(r, "lambda_init", 0);
-    number(r, "subln_eps", 0);
-    if (!q1 || !k1 || !q2 || !k2 || !v || q1->rank != 4 || !expect(r, "subln", "0", "0")
-        || !expect(r, "align", "topleft", "topleft")) {
+    double initial = number(r, "lambda_init", 0), eps = number(r, "subln_eps", 1e-5);
+    tensor subln = number(r, "subln", 0) != 0 ? need(r, named(r, "subln_weight")) : NULL;
+    if (r->refused) return;
+    if (!q1 || !k1 || !q2 || !k2 || !v || q1->rank != 4 || !expect(r, "align", "topleft", "topleft")) {
         refuse(r, "form");
         return;
     }
@@ -1255,10 +1050,14 @@ static void run_diff_attn(run *r) {                            // A(q1,k1) v - l
     }
     if (causal) mask = causal_mask(r, q1, k1, 0, (float)strtod("-inf", NULL));
     if (q1->shape[1] != k1->shape[1]) { refuse(r, "heads"); return; }
-    one = attention_on_tape(q1, k1, v, 1 / root((double)q1->shape[3]), mask, NULL, &w);
-    two = attention_on_tape(q2, k2, v, 1 / root((double)q2->shape[3]), mask, NULL, &w);
+    one = attention_on_tape(r, q1, k1, v, 1 / root((double)q1->shape[3]), mask, NULL, &w);
+    two = attention_on_tape(r, q2, k2, v, 1 / root((double)q2->shape[3]), mask, NULL, &w);
     r->composed = 1;
-    also_tensor(r, output_named(r, "y"), subtract(direct[0], multiply(lam, direct[1])));
-    give(r, output_named(r, "y"), subtract(one, multiply(lam, two)));
+    one = subtract(one, multiply(lam, two)); two = subtract(direct[0], multiply(lam, direct[1]));
+    if (subln) {
+        one = scale(multiply(normed(one, 3, eps, 0, NULL, NULL), subln), 1 - initial);
+        two = scale(multiply(normed(two, 3, eps, 0, NULL, NULL), subln), 1 - initial);
+    }
+    also_tensor(r, output_named(r, "y"), two);
+    give(r, output_named(r, "y"), one);
 }
-
