@@ -499,7 +499,8 @@ static const struct { const char *op; void (*function)(run *r); } operations[] =
     {"LSTM", run_onnx_recurrent}, {"RNN", run_onnx_recurrent}, {"transformer_encoder_layer", run_transformer},
     {"transformer_decoder_layer", run_transformer}, {"transformer_encoder", run_transformer},
     {"transformer", run_transformer}, {"d2l_encoder_block", run_d2l_block}, {"d2l_decoder_block", run_d2l_block},
-    {"hopfield_classical", run_hopfield_classical}, {"ntm_head", run_ntm_head}};
+    {"hopfield_classical", run_hopfield_classical}, {"ntm_head", run_ntm_head}, {"Gather", run_gather},
+    {"kl_div", run_kl_div}};
 
 // ---- running
 

@@ -571,7 +571,7 @@ static void run_rotary_embedding(run *r) {                     // tables [positi
     ptrdiff_t heads = (ptrdiff_t)number(r, "num_heads", 0), most = 0;
     int wide = x && x->rank == 3;
     if (!x || !cosine || !sine || (x->rank != 4 && (!wide || heads < 1)) || cosine->rank != (ids ? 2 : 3)
-        || cosine->type->type != ATTN_F32 || sine->type != cosine->type || sine->count != cosine->count) {
+        || cosine->type->whole || sine->type != cosine->type || sine->count != cosine->count) {
         refuse(r, "form");
         return;
     }
@@ -583,7 +583,12 @@ static void run_rotary_embedding(run *r) {                     // tables [positi
     d.rope_dim = (int32_t)number(r, "rotary_embedding_dim", 0);
     if (!d.rope_dim) d.rope_dim = (int32_t)d.dim;
     if (cosine->shape[cosine->rank - 1] * 2 != d.rope_dim) { refuse(r, "columns of the tables"); return; }
-    d.rope_cos = (const float *)(const void *)cosine->data; d.rope_sin = (const float *)(const void *)sine->data;
+    float *tables = (float *)memory(r, cosine->count * 8);     // the library's tables are f32
+    for (ptrdiff_t i = 0; i < cosine->count; i++) {
+        tables[i] = (float)value_at(cosine->type->type, cosine->data, i);
+        tables[cosine->count + i] = (float)value_at(sine->type->type, sine->data, i);
+    }
+    d.rope_cos = tables; d.rope_sin = tables + cosine->count;
     d.rope_positions = cosine->count / (d.rope_dim / 2);
     int32_t *at = positions_of(r, ids, d.batch, d.new_keys, &most);
     for (ptrdiff_t i = 0; !ids && i < d.batch * d.new_keys; i++) at[i] = (int32_t)i;

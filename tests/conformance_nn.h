@@ -183,6 +183,19 @@ static void run_bce_with_logits(run *r) {                      // softplus(x) - 
     r->composed = 1;
     give(r, 0, reduction[0] == 'm' ? scale(y, 1 / (double)count_of(x)) : y);
 }
+static void run_kl_div(run *r) {                               // sum of t (log t - x)
+    tensor x = need(r, 0), t = need(r, 1), y;
+    const char *reduction = word(r, "reduction", "mean");
+    if (r->refused || !expect(r, "log_target", "0", "0") || x->rank < 1) { refuse(r, "form"); return; }
+    y = multiply(t, subtract(log_of(larger(t, constant(t, 1e-30))), x));
+    r->composed = 1;
+    if (!strcmp(reduction, "none")) { give(r, 0, y); return; }
+    y = attn_sum_all(ctx, y);
+    if (!strcmp(reduction, "batchmean")) y = scale(y, 1 / (double)x->shape[0]);
+    else if (!strcmp(reduction, "mean")) y = scale(y, 1 / (double)count_of(x));
+    else if (strcmp(reduction, "sum")) refuse(r, "attribute reduction=%s", reduction);
+    give(r, 0, y);
+}
 // x (1 + erf(x / sqrt 2)) / 2, the erf by depth 1: no gradient goes through it
 static tensor gelu_values(run *r, tensor x) {
     ptrdiff_t n = count_of(x);

@@ -120,12 +120,11 @@ FORMULA(f_leaky, subtract(relu(x), scale(relu(negative(x)), a)))
 FORMULA(f_elu, add(relu(x), scale(shift(attn_exp(ctx, negative(relu(negative(x)))), -1), a)))
 FORMULA(f_selu, scale(f_elu(x, a, 0), b))
 FORMULA(f_celu, scale(f_elu(scale(x, 1 / a), 1, 0), a))
-FORMULA(f_between, shift(subtract(relu(shift(x, -a)), relu(shift(x, -b))), a))
+FORMULA(f_between, shift(negative(relu(shift(negative(relu(shift(x, -a))), b - a))), b))
 FORMULA(f_relu6, f_between(x, 0, 6))
 FORMULA(f_hardsigmoid, f_between(shift(scale(x, a), b), 0, 1))
 FORMULA(f_hardswish, multiply(x, f_hardsigmoid(x, 1.0 / 6, 0.5)))
 FORMULA(f_softshrink, subtract(relu(shift(x, -a)), relu(shift(negative(x), -a))))
-enum { MODERATE = 2 };        // composed by differences: exact enough for inputs up to 100 only
 static const formula formulas[] = {
     {"Identity", f_identity, 0, 0, 0, 0, 0}, {"Exp", f_exp, 0, 0, 0, 0, 0}, {"Tanh", f_tanh, 0, 0, 0, 0, 0},
     {"tanh", f_tanh, 0, 0, 0, 0, 0}, {"Relu", f_relu, 0, 0, 0, 0, 0}, {"relu", f_relu, 0, 0, 0, 0, 0},
@@ -134,18 +133,18 @@ static const formula formulas[] = {
     {"exp2", f_exp2, 0, 0, 0, 0, 1}, {"Sigmoid", f_sigmoid, 0, 0, 0, 0, 1}, {"sigmoid", f_sigmoid, 0, 0, 0, 0, 1},
     {"Swish", f_silu, "alpha", 1, 0, 0, 1}, {"silu", f_silu, "", 1, 0, 0, 1}, {"Softsign", f_softsign, 0, 0, 0, 0, 1},
     {"softsign", f_softsign, 0, 0, 0, 0, 1}, {"tanhshrink", f_tanhshrink, 0, 0, 0, 0, 1},
-    {"relu6", f_relu6, 0, 0, 0, 0, MODERATE},
+    {"relu6", f_relu6, 0, 0, 0, 0, 1},
     {"LeakyRelu", f_leaky, "alpha", 0.01, 0, 0, 1}, {"leaky_relu", f_leaky, "negative_slope", 0.01, 0, 0, 1},
     {"Elu", f_elu, "alpha", 1, 0, 0, 1}, {"elu", f_elu, "alpha", 1, 0, 0, 1}, {"Celu", f_celu, "alpha", 1, 0, 0, 1},
     {"celu", f_celu, "alpha", 1, 0, 0, 1},
     {"Selu", f_selu, "alpha", 1.67326319217681885, "gamma", 1.05070102214813232, 1},
     {"selu", f_selu, "alpha", 1.67326324235437728, "gamma", 1.05070098735548049, 1},
-    {"HardSigmoid", f_hardsigmoid, "alpha", 0.2, "beta", 0.5, MODERATE},
-    {"HardSwish", f_hardswish, 0, 0, 0, 0, MODERATE},
-    {"hardsigmoid", f_hardsigmoid, "", 1.0 / 6, "", 0.5, MODERATE}, {"hardswish", f_hardswish, 0, 0, 0, 0, MODERATE},
-    {"hardtanh", f_between, "min", -1, "max", 1, MODERATE}, {"softshrink", f_softshrink, "lambd", 0.5, 0, 0, MODERATE}};
+    {"HardSigmoid", f_hardsigmoid, "alpha", 0.2, "beta", 0.5, 1},
+    {"HardSwish", f_hardswish, 0, 0, 0, 0, 1},
+    {"hardsigmoid", f_hardsigmoid, "", 1.0 / 6, "", 0.5, 1}, {"hardswish", f_hardswish, 0, 0, 0, 0, 1},
+    {"hardtanh", f_between, "min", -1, "max", 1, 1}, {"softshrink", f_softshrink, "lambd", 0.5, 0, 0, 1}};
 
-static void moderate(run *r) {
+static void moderate(run *r) {                                 // composed by differences: exact enough up to 100 only
     for (int k = 0; k < r->inputs; k++)
         for (ptrdiff_t i = 0; r->in[k].v && i < r->in[k].v->count; i++) {
             double x = value_at(r->in[k].v->type->type, r->in[k].v->data, i);
@@ -156,7 +155,6 @@ static void element_by_element(run *r, const formula *f) {
     tensor x = need(r, 0);
     double a = f->a ? number(r, f->a, f->a_missing) : 0, b = f->b ? number(r, f->b, f->b_missing) : 0;
     r->composed = f->composed;
-    if (f->composed == MODERATE) moderate(r);
     if (!r->refused) give(r, 0, f->f(x, a, b));
 }
 static void run_erf(run *r) {                                  // depth 1; also inside gelu
@@ -566,6 +564,25 @@ static void run_reshape(run *r) {                              // Reshape, Flatt
             shape[i] = r->op[0] == 'U' ? (drop[i] ? 1 : from < x->rank ? x->shape[from++] : 1)
                      : n[i] == 0 && !zero && i < x->rank ? x->shape[i] : n[i];
         give(r, 0, attn_reshape(ctx, x, rank, shape));
+    }
+}
+static void run_gather(run *r) {                               // a slice for each index
+    tensor x = need(r, 0);
+    const vector *index = raw(r, 1);
+    if (r->refused || !index || !index->type->whole) { refuse(r, "indices"); return; }
+    int axis = axis_of(r, number(r, "axis", 0), x->rank), drop[RANK] = {0};
+    ptrdiff_t stride[RANK], inner = 1, n = 1;
+    if (r->refused) return;
+    for (int i = x->rank - 1; i >= 0; i--) {                   // of the result, the axis left out
+        if (i == axis) { inner = n; n *= index->count; continue; }
+        stride[i > axis ? i - 1 : i] = n;
+        n *= x->shape[i];
+    }
+    drop[axis] = 1;
+    r->composed = 1;
+    for (ptrdiff_t j = 0; j < index->count && !attn_error(ctx); j++) {
+        ptrdiff_t at = (ptrdiff_t)value_at(index->type->type, index->data, j);
+        give_part(r, 0, without(slice(x, axis, at < 0 ? at + x->shape[axis] : at, 1), drop), j * inner, stride);
     }
 }
 static void run_tile(run *r) {                                 // each axis: repeated before it, then joined
