@@ -498,7 +498,8 @@ static const struct { const char *op; void (*function)(run *r); } operations[] =
     {"LinearAttention", run_linear_attention}, {"Shape", run_shape}, {"Size", run_shape}, {"GRU", run_onnx_recurrent},
     {"LSTM", run_onnx_recurrent}, {"RNN", run_onnx_recurrent}, {"transformer_encoder_layer", run_transformer},
     {"transformer_decoder_layer", run_transformer}, {"transformer_encoder", run_transformer},
-    {"transformer", run_transformer}, {"d2l_encoder_block", run_d2l_block}, {"d2l_decoder_block", run_d2l_block},
+    {"transformer_decoder", run_transformer}, {"transformer", run_transformer},
+    {"d2l_encoder_block", run_d2l_block}, {"d2l_decoder_block", run_d2l_block},
     {"hopfield_classical", run_hopfield_classical}, {"ntm_head", run_ntm_head}, {"Gather", run_gather},
     {"kl_div", run_kl_div}};
 

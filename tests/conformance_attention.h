@@ -991,12 +991,21 @@ static void run_mha(run *r) {
     give(r, output_named(r, "attn_output"), linear(heads_together(y), wo, bo));
     give(r, output_named(r, "attn_weights"), average ? shaped(attn_mean(ctx, weights, 1), 3, b, n, m, 0) : weights);
 }
-static tensor causal_mask(run *r, tensor q, tensor k, float seen, float hidden) {   // [N,M], top-left
+// [N,M]: query i stands at i + offset
+static tensor causal_mask(run *r, tensor q, tensor k, ptrdiff_t offset, float seen, float hidden) {
     ptrdiff_t shape[2];
     shape[0] = q->shape[q->rank - 2]; shape[1] = k->shape[k->rank - 2];
     float *x = (float *)memory(r, shape[0] * shape[1] * 4);
-    for (ptrdiff_t i = 0; i < shape[0] * shape[1]; i++) x[i] = i % shape[1] <= i / shape[1] ? seen : hidden;
+    for (ptrdiff_t i = 0; i < shape[0] * shape[1]; i++) x[i] = i % shape[1] <= i / shape[1] + offset ? seen : hidden;
     return attn_from(ctx, ATTN_F32, 2, shape, x);
+}
+static tensor for_each_head(tensor k, ptrdiff_t heads) {       // [B,Hk,M,D] -> [B,heads,M,D], each repeated
+    ptrdiff_t shape[5], group = k->shape[1] ? heads / k->shape[1] : 0;
+    if (group <= 1 || attn_error(ctx)) return k;
+    shape[0] = k->shape[0]; shape[1] = k->shape[1]; shape[2] = 1; shape[3] = k->shape[2]; shape[4] = k->shape[3];
+    tensor y = attn_reshape(ctx, k, 5, shape);
+    shape[2] = group;
+    return shaped(attn_broadcast(ctx, y, 5, shape), 4, shape[0], heads, shape[3], shape[4]);
 }
 static tensor feature(run *r, tensor x, const char *name) {
     if (!strcmp(name, "elu1")) return shift(f_elu(x, 1, 0), 1);
@@ -1009,12 +1018,16 @@ static void run_linear_attn(run *r) {                          // linear_attn: (
     tensor q = take_named(r, "q"), k = take_named(r, "k"), v = take_named(r, "v"), s, y;
     const char *phi = word(r, "feature", "elu1");
     double eps = number(r, "eps", 0);
-    if (!q || !k || !v || q->rank != 4 || q->shape[1] != k->shape[1] || q->type != ATTN_F32) {
+    if (!q || !k || !v || q->rank != 4 || k->rank != 4 || v->rank != 4 || !k->shape[1] || q->shape[1] % k->shape[1]
+        || q->type != ATTN_F32) {
         refuse(r, "form");
         return;
     }
+    k = for_each_head(k, q->shape[1]);
+    v = for_each_head(v, q->shape[1]);
+    if (attn_error(ctx)) return;
     s = matmul(feature(r, q, phi), swap(feature(r, k, phi), -1, -2));
-    if (number(r, "causal", 0) != 0) s = multiply(s, causal_mask(r, q, k, 1, 0));
+    if (number(r, "causal", 0) != 0) s = multiply(s, causal_mask(r, q, k, 0, 1, 0));
     y = matmul(s, v);
     if (number(r, "normalize", 0) != 0) y = divide(y, shift(attn_sum(ctx, s, -1), eps));
     r->composed = 1;
@@ -1029,7 +1042,7 @@ static void run_diff_attn(run *r) {                            // A(q1,k1) v - l
     double initial = number(r, "lambda_init", 0), eps = number(r, "subln_eps", 1e-5);
     tensor subln = number(r, "subln", 0) != 0 ? need(r, named(r, "subln_weight")) : NULL;
     if (r->refused) return;
-    if (!q1 || !k1 || !q2 || !k2 || !v || q1->rank != 4 || !expect(r, "align", "topleft", "topleft")) {
+    if (!q1 || !k1 || !q2 || !k2 || !v || q1->rank != 4 || k1->rank != 4) {
         refuse(r, "form");
         return;
     }
@@ -1053,8 +1066,11 @@ static void run_diff_attn(run *r) {                            // A(q1,k1) v - l
         shape[0] = d.batch; shape[1] = d.heads; shape[2] = d.queries; shape[3] = d.vdim;
         direct[i] = attn_from(ctx, ATTN_F32, 4, shape, d.o);
     }
-    if (causal) mask = causal_mask(r, q1, k1, 0, (float)strtod("-inf", NULL));
-    if (q1->shape[1] != k1->shape[1]) { refuse(r, "heads"); return; }
+    ptrdiff_t offset = strcmp(word(r, "align", "topleft"), "topleft") ? k1->shape[2] - q1->shape[2] : 0;
+    if (causal) mask = causal_mask(r, q1, k1, offset, 0, (float)strtod("-inf", NULL));
+    if (causal && offset < 0) { refuse(r, "rows that see nothing"); return; }
+    k1 = for_each_head(k1, q1->shape[1]); k2 = for_each_head(k2, q1->shape[1]); v = for_each_head(v, q1->shape[1]);
+    if (attn_error(ctx)) return;
     one = attention_on_tape(r, q1, k1, v, 1 / root((double)q1->shape[3]), mask, NULL, &w);
     two = attention_on_tape(r, q2, k2, v, 1 / root((double)q2->shape[3]), mask, NULL, &w);
     r->composed = 1;

@@ -295,7 +295,7 @@ static tensor decoder_layer(const transformer *t, const char *prefix, tensor x, 
     return x;
 }
 static const vector *mask_named(run *r, const char *name) { return raw(r, named(r, name)); }
-static void run_transformer(run *r) {                          // a layer, a stack of encoder layers, or both stacks
+static void run_transformer(run *r) {                          // a layer, a stack of layers, or both stacks
     transformer t;
     const char *activation = word(r, "activation", "relu"), *kind = r->op + 11;
     char prefix[64];
@@ -323,21 +323,24 @@ static void run_transformer(run *r) {                          // a layer, a sta
         give(r, output_named(r, "y"), decoder_layer(&t, "", y, mem, masks));
         return;
     }
-    if (!x || (!*kind && !y)) { refuse(r, "no src or tgt"); return; }
+    if (!strcmp(kind, "_decoder")) { x = mem; encoders = 0; decoders = layers; }
+    int stack = !strcmp(kind, "_encoder") || !strcmp(kind, "_decoder"), decodes = strcmp(kind, "_encoder") != 0;
+    if (!x || (decodes && strcmp(kind, "_encoder_layer") && !y)) { refuse(r, "no src or tgt"); return; }
     if (!strcmp(kind, "_encoder_layer")) {
         give(r, output_named(r, "y"), encoder_layer(&t, "", x, own[0], own[1]));
         return;
     }
     for (int i = 0; i < encoders && !r->refused && !attn_error(ctx); i++) {
-        snprintf(prefix, sizeof prefix, "%slayers.%d.", *kind ? "" : "encoder.", i);
+        snprintf(prefix, sizeof prefix, "%slayers.%d.", stack ? "" : "encoder.", i);
         x = encoder_layer(&t, prefix, x, own[0], own[1]);
     }
-    if (final_norm) x = layer_norm(&t, *kind ? "" : "encoder.", "norm", x);
-    for (int i = 0; i < decoders && !*kind && !r->refused && !attn_error(ctx); i++) {
-        snprintf(prefix, sizeof prefix, "decoder.layers.%d.", i);
+    if (final_norm && (!decodes || !stack)) x = layer_norm(&t, stack ? "" : "encoder.", "norm", x);
+    for (int i = 0; i < decoders && decodes && !r->refused && !attn_error(ctx); i++) {
+        snprintf(prefix, sizeof prefix, "%slayers.%d.", stack ? "" : "decoder.", i);
         y = decoder_layer(&t, prefix, y, x, masks);
     }
-    give(r, output_named(r, "y"), *kind ? x : layer_norm(&t, "decoder.", "norm", y));
+    if (decodes && final_norm) y = layer_norm(&t, stack ? "" : "decoder.", "norm", y);
+    give(r, output_named(r, "y"), decodes ? y : x);
 }
 
 // ---- the study notes' blocks: post-norm, ReLU, attention without biases

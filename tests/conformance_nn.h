@@ -299,12 +299,15 @@ static void run_embedding(run *r) {                            // embedding, emb
     ptrdiff_t padding = (ptrdiff_t)number(r, "padding_idx", -1);
     int bag_of = !strcmp(r->op, "embedding_bag");
     const char *mode = bag_of ? word(r, "mode", "mean") : "";
-    if (!index || !index->type->whole || index->rank != 2 || !table || table->rank != 2 || table->type != ATTN_F32
-        || (bag_of && padding >= 0)) {
+    if (!index || !index->type->whole || index->rank >= ATTN_MAX_RANK || (bag_of && index->rank != 2) || !table
+        || table->rank != 2 || table->type != ATTN_F32 || (bag_of && padding >= 0)) {
         refuse(r, "form");
         return;
     }
-    y = shaped(looked_up(r, index, table, padding), 3, index->shape[0], index->shape[1], -1, 0);
+    ptrdiff_t shape[RANK];
+    for (int i = 0; i < index->rank; i++) shape[i] = index->shape[i];
+    shape[index->rank] = table->shape[1];
+    y = attn_reshape(ctx, looked_up(r, index, table, padding), index->rank + 1, shape);
     r->composed = 1;
     if (r->refused || attn_error(ctx)) return;
     if (bag_of && !strcmp(mode, "sum")) y = attn_sum(ctx, y, 1);
