@@ -5,7 +5,8 @@
 // FAILED; forward right, gradient later: the values agree but their gradients cannot be computed yet; not run, with the
 // reason. A case is refused when it holds an attribute, input or output that its function below did not ask for.
 // An operation is a row of `operations` below (or of `formulas` when it works element by element); its function lies in
-// conformance_ops.h (arithmetic, movement, softmax, losses) or conformance_attention.h.
+// conformance_ops.h (arithmetic, movement, softmax, losses), conformance_nn.h (norms, activations, pooling, embedding),
+// conformance_attention.h (by descriptor), conformance_layers.h (recurrent and Transformer layers, memories).
 #define ATTN_IMPLEMENTATION
 #include "attn.h"
 #include <stdarg.h>
@@ -449,7 +450,9 @@ static int judge(run *r) {
 }
 
 #include "conformance_ops.h"
+#include "conformance_nn.h"
 #include "conformance_attention.h"
+#include "conformance_layers.h"
 
 // ---- the table: a new operation is a row here
 
@@ -478,7 +481,27 @@ static const struct { const char *op; void (*function)(run *r); } operations[] =
     {"mha", run_mha}, {"gru_cell", run_cell}, {"lstm_cell", run_cell}, {"rnn_cell", run_cell},
     {"gru_layer", run_recurrent}, {"lstm_layer", run_recurrent}, {"rnn_layer", run_recurrent},
     {"linear_attn", run_linear_attn}, {"diff_attn", run_diff_attn}, {"sdpa", run_attn}, {"attn", run_attn},
-    {"attn_varlen", run_varlen}, {"Attention", run_onnx_attention}, {"FlexAttention", run_flex}};
+    {"attn_varlen", run_varlen}, {"attn_paged", run_cached}, {"attn_ring", run_cached}, {"attn_merge", run_merge},
+    {"Attention", run_onnx_attention}, {"FlexAttention", run_flex}, {"TensorScatter", run_tensor_scatter},
+    {"RotaryEmbedding", run_rotary_embedding}, {"rope", run_rope}, {"alibi_slopes", run_alibi_slopes},
+    {"t5_bucket", run_t5_bucket}, {"positional_encoding", run_positional_encoding},
+    {"positional_add", run_positional_encoding}, {"LayerNormalization", run_norm}, {"RMSNormalization", run_norm},
+    {"layer_norm", run_norm}, {"rms_norm", run_norm}, {"GroupNormalization", run_group_norm},
+    {"group_norm", run_group_norm}, {"InstanceNormalization", run_group_norm}, {"instance_norm", run_group_norm},
+    {"MeanVarianceNormalization", run_mean_variance}, {"LpNormalization", run_lp_norm}, {"lp_normalize", run_lp_norm},
+    {"cosine_similarity", run_cosine_similarity}, {"clip_grad_norm", run_clip_grad_norm}, {"ReduceL2", run_reduce},
+    {"ReduceProd", run_reduce}, {"CumSum", run_cumulative}, {"CumProd", run_cumulative}, {"Softplus", run_softplus},
+    {"softplus", run_softplus}, {"logsigmoid", run_softplus}, {"mish", run_softplus}, {"Mish", run_softplus},
+    {"bce_with_logits", run_bce_with_logits}, {"geglu", run_geglu}, {"Hardmax", run_hardmax},
+    {"Dropout", run_dropout}, {"AveragePool", run_pool}, {"MaxPool", run_pool}, {"embedding", run_embedding},
+    {"embedding_bag", run_embedding}, {"CausalConvWithState", run_causal_conv}, {"Tile", run_tile},
+    {"LinearAttention", run_linear_attention}, {"Shape", run_shape}, {"Size", run_shape}, {"GRU", run_onnx_recurrent},
+    {"LSTM", run_onnx_recurrent}, {"RNN", run_onnx_recurrent}, {"transformer_encoder_layer", run_transformer},
+    {"transformer_decoder_layer", run_transformer}, {"transformer_encoder", run_transformer},
+    {"transformer_decoder", run_transformer}, {"transformer", run_transformer},
+    {"d2l_encoder_block", run_d2l_block}, {"d2l_decoder_block", run_d2l_block},
+    {"hopfield_classical", run_hopfield_classical}, {"ntm_head", run_ntm_head}, {"Gather", run_gather},
+    {"kl_div", run_kl_div}};
 
 // ---- running
 

@@ -33,15 +33,59 @@ static int axis_of(run *r, double axis, int rank) {
     if (a < -rank || a >= rank + (rank == 0)) refuse(r, "axis %d of rank %d", a, rank);
     return a < 0 ? a + rank : a;
 }
-static tensor attention_on_tape(tensor q, tensor k, tensor v, double s, tensor mask, tensor lengths, tensor *weights) {
-    tensor score = scale(matmul(q, swap(k, -1, -2)), s);
-    if (mask) score = add(score, mask);
-    *weights = lengths ? attn_masked_softmax(ctx, score, lengths) : attn_softmax(ctx, score, -1);
-    return matmul(*weights, v);
-}
 static double root(double x) {                                 // square root without libm
     double y = x > 1 ? x : 1;
     for (int i = 0; i < 100; i++) y = 0.5 * (y + x / y);
+    return y;
+}
+static int any_gradient(const run *r) {
+    for (int k = 0; k < r->outputs; k++) if (r->out[k].upstream) return 1;
+    return 0;
+}
+static ptrdiff_t extent(tensor t, int from_last) { return from_last < t->rank ? t->shape[t->rank - 1 - from_last] : 1; }
+static ptrdiff_t step(tensor t, int from_last) { return from_last < t->rank ? t->stride[t->rank - 1 - from_last] : 0; }
+// What attention_on_tape put together, once more by attn_fwd on the same tensors, views as they are.
+static void same_directly(run *r, tensor q, tensor k, tensor v, double s, tensor mask, tensor lengths, tensor y) {
+    attn_desc d = ATTN_ZERO;
+    ptrdiff_t wide = q->rank == 3 ? 1 : 0, n = count_of(y), *stride[4];
+    tensor t[4];
+    t[0] = q; t[1] = k; t[2] = v; t[3] = mask;
+    stride[0] = d.q_stride; stride[1] = d.k_stride; stride[2] = d.v_stride; stride[3] = d.bias_stride;
+    if (q->type != ATTN_F32 || q->rank > 4 || n == 0 || (mask && wide && mask->rank > 2)) return;
+    for (int i = 0; i < 4; i++) {                              // rank 3: entries without heads
+        if (!t[i]) continue;
+        for (int a = 0; a < 4; a++) stride[i][3 - a] = a < 2 || !wide ? step(t[i], a) : a == 3 ? step(t[i], 2) : 0;
+        for (int a = 0; a < 4 && i == 3; a++) if (extent(mask, a) == 1) stride[i][3 - a] = 0;
+    }
+    d.q = q->data; d.k = k->data; d.v = v->data; d.isa = isa;
+    d.batch = wide ? extent(q, 2) : extent(q, 3); d.heads = wide ? 1 : extent(q, 2);
+    d.kv_heads = wide ? 1 : extent(k, 2);
+    d.queries = extent(q, 1); d.keys = extent(k, 1); d.dim = extent(q, 0); d.vdim = extent(v, 0);
+    d.scale = (float)s;
+    if (mask) { d.bias = mask->data; d.bias_type = mask->type; }
+    if (mask && !(d.bias_stride[0] | d.bias_stride[1] | d.bias_stride[2] | d.bias_stride[3])) return;
+    if (lengths && lengths->rank == 2) d.row_lengths = (const int32_t *)lengths->data;
+    else if (lengths) d.key_lengths = (const int32_t *)lengths->data;
+    float *o = (float *)memory(r, n * 4), *want = (float *)memory(r, n * 4);
+    d.o = o;
+    attn_status status = attn_fwd(&d);
+    if (status) { fail(r, "%s", attn_explain(status, &d, (char *)memory(r, 512), 512)); return; }
+    if (attn_read(ctx, y, want)) return;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        double apart = (double)o[i] - (double)want[i], size = want[i] < 0 ? -(double)want[i] : (double)want[i];
+        if (!((apart < 0 ? -apart : apart) <= r->atol + r->rtol * size) && (o[i] == o[i] || want[i] == want[i])) {
+            fail(r, "attn_fwd inside: [%ld] is %.9g, the composition's %.9g", (long)i, (double)o[i], (double)want[i]);
+            return;
+        }
+    }
+}
+static tensor attention_on_tape(run *r, tensor q, tensor k, tensor v, double s, tensor mask, tensor lengths,
+                                tensor *weights) {
+    tensor score = scale(matmul(q, swap(k, -1, -2)), s);
+    if (mask) score = add(score, mask);
+    *weights = lengths ? attn_masked_softmax(ctx, score, lengths) : attn_softmax(ctx, score, -1);
+    tensor y = matmul(*weights, v);
+    if (!attn_error(ctx)) same_directly(r, q, k, v, s, mask, lengths, y);
     return y;
 }
 
@@ -76,12 +120,11 @@ FORMULA(f_leaky, subtract(relu(x), scale(relu(negative(x)), a)))
 FORMULA(f_elu, add(relu(x), scale(shift(attn_exp(ctx, negative(relu(negative(x)))), -1), a)))
 FORMULA(f_selu, scale(f_elu(x, a, 0), b))
 FORMULA(f_celu, scale(f_elu(scale(x, 1 / a), 1, 0), a))
-FORMULA(f_between, shift(subtract(relu(shift(x, -a)), relu(shift(x, -b))), a))
+FORMULA(f_between, shift(negative(relu(shift(negative(relu(shift(x, -a))), b - a))), b))
 FORMULA(f_relu6, f_between(x, 0, 6))
 FORMULA(f_hardsigmoid, f_between(shift(scale(x, a), b), 0, 1))
 FORMULA(f_hardswish, multiply(x, f_hardsigmoid(x, 1.0 / 6, 0.5)))
 FORMULA(f_softshrink, subtract(relu(shift(x, -a)), relu(shift(negative(x), -a))))
-enum { MODERATE = 2 };        // composed by differences: exact enough for inputs up to 100 only
 static const formula formulas[] = {
     {"Identity", f_identity, 0, 0, 0, 0, 0}, {"Exp", f_exp, 0, 0, 0, 0, 0}, {"Tanh", f_tanh, 0, 0, 0, 0, 0},
     {"tanh", f_tanh, 0, 0, 0, 0, 0}, {"Relu", f_relu, 0, 0, 0, 0, 0}, {"relu", f_relu, 0, 0, 0, 0, 0},
@@ -90,18 +133,18 @@ static const formula formulas[] = {
     {"exp2", f_exp2, 0, 0, 0, 0, 1}, {"Sigmoid", f_sigmoid, 0, 0, 0, 0, 1}, {"sigmoid", f_sigmoid, 0, 0, 0, 0, 1},
     {"Swish", f_silu, "alpha", 1, 0, 0, 1}, {"silu", f_silu, "", 1, 0, 0, 1}, {"Softsign", f_softsign, 0, 0, 0, 0, 1},
     {"softsign", f_softsign, 0, 0, 0, 0, 1}, {"tanhshrink", f_tanhshrink, 0, 0, 0, 0, 1},
-    {"relu6", f_relu6, 0, 0, 0, 0, MODERATE},
+    {"relu6", f_relu6, 0, 0, 0, 0, 1},
     {"LeakyRelu", f_leaky, "alpha", 0.01, 0, 0, 1}, {"leaky_relu", f_leaky, "negative_slope", 0.01, 0, 0, 1},
     {"Elu", f_elu, "alpha", 1, 0, 0, 1}, {"elu", f_elu, "alpha", 1, 0, 0, 1}, {"Celu", f_celu, "alpha", 1, 0, 0, 1},
     {"celu", f_celu, "alpha", 1, 0, 0, 1},
     {"Selu", f_selu, "alpha", 1.67326319217681885, "gamma", 1.05070102214813232, 1},
     {"selu", f_selu, "alpha", 1.67326324235437728, "gamma", 1.05070098735548049, 1},
-    {"HardSigmoid", f_hardsigmoid, "alpha", 0.2, "beta", 0.5, MODERATE},
-    {"HardSwish", f_hardswish, 0, 0, 0, 0, MODERATE},
-    {"hardsigmoid", f_hardsigmoid, "", 1.0 / 6, "", 0.5, MODERATE}, {"hardswish", f_hardswish, 0, 0, 0, 0, MODERATE},
-    {"hardtanh", f_between, "min", -1, "max", 1, MODERATE}, {"softshrink", f_softshrink, "lambd", 0.5, 0, 0, MODERATE}};
+    {"HardSigmoid", f_hardsigmoid, "alpha", 0.2, "beta", 0.5, 1},
+    {"HardSwish", f_hardswish, 0, 0, 0, 0, 1},
+    {"hardsigmoid", f_hardsigmoid, "", 1.0 / 6, "", 0.5, 1}, {"hardswish", f_hardswish, 0, 0, 0, 0, 1},
+    {"hardtanh", f_between, "min", -1, "max", 1, 1}, {"softshrink", f_softshrink, "lambd", 0.5, 0, 0, 1}};
 
-static void moderate(run *r) {
+static void moderate(run *r) {                                 // composed by differences: exact enough up to 100 only
     for (int k = 0; k < r->inputs; k++)
         for (ptrdiff_t i = 0; r->in[k].v && i < r->in[k].v->count; i++) {
             double x = value_at(r->in[k].v->type->type, r->in[k].v->data, i);
@@ -112,7 +155,6 @@ static void element_by_element(run *r, const formula *f) {
     tensor x = need(r, 0);
     double a = f->a ? number(r, f->a, f->a_missing) : 0, b = f->b ? number(r, f->b, f->b_missing) : 0;
     r->composed = f->composed;
-    if (f->composed == MODERATE) moderate(r);
     if (!r->refused) give(r, 0, f->f(x, a, b));
 }
 static void run_erf(run *r) {                                  // depth 1; also inside gelu
@@ -190,6 +232,31 @@ static tensor without(tensor x, const int *drop) {             // axes of extent
     for (int i = 0; i < x->rank; i++) if (!drop[i]) shape[rank++] = x->shape[i];
     return attn_reshape(ctx, x, rank, shape);
 }
+static tensor product_over(tensor x, int axis) {               // along an axis, kept with extent 1
+    tensor y = slice(x, axis, 0, x->shape[axis] > 0);
+    if (!x->shape[axis]) {
+        ptrdiff_t shape[RANK];
+        for (int i = 0; i < x->rank; i++) shape[i] = i == axis ? 1 : x->shape[i];
+        return attn_full(ctx, x->type, x->rank, shape, 1);
+    }
+    for (ptrdiff_t i = 1; i < x->shape[axis]; i++) y = multiply(y, slice(x, axis, i, 1));
+    return y;
+}
+// The library has no square root and no logarithm of tensors. Here they are what its arithmetic makes of them, with the
+// gradient that the steps have: Heron's and Halley's iterations. A norm that rests on one is a composition.
+static tensor root_of(tensor x) {                              // x >= 0 up to 1e24
+    tensor y = shift(scale(x, 0.5), 0.5);
+    for (int i = 0; i < 48 && !attn_error(ctx); i++) y = scale(add(y, divide(x, y)), 0.5);
+    return y;
+}
+static tensor log_of(tensor x) {                               // x > 0; 1e-30 to 1e30
+    tensor y = scale(x, 0), e;
+    for (int i = 0; i < 40 && !attn_error(ctx); i++) {
+        e = attn_exp(ctx, y);
+        y = add(y, scale(divide(subtract(x, e), add(x, e)), 2));
+    }
+    return y;
+}
 static int reduced_axes(run *r, int rank, int *drop) {         // how many; all when none is named; -1 = none (noop)
     ptrdiff_t axes[RANK];
     int count = whole_numbers(r, 1, "axes", axes, RANK), n = 0;
@@ -207,10 +274,12 @@ static void run_reduce(run *r) {
     const char *kind = r->op + 6;                              // ReduceSum, GlobalAveragePool
     tensor x = need(r, 0);
     int drop[RANK] = {0}, keep = (int)number(r, "keepdims", 1), largest = strstr(kind, "Max") || !strcmp(kind, "Min");
+    int product = !strcmp(kind, "Prod");
     if (r->refused) return;
     int n = r->op[0] == 'G' ? x->rank - 2 : reduced_axes(r, x->rank, drop);
     for (int i = 2; r->op[0] == 'G' && i < x->rank; i++) drop[i] = 1;
-    r->composed = n > 1 || !strcmp(kind, "L1") || !strcmp(kind, "SumSquare") || !strcmp(kind, "Min");
+    r->composed = n > 1 || !strcmp(kind, "L1") || !strcmp(kind, "SumSquare") || !strcmp(kind, "Min")
+        || !strcmp(kind, "L2") || product;
     if (n < 0) {
         if (strcmp(kind, "Sum") && strcmp(kind, "Mean") && strcmp(kind, "Max"))
             refuse(r, "noop_with_empty_axes of %s", r->op);
@@ -218,27 +287,66 @@ static void run_reduce(run *r) {
         return;
     }
     if (!strcmp(kind, "L1")) x = magnitude(x);
-    if (!strcmp(kind, "SumSquare")) x = attn_square(ctx, x);
+    if (!strcmp(kind, "SumSquare") || !strcmp(kind, "L2")) x = attn_square(ctx, x);
     if (!strcmp(kind, "Min")) x = negative(x);
     for (int i = 0; i < x->rank && !r->refused && !attn_error(ctx); i++) {
         if (!drop[i]) continue;
         if (largest && !x->shape[i]) refuse(r, "the maximum of nothing is an error here");
         else if (largest) x = attn_max(ctx, x, i, NULL);
+        else if (product) x = product_over(x, i);
         else x = kind[0] == 'M' || kind[0] == 'A' ? attn_mean(ctx, x, i) : attn_sum(ctx, x, i);
     }
     if (!strcmp(kind, "Min")) x = negative(x);
+    if (!strcmp(kind, "L2")) x = root_of(x);
     if (!r->refused) give(r, 0, keep ? x : without(x, drop));
+}
+static void run_cumulative(run *r) {                           // CumSum, CumProd: slice by slice
+    tensor x = need(r, 0), y = NULL;
+    const vector *at = raw(r, 1);
+    int exclusive = number(r, "exclusive", 0) != 0, backwards = number(r, "reverse", 0) != 0, drop[RANK] = {0};
+    int product = !strcmp(r->op, "CumProd");
+    if (r->refused || !at || at->count != 1) { refuse(r, "axis"); return; }
+    int axis = axis_of(r, value_at(at->type->type, at->data, 0), x->rank);
+    r->composed = 1;
+    for (ptrdiff_t i = 0; !r->refused && i < x->shape[axis] && !attn_error(ctx); i++) {
+        ptrdiff_t j = backwards ? x->shape[axis] - 1 - i : i;
+        tensor part;
+        drop[axis] = 1;
+        part = without(slice(x, axis, j, 1), drop);
+        if (!y) y = attn_full(ctx, x->type, part->rank, part->shape, product);
+        if (exclusive) give_at(r, 0, y, axis, j);
+        y = product ? multiply(y, part) : add(y, part);
+        if (!exclusive) give_at(r, 0, y, axis, j);
+    }
+}
+static tensor reversed(run *r, const vector *v, int axis) {    // the data in the opposite order along an axis
+    ptrdiff_t inner = 1, n = v->shape[axis];
+    for (int i = axis + 1; i < v->rank; i++) inner *= v->shape[i];
+    unsigned char *x = (unsigned char *)memory(r, v->count * (ptrdiff_t)v->type->bytes);
+    for (ptrdiff_t i = 0; i < v->count; i++) {
+        ptrdiff_t j = i / inner % n, from = i + (n - 1 - 2 * j) * inner;
+        memcpy(x + (size_t)i * v->type->bytes, v->data + (size_t)from * v->type->bytes, v->type->bytes);
+    }
+    return attn_from(ctx, v->type->type, v->rank, v->shape, x);
 }
 static void run_argmax(run *r) {
     tensor x = need(r, 0);
-    int drop[RANK] = {0}, keep = (int)number(r, "keepdims", 1);
-    if (r->refused || !expect(r, "select_last_index", "0", "0")) return;
+    int drop[RANK] = {0}, keep = (int)number(r, "keepdims", 1), last = number(r, "select_last_index", 0) != 0;
+    if (r->refused) return;
     int axis = axis_of(r, number(r, "axis", 0), x->rank);
     if (r->refused) return;
     drop[axis] = 1;
-    r->composed = !strcmp(r->op, "ArgMin");
-    x = attn_argmax(ctx, r->composed ? negative(x) : x, axis);
-    give(r, 0, keep ? x : without(x, drop));
+    int least = !strcmp(r->op, "ArgMin");
+    ptrdiff_t n = x->shape[axis];
+    r->composed = least || last;
+    if (last) x = reversed(r, raw(r, 0), axis);
+    x = attn_argmax(ctx, least ? negative(x) : x, axis);
+    if (!last) { give(r, 0, keep ? x : without(x, drop)); return; }
+    int32_t *index = (int32_t *)memory(r, count_of(x) * 4);    // counted from the end
+    if (attn_read(ctx, x, index)) return;
+    for (ptrdiff_t i = 0; i < count_of(x); i++) index[i] = (int32_t)n - 1 - index[i];
+    give(r, 0, attn_from(ctx, ATTN_I32, (keep ? x : without(x, drop))->rank, (keep ? x : without(x, drop))->shape,
+                         index));
 }
 
 // ---- products
@@ -332,30 +440,70 @@ static tensor contracted(tensor a, char *la, tensor b, char *lb, const char *kee
     for (; la[rank]; rank++) shape[rank] = extent[(int)la[rank]];
     return attn_reshape(ctx, matmul(a, b), rank, shape);
 }
-static void run_einsum(run *r) {                               // letters, each once in an operand
+static tensor diagonal(run *r, tensor x, char *labels) {       // a letter that occurs twice: a product with 0 and 1
+    for (int i = 0; labels[i] && !attn_error(ctx); i++) {
+        char *second = strchr(labels + i + 1, labels[i]);
+        int j = second ? (int)(second - labels) : 0, drop[RANK] = {0};
+        ptrdiff_t shape[RANK], n = x->shape[i];
+        if (!second) continue;
+        if (x->shape[j] != n) { refuse(r, "equation"); return x; }
+        float *eye = (float *)memory(r, n * n * 4);
+        double *eye64 = (double *)memory(r, n * n * 8);
+        for (ptrdiff_t k = 0; k < n; k++) { eye[k * (n + 1)] = 1; eye64[k * (n + 1)] = 1; }
+        for (int k = 0; k < x->rank; k++) shape[k] = k == i || k == j ? n : 1;
+        x = multiply(x, attn_from(ctx, x->type, x->rank, shape,
+                                  x->type == ATTN_F64 ? (const void *)eye64 : (const void *)eye));
+        drop[j] = 1;
+        x = without(attn_sum(ctx, x, j), drop);
+        memmove(second, second + 1, strlen(second));
+        i = -1;
+    }
+    return x;
+}
+// `...` becomes digits, the last axis always 9
+static void unfold(char *to, const char *equation, int axes) {
+    for (; *equation; equation++) {
+        if (*equation != '.') { *to++ = *equation; continue; }
+        for (int i = 0; i < axes; i++) *to++ = (char)('9' - axes + 1 + i);
+        equation += 2;
+    }
+    *to = 0;
+}
+static void run_einsum(run *r) {                               // letters, and `...` of one extent in every operand
     const char *text = word(r, "equation", "");
-    char labels[8][32] = {{0}}, out[32] = {0}, keep[256];
-    int operands = 0, n = 0, arrow = strstr(text, "->") != NULL;
+    char labels[8][32] = {{0}}, out[32] = {0}, keep[256], plain[256];
+    int operands = 0, n = 0, arrow = strstr(text, "->") != NULL, letters = 0;
     tensor y = need(r, 0);
+    for (const char *l = text; *l && *l != ',' && *l != '-'; l++) letters += *l != '.' && *l != ' ';
+    if (strstr(text, "...") && (r->refused || strlen(text) > 100 || y->rank < letters || y->rank - letters > 6)) {
+        refuse(r, "equation");
+        return;
+    }
+    if (strlen(text) > 200 || r->refused) { refuse(r, "equation"); return; }
+    unfold(plain, text, y->rank - letters);
+    text = plain;
     for (; *text; text++) {
         if (*text == ',' && operands < 7) { operands++; n = 0; }
         else if (*text == '-' && text[1] == '>') { n = 0; text++; arrow = 2; }
         else if (*text != ' ') {
             char *l = arrow == 2 ? out : labels[operands];
-            if (!((*text | 32) >= 'a' && (*text | 32) <= 'z') || n >= ATTN_MAX_RANK || strchr(l, *text))
-                refuse(r, "equation");
+            int digit = *text >= '0' && *text <= '9', letter = (*text | 32) >= 'a' && (*text | 32) <= 'z';
+            if ((!digit && !letter) || n >= ATTN_MAX_RANK || (l == out && strchr(l, *text))) refuse(r, "equation");
             else l[n++] = *text;
         }
     }
-    for (char l = 'A'; l <= 'z' && !arrow; l++) {              // without an arrow: the letters that occur once
+    for (char l = '0'; l <= 'z' && !arrow; l++) {              // without an arrow: the letters that occur once
         int times = 0;
-        for (int k = 0; k <= operands; k++) times += strchr(labels[k], l) != NULL;
-        if (times == 1 && strlen(out) < ATTN_MAX_RANK) out[strlen(out)] = l;
+        for (int k = 0; k <= operands; k++)
+            for (const char *at = labels[k]; *at; at++) times += *at == l;
+        if ((times == 1 || (times && l <= '9')) && strlen(out) < ATTN_MAX_RANK) out[strlen(out)] = l;
     }
     if (operands + 1 != r->inputs) refuse(r, "equation");
     for (int k = 0; k <= operands && !r->refused && !attn_error(ctx); k++) {
         tensor x = need(r, k);
         if (r->refused || x->rank != (int)strlen(labels[k])) { refuse(r, "equation"); return; }
+        x = diagonal(r, x, labels[k]);
+        if (!k) y = x;
         snprintf(keep, sizeof keep, "%s", out);
         for (int j = k + 1; j <= operands; j++) strcat(keep, labels[j]);
         if (!k) { y = summed(y, labels[0], keep, ""); continue; }
@@ -417,6 +565,53 @@ static void run_reshape(run *r) {                              // Reshape, Flatt
                      : n[i] == 0 && !zero && i < x->rank ? x->shape[i] : n[i];
         give(r, 0, attn_reshape(ctx, x, rank, shape));
     }
+}
+static void run_gather(run *r) {                               // a slice for each index
+    tensor x = need(r, 0);
+    const vector *index = raw(r, 1);
+    if (r->refused || !index || !index->type->whole) { refuse(r, "indices"); return; }
+    int axis = axis_of(r, number(r, "axis", 0), x->rank), drop[RANK] = {0};
+    ptrdiff_t stride[RANK], inner = 1, n = 1;
+    if (r->refused) return;
+    for (int i = x->rank - 1; i >= 0; i--) {                   // of the result, the axis left out
+        if (i == axis) { inner = n; n *= index->count; continue; }
+        stride[i > axis ? i - 1 : i] = n;
+        n *= x->shape[i];
+    }
+    drop[axis] = 1;
+    r->composed = 1;
+    for (ptrdiff_t j = 0; j < index->count && !attn_error(ctx); j++) {
+        ptrdiff_t at = (ptrdiff_t)value_at(index->type->type, index->data, j);
+        give_part(r, 0, without(slice(x, axis, at < 0 ? at + x->shape[axis] : at, 1), drop), j * inner, stride);
+    }
+}
+static void run_tile(run *r) {                                 // each axis: repeated before it, then joined
+    tensor x = need(r, 0);
+    ptrdiff_t times[RANK], shape[RANK], wide[3];
+    int n = whole_numbers(r, 1, "repeats", times, RANK);
+    if (r->refused || n != x->rank) { refuse(r, "repeats"); return; }
+    for (int i = 0; i < n; i++) shape[i] = x->shape[i];
+    r->composed = 1;
+    for (int i = n - 1; i >= 0 && !attn_error(ctx); i--) {
+        wide[0] = wide[2] = 1; wide[1] = times[i];
+        for (int a = 0; a < n; a++) wide[a < i ? 0 : 2] *= shape[a];
+        x = attn_broadcast(ctx, shaped(x, 3, wide[0], 1, wide[2], 0), 3, wide);
+        shape[i] *= times[i];
+        x = attn_reshape(ctx, x, n, shape);
+    }
+    give(r, 0, x);
+}
+static void run_shape(run *r) {                                // Shape, Size: what a tensor says of itself
+    tensor x = need(r, 0);
+    int32_t extents[RANK], count = 0;
+    if (r->refused || attn_error(ctx)) return;
+    int first = (int)number(r, "start", 0), end = (int)number(r, "end", x->rank);
+    if (!strcmp(r->op, "Size")) { extents[0] = (int32_t)attn_count(x); give_array(r, 0, ATTN_I32, extents); return; }
+    first = first < -x->rank ? 0 : first < 0 ? first + x->rank : first;
+    end = end < 0 ? end + x->rank : end > x->rank ? x->rank : end;
+    for (int i = first; i < end; i++) extents[count++] = (int32_t)x->shape[i];
+    if (r->out[0].want && r->out[0].want->count != count) fail(r, "%d extents", (int)count);
+    give_array(r, 0, ATTN_I32, extents);
 }
 static void run_slice(run *r) {                                // unit steps
     tensor x = need(r, 0);
