@@ -3669,6 +3669,7 @@ ATTN__INL void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptrdiff
     if (p.to < p.nk) ATTN__FN(outputs)(o, o, s + p.to * ATTN__TQ, v + p.to * row, row, p.nk - p.to, dv, 0);
 }
 
+#if ATTN__LANES > 1
 // ---- few rows that see the same keys: decoding
 //
 // Scores with keys in lanes (rows of k turned in registers), outputs with columns in lanes: k and v are read once for all rows
@@ -3892,6 +3893,7 @@ ATTN__OUTLINE void ATTN__FN(few_queries)(const attn__tile_args *g, attn__e *q) {
         for (ptrdiff_t i = 0; i < d->dim; i++) y[i] *= (attn__e)g->scale[lane];
     }
 }
+#endif // ATTN__LANES > 1
 
 // ---- results of a tile
 
@@ -3972,13 +3974,16 @@ ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
     ATTN__FN(state) z, sum, start;
     attn__v r[ATTN__QV];
     attn__e m[ATTN__TQ], l[ATTN__TQ], rl[ATTN__TQ], tau[ATTN__TQ];
-    int used = 0, spans = 0, few;
+    int used = 0, spans = 0, few = 0;
     attn__layout(&w, g->work, d, (int)sizeof(attn__e), ATTN__TQ, ATTN__KT);
     o = (attn__e *)w.sum;
     if (g->weights[0]) for (int i = 0; i < g->lanes; i++) for (ptrdiff_t j = 0; j < d->keys; j++)
         ((attn__e *)g->weights[i])[j] = ATTN__NEG_INF;
+#if ATTN__LANES > 1
     few = ATTN__FN(is_few)(g);
-    if (few) ATTN__FN(few_queries)(g, (attn__e *)w.rows); else ATTN__FN(take_queries)(g, &w);
+    if (few) ATTN__FN(few_queries)(g, (attn__e *)w.rows);
+#endif
+    if (!few) ATTN__FN(take_queries)(g, &w);
     for (int i = 0; i < ATTN__TQ; i++) start.best[i] = -1;
     ATTN__LANES_OF(j) { start.m[j] = attn__v_set(ATTN__NEG_INF); start.tau[j] = start.l[j] = attn__v_set(0); }
     start.begun = 0;
@@ -4000,10 +4005,13 @@ ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
         const ptrdiff_t stop = g->end - k0 < ATTN__SPAN ? g->end : k0 + ATTN__SPAN;
         int at = 0;
         z = d->norm == ATTN_NORM_HARD ? sum : start;
+#if ATTN__LANES > 1
         if (few) {
             const ptrdiff_t from = k0 < g->lo_least ? g->lo_least : k0;
             if (from < stop) { at = 1; ATTN__FN(few_span)(g, &w, from, stop, &z); }
-        } else for (ptrdiff_t b = k0; b < stop; b += ATTN__KT)
+        }
+#endif
+        for (ptrdiff_t b = k0; !few && b < stop; b += ATTN__KT)
             ATTN__FN(block)(g, &w, b, stop - b < ATTN__KT ? stop - b : ATTN__KT, &z, &at);
         if (!z.begun) continue;
         if (d->norm == ATTN_NORM_HARD) { sum = z; spans = 1; }
@@ -5804,6 +5812,10 @@ ATTN__FUNC attn_status attn__check_offered(const attn_desc *d, attn__text *why) 
         if (no[i].wrong) return attn__wrong(why, ATTN_ERR_UNSUPPORTED, no[i].name, no[i].value, no[i].why);
     return ATTN_OK;
 }
+// f64 arrays are computed in f64, all others in f32.
+ATTN__FUNC const attn__table *attn__table_for(const attn_desc *d) {
+    return attn__table_of(d->q_type == ATTN_F64 ? ATTN_F64 : ATTN_F32, d->isa);
+}
 ATTN__FUNC attn_status attn__check_types(const attn_desc *d, attn__text *why) {
     const int32_t types[5] = { d->q_type, d->k_type, d->v_type, d->o_type, d->bias ? d->bias_type : d->q_type };
     static const char *const names[5] = { "q_type", "k_type", "v_type", "o_type", "bias_type" };
@@ -5816,7 +5828,7 @@ ATTN__FUNC attn_status attn__check_types(const attn_desc *d, attn__text *why) {
         if (blocks && (i == 1 ? d->dim : d->vdim) % 32)
             return attn__wrong(why, ATTN_ERR_SHAPE, i == 1 ? "dim" : "vdim", i == 1 ? d->dim : d->vdim, "not a multiple of the block of 32");
     }
-    if (!attn__table_of(d->q_type, d->isa)) {
+    if (!attn__table_for(d)) {
         attn__say(why, "q_type = f64: left out of this build");
         return ATTN_ERR_UNSUPPORTED;
     }
@@ -6209,7 +6221,7 @@ ATTN__FUNC void attn__plan_tasks(attn__plan *p) {
     const ptrdiff_t workers = attn__workers(d->parallel);
     const double flops = 4.0 * (double)d->batch * (double)d->heads * (double)d->queries * (double)d->keys * (double)d->dim;
     const int dot = d->score == ATTN_SCORE_DOT || d->score == ATTN_SCORE_CUSTOM;
-    p->table = attn__table_of(d->q_type, d->isa);
+    p->table = attn__table_for(d);
     p->bytes = p->table->bytes;
     p->group = d->queries < p->table->tq && !d->custom ? d->heads / d->kv_heads : 1;
     p->rows = d->queries * p->group; p->units = d->heads / p->group;
@@ -6297,7 +6309,7 @@ ATTN_DEF attn_status attn_append(const attn_desc *user) {
     const attn__table *t;
     ATTN__TRY(attn__check_append(user, &d, NULL));
     if (d.new_keys == 0) return ATTN_OK;
-    t = attn__table_of(d.q_type, d.isa);
+    t = attn__table_for(&d);
     ATTN__TRY(attn__borrow(&d, (size_t)(d.dim > d.vdim ? d.dim : d.vdim) * (size_t)t->bytes + 63, &space, &own));
     g.d = &d; g.work = space;
     for (g.b = 0; g.b < d.batch; g.b++) for (g.hk = 0; g.hk < d.kv_heads; g.hk++) {

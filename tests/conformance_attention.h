@@ -456,6 +456,7 @@ static void run_cached(run *r) {                               // attn_paged, at
     } else {
         d.kv_heads = k->shape[1];
         d.ring = (int32_t)k->shape[2];
+        d.keys = INT32_MAX;                                    // of tokens, not of slots
     }
     set_scale(r, &d);
     set_position(r, &d, number(r, "causal", 0) != 0);
@@ -505,7 +506,7 @@ static void run_tensor_scatter(run *r) {
         twice[i] = (unsigned char *)memory(r, past->count * bytes_of(past->type->type));
         memcpy(twice[i], past->data, (size_t)past->count * past->type->bytes);
     }
-    if (circular) { d.ring = (int32_t)d.keys; d.keys = 0; }
+    if (circular) { d.ring = (int32_t)d.keys; d.keys = INT32_MAX; }
     d.q_type = d.k_type = d.v_type = d.o_type = past->type->type;
     r->odd_type = is_half(d.q_type);
     d.k_cache = twice[0]; d.v_cache = twice[1]; d.k_new = d.v_new = update->data; d.key_lengths = used; d.isa = isa;
