@@ -427,7 +427,7 @@ typedef struct ref_row {
     int unsure;               // the row hangs on a difference that rounding may turn: not to be compared
 } ref_row;
 static double ref_s[REF_KEYS], ref_e[REF_KEYS];                  // scores and units of the row at hand
-static double ref_w_unit[REF_KEYS], ref_o_unit[REF_COLS];        // units of ref_attend's w and o; HUGE_VAL: not compared
+static double ref_w_unit[REF_KEYS], ref_o_unit[REF_COLS];        // of ref_attend's w and o; HUGE_VAL: not compared
 static char ref_in[REF_KEYS];                                    // 1: the key takes part
 
 // 1 where rounding may turn the order of two scores. Keys alike give the very same score, so a tie is one, but where
