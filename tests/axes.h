@@ -22,6 +22,7 @@ static const char *const axes_name[] = {
 };
 typedef uint64_t axes_set;
 #define AX(NAME) ((axes_set)1 << AX_##NAME)
+#define EACH(i, n) for (int i = 0; i < (n); i++)
 static int has(axes_set on, int axis) { return (int)(on >> axis & 1); }
 
 enum { A_Q_NORM = AXES_SLOT, A_K_NORM, A_LOGIT, A_COS, A_SIN, A_Q_POS, A_K_POS, A_W_SCORE, A_W_Q, A_W_K, A_W_V, A_WIDTH,
@@ -91,8 +92,8 @@ static float custom_one(const attn_tile *t, ptrdiff_t i, ptrdiff_t j, float s) {
 }
 static void custom_tile(const attn_tile *t, float *s) {
     const attn_desc *d = (const attn_desc *)t->user;
-    if (t->dim != d->dim || t->b < 0 || t->b >= ref_batch(d) || t->h < 0 || t->h >= d->heads || t->i0 < 0 || t->j0 < 0 ||
-        t->i0 + t->ni > d->queries || t->j0 + t->nj > d->keys) { custom_broken = 1; return; }
+    if (t->dim != d->dim || t->b < 0 || t->b >= ref_batch(d) || t->h < 0 || t->h >= d->heads || t->i0 < 0 ||
+        t->j0 < 0 || t->i0 + t->ni > d->queries || t->j0 + t->nj > d->keys) { custom_broken = 1; return; }
     for (ptrdiff_t j = t->j0; j < t->j0 + t->nj; j++) for (ptrdiff_t i = t->i0; i < t->i0 + t->ni; i++) {
         float *x = &s[(j - t->j0) * t->ld + (i - t->i0)];
         *x = custom_one(t, i, j, *x);
@@ -118,8 +119,8 @@ static double custom_twin(const attn_desc *d, ptrdiff_t b, ptrdiff_t h, ptrdiff_
     return sum;
 }
 
-// ---- which axes: pairs and triples mostly; left out are combinations without meaning, and those that the API's comments
-// leave open
+// ---- which axes: pairs and triples mostly; left out are combinations without meaning, and those that the comments of
+// the API leave open
 
 static int is_compact(const attn_desc *d) { return d->score >= ATTN_SCORE_BOXCAR && d->score <= ATTN_SCORE_TRICUBE; }
 static int sums_exps(const attn_desc *d) { return d->norm == ATTN_NORM_SOFTMAX || d->norm == ATTN_NORM_TOP_K; }

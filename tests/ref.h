@@ -29,9 +29,11 @@ static double ref_log(double x) {
     return y;
 }
 static double ref_sqrt(double x) {
-    double y = x > 1 ? x : 1;
-    if (!(x > 0)) return x;
-    for (int n = 0; n < 60 + (x < 1e-12) * 1000; n++) y = 0.5 * (y + x / y);
+    double y = 1;
+    if (!(x > 0) || x == HUGE_VAL) return x;
+    for (double t = x; t >= 4; t /= 4) y *= 2;
+    for (double t = x; t < 1; t *= 4) y /= 2;
+    for (int n = 0; n < 7; n++) y = 0.5 * (y + x / y);
     return y;
 }
 static double ref_tanh(double x) {                               // Lambert's fraction; from 1 on by exp
@@ -260,7 +262,8 @@ static double ref_tables(const attn_desc *d, ptrdiff_t b, ptrdiff_t h, ptrdiff_t
 // ---- rows of q and k as they enter the score
 
 typedef struct ref_vec { double x[REF_COLS], m[REF_COLS]; } ref_vec;   // values, and what their rounding is relative to
-static ref_vec ref_query, ref_key, ref_probe;   // probe: the query made ready for a dot with keys (additive: for a sum)
+static ref_vec ref_query, ref_key, ref_value;
+static ref_vec ref_probe;                       // the query made ready for a dot with keys; for a sum (additive)
 
 static void ref_fits(ptrdiff_t n, ptrdiff_t most) { if (n > most) { puts("ref.h is too small"); exit(2); } }
 static void ref_normalise(const attn_desc *d, ref_vec *r, const float *factor) {
@@ -287,7 +290,9 @@ static void ref_rotate(const attn_desc *d, ref_vec *r, ptrdiff_t position) {
 }
 static void ref_load(ref_vec *r, const void *array, int type, ptrdiff_t first, ptrdiff_t step, ptrdiff_t n) {
     ref_fits(n, REF_COLS);
-    for (ptrdiff_t c = 0; c < n; c++) r->x[c] = ref_element(array, type, first + c * step, &r->m[c]);
+    if (type == ATTN_F32)
+        for (ptrdiff_t c = 0; c < n; c++) { r->x[c] = (double)((const float *)array)[first + c * step]; r->m[c] = 0; }
+    else for (ptrdiff_t c = 0; c < n; c++) r->x[c] = ref_element(array, type, first + c * step, &r->m[c]);
 }
 static void ref_load_query(const attn_desc *d, ptrdiff_t b, ptrdiff_t h, ptrdiff_t i) {
     ptrdiff_t D = d->dim, first = ref_q(d, b, h, i, 0), rows = D;
@@ -600,8 +605,9 @@ static ref_row ref_attend(const attn_desc *d, ptrdiff_t b, ptrdiff_t h, ptrdiff_
     for (ptrdiff_t j = 0; r.seen && j < M; j++) {
         if (!ref_in[j] || (p[j] == 0 && ref_w_unit[j] == 0 && !plain)) continue;
         first = ref_v(d, b, hk, j, 0); step = ref_v(d, b, hk, j, 1) - first;
+        ref_load(&ref_value, d->k_cache ? d->v_cache : d->v, d->v_type, first, step, E);
         for (ptrdiff_t e = 0; e < E; e++) {
-            double m, v = ref_element(d->k_cache ? d->v_cache : d->v, d->v_type, first + e * step, &m);
+            double m = ref_value.m[e], v = ref_value.x[e];
             o[e] += p[j] * v;
             ref_o_unit[e] += ref_w_unit[j] * fabs(v) + fabs(p[j]) * (m + fabs(v));
             if (fabs(v) > r.vmax && fabs(v) < HUGE_VAL) r.vmax = fabs(v);
