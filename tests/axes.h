@@ -193,6 +193,7 @@ static void choose_shape(attn_desc *d, axes_set on, ptrdiff_t N, ptrdiff_t M, do
     D = d->dim; E = ref_vdim(d);
     if (N >= 0) d->queries = N;
     if (M >= 0) d->keys = M;
+    if (!d->queries || !d->keys) { D = 1 + D % 64; E = 1 + E % 64; }   // no work: draw_shape let the arrays be large
     if (d->score == ATTN_SCORE_ADDITIVE && D > 40) D = 1 + test_below(40);
     if (d->score == ATTN_SCORE_BILINEAR && D > 64) D = 1 + test_below(64);
     if (has(on, AX_ROPE) && D == 1) D = 2;

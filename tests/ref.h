@@ -24,6 +24,7 @@ static double ref_exp(double x) {
 static double ref_log(double x) {
     double y = 0;
     if (x < 1) return x > 0 ? -ref_log(1 / x) : -HUGE_VAL;
+    if (x == HUGE_VAL) return x;
     for (double t = x; t > 1.5; t /= 2) y += 0.693147180559945309417;
     for (int n = 0; n < 4; n++) { double e = 1 / ref_exp(-y); y += 2 * (x - e) / (x + e); }
     return y;
@@ -458,6 +459,8 @@ static void ref_keep_top(const attn_desc *d, ref_row *r) {
         if (rest[c] && ref_close(d, a, c)) r->unsure = 1;
     memcpy(ref_in, top, (size_t)M);
 }
+// What adding up that many terms in a chain costs: a long one may round the same way again and again.
+static double ref_long(const ref_row *r) { return 1 + (double)r->seen / 64; }
 static void ref_softmax(const attn_desc *d, ptrdiff_t h, double *w, ref_row *r) {
     double sinks[2], peak = r->peak, sum = 0, mean = 0;
     ptrdiff_t M = d->keys;
@@ -471,9 +474,9 @@ static void ref_softmax(const attn_desc *d, ptrdiff_t h, double *w, ref_row *r) 
     for (int k = 0; k < n; k++) mean += ref_exp(sinks[k] - peak) / sum * fabs(sinks[k]);
     for (ptrdiff_t j = 0; j < M; j++) if (ref_in[j]) { w[j] /= sum; if (w[j] > 0) mean += w[j] * ref_e[j]; }
     for (ptrdiff_t j = 0; j < M; j++)
-        if (w[j] > 0) ref_w_unit[j] = w[j] * (2 + mean + ref_e[j] + fabs(ref_s[j] - peak));
+        if (w[j] > 0) ref_w_unit[j] = w[j] * (1 + ref_long(r) + mean + ref_e[j] + fabs(ref_s[j] - peak));
     r->lse = peak + ref_log(sum);
-    r->lse_unit = 1 + mean + fabs(r->lse);
+    r->lse_unit = ref_long(r) + mean + fabs(r->lse);
 }
 // Sparsemax (power 1: w = s - t) and entmax of 1.5 (power 2: w = (s/2 - t)^2): t by bisection, so that the sum is 1.
 static void ref_sparse(ptrdiff_t M, int power, double *w, const ref_row *r) {
@@ -549,7 +552,7 @@ static void ref_drop(const attn_desc *d, ptrdiff_t b, ptrdiff_t h, ptrdiff_t i, 
     if (p == 0 && !d->keep_weights) return;
     for (ptrdiff_t j = 0; j < d->keys; j++) {
         double factor = ref_in[j] && ref_kept(d, b, h, i, j) && p < 1 ? 1 / (1 - p) : 0;
-        w[j] *= factor; ref_w_unit[j] *= factor;
+        w[j] *= factor; ref_w_unit[j] = ref_w_unit[j] * factor + fabs(w[j]);
     }
 }
 
@@ -609,7 +612,7 @@ static ref_row ref_attend(const attn_desc *d, ptrdiff_t b, ptrdiff_t h, ptrdiff_
         for (ptrdiff_t e = 0; e < E; e++) {
             double m = ref_value.m[e], v = ref_value.x[e];
             o[e] += p[j] * v;
-            ref_o_unit[e] += ref_w_unit[j] * fabs(v) + fabs(p[j]) * (m + fabs(v));
+            ref_o_unit[e] += ref_w_unit[j] * fabs(v) + fabs(p[j]) * (m + ref_long(&r) * fabs(v));
             if (fabs(v) > r.vmax && fabs(v) < HUGE_VAL) r.vmax = fabs(v);
         }
     }

@@ -763,6 +763,14 @@ TEST(merge, with_nothing_changes_no_bit_and_three_parts_associate) {
         NEAR(a_lse[i], lse[0][i], 1e-5);
         EACH(e, 7) NEAR(a[i * 7 + e], o[0][i * 7 + e], 2e-5);
     }
+    for (int i = 0; i < 4; i++) {                                // far apart either way, equal and great
+        static const float lses[4][2] = { { 1e4f, -1e4f }, { -1e4f, 1e4f }, { 3e30f, 3e30f }, { -2e3f, -2e3f } };
+        float x[2] = { 1, -3 }, y[2] = { 5, 7 }, x_lse = lses[i][0], y_lse = lses[i][1];
+        CHECK(attn_merge(x, &x_lse, y, &y_lse, 1, 2) == ATTN_OK);
+        NEAR(x[0], i == 0 ? 1 : i == 1 ? 5 : 3, 1e-6);
+        NEAR(x[1], i == 0 ? -3 : i == 1 ? 7 : 2, 1e-6);
+        NEAR(x_lse, i < 2 ? 1e4 : i == 2 ? (double)3e30f : -2e3 + 0.693147, i == 2 ? 1e24 : 1e-3);
+    }
     CHECK(attn_merge(NULL, a_lse, b, b_lse, 1, 1) == ATTN_ERR_NULL);
     CHECK(attn_merge(a, a_lse, b, NULL, 1, 1) == ATTN_ERR_NULL);
     CHECK(attn_merge(a, a_lse, b, b_lse, -1, 1) == ATTN_ERR_SHAPE && attn_merge(a, a_lse, b, b_lse, 0, 7) == ATTN_OK);
