@@ -394,8 +394,14 @@ static void lay_masks(attn_desc *d, axes_set on) {
         }
     }
 }
-// Bytes of k, v and q that no result may come from: NaN.
-static void poison_unused(const attn_desc *d) {
+static int any_row_sees(const attn_desc *d, ptrdiff_t b, ptrdiff_t hk, ptrdiff_t j) {
+    ptrdiff_t group = d->heads / ref_kv_heads(d);
+    for (ptrdiff_t h = hk * group; h < (hk + 1) * group; h++)
+        for (ptrdiff_t i = 0; i < ref_rows(d, b); i++) if (ref_sees(d, b, h, i, j)) return 1;
+    return 0;
+}
+// Bytes of q, k and v that no result may come from: NaN. With `hidden` those too of keys that the masks hide from all.
+static void poison_unused(const attn_desc *d, int hidden) {
     static unsigned char used[1 << 20];
     for (int slot = Q; slot <= V; slot++) {
         int type = slot == Q ? d->q_type : slot == K ? d->k_type : d->v_type;
@@ -406,11 +412,14 @@ static void poison_unused(const attn_desc *d) {
         memset(used, 0, n);
         for (ptrdiff_t b = 0; b < ref_batch(d); b++)
             for (ptrdiff_t i = 0, rows = slot == Q ? ref_queries(d, b) : d->keys; i < rows; i++)
-                for (ptrdiff_t h = 0; h < heads; h++) for (ptrdiff_t c = 0; c < cols; c++) {
-                    ptrdiff_t place;
+                for (ptrdiff_t h = 0; h < heads; h++) {
                     if (slot != Q && !ref_exists(d, b, i) && !(d->masked_score != 0.0f)) continue;
-                    place = slot == Q ? ref_q(d, b, h, i, c) : slot == K ? ref_k(d, b, h, i, c) : ref_v(d, b, h, i, c);
-                    memset(used + (size_t)(is_blocks(type) ? place / 32 : place) * unit, 1, unit);
+                    if (slot != Q && hidden && !any_row_sees(d, b, h, i)) continue;
+                    for (ptrdiff_t c = 0; c < cols; c++) {
+                        ptrdiff_t place = slot == Q ? ref_q(d, b, h, i, c) : ref_k(d, b, h, i, c);
+                        if (slot == V) place = ref_v(d, b, h, i, c);
+                        memset(used + (size_t)(is_blocks(type) ? place / 32 : place) * unit, 1, unit);
+                    }
                 }
         for (size_t i = 0; i < n; i++) if (!used[i]) p[i] = 0xFF;
     }
@@ -434,7 +443,7 @@ static axes_set draw_axes_of(attn_desc *d, axes_set on, axes_set first, ptrdiff_
     if (d->scale == ATTN_SCALE_NONE && d->score == ATTN_SCORE_DOT) gain = ref_sqrt(8 / ref_sqrt((double)d->dim));
     lay_positions(d, on);
     lay_arrays(d, on, gain);
-    poison_unused(d);
+    poison_unused(d, 0);
     lay_score(d, on, gain);
     lay_added(d, on);
     lay_masks(d, on);

@@ -574,7 +574,7 @@ static attn_desc cache_case(int pass, int kind, ptrdiff_t N, ptrdiff_t M, int ro
         d.k_cache = lay_any(K, d.k_type, PADDED, 2, 2, slots_, 32, d.k_stride, 1.5);
         d.v_cache = lay_any(V, d.v_type, PADDED, 2, 2, slots_, 64, d.v_stride, 1);
     }
-    poison_unused(&d);
+    poison_unused(&d, 0);
     return d;
 }
 TEST(edge, rings_not_yet_full_just_full_and_wrapped) {
@@ -653,7 +653,6 @@ TEST(property, shifted_scores_change_nothing_but_lse) {
         if (d.lse) NEAR(ref_at(d.lse, d.q_type, 5), lse + 4, tol);
     }
 }
-// Threads, and a row of the call alone, give the same bits with any axis.
 TEST(property, threads_change_no_bit_with_any_axis) {
     static unsigned char kept[1 << 20];
     EACH_PASS(p) EACH(axis, AX_COUNT) {
@@ -668,6 +667,98 @@ TEST(property, threads_change_no_bit_with_any_axis) {
         wipe(O);
         d.parallel = &backwards;
         CHECK(attn_fwd(&d) == ATTN_OK && !memcmp(kept, first_of(O), slot_bytes[O]));
+    }
+}
+// Queries i0 .. i0+n-1 of batch entry b as a call of their own: every array cut to them, positions by an offset.
+static void spell_strides(ptrdiff_t s[4], ptrdiff_t heads, ptrdiff_t rows, ptrdiff_t cols) {
+    if (ref_all_zero(s)) set4(s, heads * rows * cols, rows * cols, cols, 1);
+}
+static ptrdiff_t cut_mask(const attn_desc *d, ptrdiff_t s[4], ptrdiff_t b, ptrdiff_t i0) {
+    if (ref_all_zero(s)) set4(s, 0, 0, d->keys, 1);
+    return b * s[0] + i0 * s[2];
+}
+static const void *cut_array(const void *p, int type, ptrdiff_t elements) {
+    return p ? (const unsigned char *)p + bytes_for(type, elements) : NULL;
+}
+static int can_be_cut(const attn_desc *d) {
+    int by_place = d->custom && custom_kind != CUSTOM_ROWS && custom_kind != CUSTOM_ALONE;
+    return !d->cu_q && !d->block_mask && !d->tree_parent && d->dropout == 0.0f && !d->keep_weights && !by_place &&
+           d->rel_kind != ATTN_REL_WINDOW_2D;
+}
+static attn_desc part_of(const attn_desc *d, ptrdiff_t b, ptrdiff_t i0, ptrdiff_t n, int32_t *queries) {
+    attn_desc r = *d;
+    ptrdiff_t N = d->queries, M = d->keys, Hk = ref_kv_heads(d), room = d->ring ? d->ring : M, E = ref_vdim(d);
+    int64_t left = ref_queries(d, b) - i0;
+    spell_strides(r.q_stride, d->heads, N, d->dim);
+    r.q = cut_array(d->q, d->q_type, b * r.q_stride[0] + i0 * r.q_stride[2]);
+    if (!d->block_table) {
+        spell_strides(r.k_stride, Hk, room, d->dim); spell_strides(r.v_stride, Hk, room, E);
+        r.k = cut_array(d->k, d->k_type, b * r.k_stride[0]); r.v = cut_array(d->v, d->v_type, b * r.v_stride[0]);
+        r.k_cache = writable(cut_array(d->k_cache, d->k_type, b * r.k_stride[0]));
+        r.v_cache = writable(cut_array(d->v_cache, d->v_type, b * r.v_stride[0]));
+    } else r.block_table += b * d->pages_per_row;
+    r.batch = 1; r.queries = n; r.parallel = NULL; r.weights = NULL; r.weights_stage = 0;
+    memset(r.o_stride, 0, sizeof(r.o_stride));
+    if (d->causal) r.causal = ATTN_CAUSAL_AT;
+    r.align = d->causal ? ATTN_ALIGN_UPPER_LEFT : ATTN_ALIGN_AT;
+    r.query_offset = (int32_t)(ref_offset(d, b) + i0); r.query_offsets = NULL;
+    if (d->key_lengths) r.key_lengths += b;
+    if (d->query_lengths) { *queries = (int32_t)(left < 0 ? 0 : left > n ? n : left); r.query_lengths = queries; }
+    if (d->row_lengths) r.row_lengths += b * N + i0;
+    if (d->prefix) r.prefix += b;
+    if (d->doc_q) { r.doc_q += b * N + i0; r.doc_k += b * M; }
+    if (d->rope_q_pos) r.rope_q_pos += b * N + i0;
+    if (d->rope_k_pos) r.rope_k_pos += b * M;
+    if (d->keep) r.keep += cut_mask(d, r.keep_stride, b, i0);
+    if (d->drop) r.drop += cut_mask(d, r.drop_stride, b, i0);
+    if (d->bias) r.bias = cut_array(d->bias, d->bias_type, cut_mask(d, r.bias_stride, b, i0));
+    return r;
+}
+TEST(property, rows_alone_have_the_same_bits_with_any_axis) {
+    static double o[1 << 15], lse[1 << 9];
+    EACH(round, ROUNDS / 2) {
+        unsigned long long seed = test_seed;
+        int before = test_failed_checks;
+        attn_desc d = desc_of(test_below(pass_count)), r;
+        axes_set on = draw_axes(&d, 1e5);
+        int type = d.q_type == ATTN_F64 ? ATTN_F64 : ATTN_F32;
+        int32_t queries;
+        if (!d.queries || !can_be_cut(&d) || refused(attn_fwd(&d))) continue;
+        EACH(tries, 3) {
+            ptrdiff_t b = test_below((int)ref_batch(&d)), i0 = test_below((int)d.queries), n = 1, E = ref_vdim(&d);
+            if (tries) n += test_below((int)(d.queries - i0));
+            if (d.heads * n * E > COUNT(o) || d.heads * n > COUNT(lse)) n = 1;
+            r = part_of(&d, b, i0, n, &queries);
+            r.user = &r; r.o = o; r.lse = d.lse ? lse : NULL;
+            CHECK(attn_fwd(&r) == ATTN_OK);
+            EACH_L(h, d.heads) EACH_L(i, n) {
+                EACH_L(e, E) CHECK(same_bits(at(d.o, d.o_type, ref_o(&d, b, h, i0 + i, e)),
+                                             at(o, d.o_type, (h * n + i) * E + e), d.o_type, 1));
+                if (d.lse)
+                    CHECK(same_bits(at(d.lse, type, ref_lse(&d, b, h, i0 + i)), at(lse, type, h * n + i), type, 1));
+            }
+        }
+        if (test_failed_checks != before) { describe_axes(&d, on, seed); if (test_failed_checks > 40) return; }
+    }
+}
+// NaN in every key and value that no row sees changes no bit.
+TEST(property, hidden_keys_reach_no_result_with_any_axis) {
+    static unsigned char kept[3][1 << 20];
+    EACH(round, ROUNDS / 2) {
+        unsigned long long seed = test_seed;
+        int before = test_failed_checks, small = 1;
+        attn_desc d = desc_of(test_below(pass_count));
+        axes_set on = draw_axes(&d, 1e5);
+        EACH(i, 3) small &= slot_bytes[O + i] <= sizeof(kept[0]);
+        if (d.weights_stage == ATTN_WEIGHTS_SCORES || d.weights_stage == ATTN_WEIGHTS_CAPPED) d.weights_stage = 0;
+        if (!small || d.masked_score != 0.0f || refused(attn_fwd(&d))) continue;
+        EACH(i, 3) memcpy(kept[i], first_of(O + i), slot_bytes[O + i]);
+        poison_unused(&d, 1);
+        EACH(i, 3) wipe(O + i);
+        CHECK(attn_fwd(&d) == ATTN_OK);
+        CHECK(!memcmp(kept[0], first_of(O), slot_bytes[O]) && !memcmp(kept[1], first_of(LSE), slot_bytes[LSE]));
+        if (!d.cu_q) CHECK(!memcmp(kept[2], first_of(W), slot_bytes[W]));
+        if (test_failed_checks != before) { describe_axes(&d, on, seed); if (test_failed_checks > 40) return; }
     }
 }
 TEST(memory, the_exact_workspace_is_enough_with_any_axis) {
@@ -924,6 +1015,8 @@ int main(int argc, char **argv) {
     RUN(property, weights_sum_to_one_less_the_sink);
     RUN(property, shifted_scores_change_nothing_but_lse);
     RUN(property, threads_change_no_bit_with_any_axis);
+    RUN(property, rows_alone_have_the_same_bits_with_any_axis);
+    RUN(property, hidden_keys_reach_no_result_with_any_axis);
     RUN(memory, the_exact_workspace_is_enough_with_any_axis);
 #if !AXES_LATER
     RUN(rope_table, is_cos_and_sin_of_the_papers_angles);
