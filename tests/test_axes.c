@@ -13,7 +13,7 @@
 #define ROUNDS 500
 #endif
 #ifndef AXES_LATER
-#define AXES_LATER 1        // attn_append, attn_merge and attn_rope_table are only declared: their tests wait
+#define AXES_LATER 0        // attn_append, attn_merge and attn_rope_table are only declared: their tests wait
 #endif
 
 #define EACH_L(i, n) for (ptrdiff_t i = 0; i < (n); i++)
