@@ -51,8 +51,10 @@ $(B)/%/test_vec: LIBS = -lm
 
 examples: $(addprefix $(B)/,$(EXAMPLES)) ## build every program of examples/
 
-demo: $(B)/regression ## act one: kernel regression on the Nile series: error table, curve and heat map
-	./$<
+demo: $(B)/regression $(B)/speed ## kernel regression on the Nile series; then the double loop against every pass of this machine
+	./$(B)/regression
+	@echo
+	./$(B)/speed
 
 # ---- tests. A log holds what a program printed and its exit status; tests/sum.sh adds the logs up.
 
