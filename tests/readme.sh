@@ -6,6 +6,7 @@
 # the program returns 0. A block that begins with a function is put before main.
 CC=${CC:-cc} CXX=${CXX:-c++}
 root=$(cd "$(dirname "$0")/.." && pwd) || exit 2
+start=$PWD
 [ $# -gt 0 ] || set -- "$root/README.md"
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
@@ -30,7 +31,7 @@ cook() { # language, words that compile, source: all recipes are one program, wh
     done <recipes
 }
 for file; do
-    case $file in /*) ;; *) file=$PWD/$file ;; esac
+    case $file in /*) ;; *) file=$start/$file ;; esac
     name=${file##*/}
     rm -rf "$work/in" && mkdir "$work/in" && cd "$work/in" || exit 2
     [ -r "$file" ] || { : >log; bad "$file cannot be read"; cd /; continue; }
