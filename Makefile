@@ -88,10 +88,10 @@ test: $(patsubst %,$(B)/%.log,$(TESTS) conformance hygiene readme cookbook regre
 test-ulp: $(B)/test_vec ## every one of the 2^32 floats through each function, with the worst case (some minutes)
 	./$< --all
 
-test-sweep: tests/test_attention.c $(HEADERS) ## test_attention with ROUNDS=50000 random cases; SEED=n for others
+test-sweep: tests/test_attention.c tests/test_axes.c $(HEADERS) ## random descriptors: ROUNDS=20000 of each; SEED=n for others
 	@mkdir -p $(B)
-	$(CC) $(CFLAGS) -DROUNDS=$(or $(ROUNDS),50000) -I. $< -o $(B)/sweep $(LDFLAGS)
-	$(B)/sweep --seed $(or $(SEED),1) sweep
+	for t in attention axes; do $(CC) $(CFLAGS) -DROUNDS=$(or $(ROUNDS),20000) -I. tests/test_$$t.c -o $(B)/sweep $(LDFLAGS) && \
+	$(B)/sweep --seed $(or $(SEED),1) sweep || exit 1; done
 
 conformance: $(B)/conformance ## vectors made by others, with a table; ISA=scalar caps the instruction set
 	./$< --list $(if $(ISA),--isa $(ISA)) $(VECTORS)

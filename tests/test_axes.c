@@ -1,6 +1,6 @@
 // test_axes.c - every axis of attn_desc against the oracle of ref.h: random combinations, each axis alone at its edges,
 // and what holds by nature. A descriptor that attn_fwd refuses as ATTN_ERR_UNSUPPORTED is counted and not compared;
-// with AXES_ALL in the environment too many of these fail. -DROUNDS=N changes the sweep. To repeat a failure:
+// too many of these fail. -DROUNDS=N changes the sweep. To repeat a failure:
 //     test_axes --seed 123 sweep
 #include "tools.h"
 #define ATTN_IMPLEMENTATION
@@ -10,20 +10,13 @@
 #include "axes.h"
 
 #ifndef ROUNDS
-#define ROUNDS 500
-#endif
-#ifndef AXES_LATER
-#define AXES_LATER 0        // attn_append, attn_merge and attn_rope_table are only declared: their tests wait
+#define ROUNDS 2000
 #endif
 
 #define EACH_L(i, n) for (ptrdiff_t i = 0; i < (n); i++)
 
 static long cases_compared, cases_refused, compared_with[AX_COUNT];
 
-// Not offered; until every axis is, the types neither.
-static int refused(attn_status s) {
-    return s == ATTN_ERR_UNSUPPORTED || (s == ATTN_ERR_DTYPE && !getenv("AXES_ALL"));
-}
 // Runs d over every guard and against the oracle; 0 where it is refused as unsupported.
 static int judge(const attn_desc *d) {
     uint64_t inputs = inputs_hash();
@@ -31,7 +24,7 @@ static int judge(const attn_desc *d) {
     char text[256];
     CHECK(inputs_hash() == inputs && guards_intact() && !custom_broken);
     if (s != ATTN_OK) CHECK(untouched(O) && untouched(LSE) && untouched(W));
-    if (refused(s)) { cases_refused++; return 0; }
+    if (s == ATTN_ERR_UNSUPPORTED) { cases_refused++; return 0; }
     if (s != ATTN_OK) { test_fail(__FILE__, __LINE__, attn_explain(s, d, text, sizeof(text))); return 0; }
     cases_compared++;
     compare_axes(d);
@@ -43,7 +36,7 @@ static void run_backwards(void *user, void (*task)(void *arg, ptrdiff_t i, int w
 }
 static void check_share(void) {
     double share = (double)cases_compared / (double)(cases_compared + cases_refused + !cases_compared);
-    if (getenv("AXES_ALL")) CHECK(share >= 0.98);
+    CHECK(share >= 0.98);
     if (getenv("WORST"))
         printf("compared %ld, refused %ld, worst %g; rows %ld, unsure %ld\n", cases_compared, cases_refused, axes_worst,
                rows_compared, rows_unsure);
@@ -70,7 +63,7 @@ TEST(sweep, every_combination_agrees_with_the_oracle) {
     check_share();
     CHECK(rows_unsure * 25 <= rows_compared);
     EACH(i, AX_COUNT) {
-        if (compared_with[i] || ROUNDS < 300 || !getenv("AXES_ALL")) continue;
+        if (compared_with[i] || ROUNDS < 300) continue;
         printf("    nothing compared with %s\n", axes_name[i]);
         test_fail(__FILE__, __LINE__, "every axis is compared");
     }
@@ -333,7 +326,7 @@ TEST(edge, bias_of_every_type_and_stride) {
 TEST(edge, alibi_for_any_number_of_heads) {
     EACH_PASS(p) for (int heads = 1; heads <= 20; heads++) EACH(align, 3) {
         attn_desc d = base_case(p, 3, 14, 4, 3);
-        d.batch = 1; d.heads = heads; d.kv_heads = 1; d.align = align; d.query_offset = 100;
+        d.batch = 1; d.heads = heads; d.kv_heads = 1; d.align = align; d.query_offset = align == ATTN_ALIGN_AT ? 100 : 0;
         lay_qkvo(&d, CONTIGUOUS, 1);
         if (heads % 4 == 1 && align) d.alibi_slopes = lay_floats(A_SLOPES, heads, -0.5, 2);
         d.alibi = heads % 4 != 1 || !align;
@@ -366,7 +359,7 @@ TEST(edge, causal_in_its_kinds_with_prefixes_and_windows) {
             attn_desc d = base_case(p, w % 3 ? 20 : 1, 33, 5, 3);
             d.causal = causal;
             if (causal == ATTN_CAUSAL_AT) d.query_offset = 7 * w - 20;
-            if (!causal) { d.align = w % 3; d.query_offset = w; }
+            if (!causal) { d.align = w % 3; d.query_offset = d.align == ATTN_ALIGN_AT ? w : 0; }
             if (pre) d.prefix = prefixes[pre - 1];
             if (w) { d.window = 1; d.window_left = windows[w - 1][0]; d.window_right = windows[w - 1][1]; }
             judge_again(&d);
@@ -622,7 +615,7 @@ TEST(property, weights_sum_to_one_less_the_sink) {
         draw_axes_of(&d, one, one, 9, 60, 2e4);
         lay_any_outputs(&d, 1, 1);
         if (sink) d.off_by_one = 1;
-        if (refused(attn_fwd(&d))) continue;
+        if (attn_fwd(&d) == ATTN_ERR_UNSUPPORTED) continue;
         type = type == ATTN_F64 ? ATTN_F64 : ATTN_F32;
         EACH_L(b, ref_batch(&d)) EACH_L(h, d.heads)
             EACH_L(i, ref_rows(&d, b)) {
@@ -662,7 +655,7 @@ TEST(property, threads_change_no_bit_with_any_axis) {
         axes_set one = (axes_set)1 << axis;
         backwards.user = &workers;
         draw_axes_of(&d, one, one, -1, -1, 1e5);
-        if (slot_bytes[O] > sizeof(kept) || refused(attn_fwd(&d))) continue;
+        if (slot_bytes[O] > sizeof(kept) || attn_fwd(&d) == ATTN_ERR_UNSUPPORTED) continue;
         memcpy(kept, first_of(O), slot_bytes[O]);
         wipe(O);
         d.parallel = &backwards;
@@ -723,7 +716,7 @@ TEST(property, rows_alone_have_the_same_bits_with_any_axis) {
         axes_set on = draw_axes(&d, 1e5);
         int type = d.q_type == ATTN_F64 ? ATTN_F64 : ATTN_F32;
         int32_t queries;
-        if (!d.queries || !can_be_cut(&d) || refused(attn_fwd(&d))) continue;
+        if (!d.queries || !can_be_cut(&d) || attn_fwd(&d) == ATTN_ERR_UNSUPPORTED) continue;
         EACH(tries, 3) {
             ptrdiff_t b = test_below((int)ref_batch(&d)), i0 = test_below((int)d.queries), n = 1, E = ref_vdim(&d);
             if (tries) n += test_below((int)(d.queries - i0));
@@ -751,7 +744,7 @@ TEST(property, hidden_keys_reach_no_result_with_any_axis) {
         axes_set on = draw_axes(&d, 1e5);
         EACH(i, 3) small &= slot_bytes[O + i] <= sizeof(kept[0]);
         if (d.weights_stage == ATTN_WEIGHTS_SCORES || d.weights_stage == ATTN_WEIGHTS_CAPPED) d.weights_stage = 0;
-        if (!small || d.masked_score != 0.0f || refused(attn_fwd(&d))) continue;
+        if (!small || d.masked_score != 0.0f || attn_fwd(&d) == ATTN_ERR_UNSUPPORTED) continue;
         EACH(i, 3) memcpy(kept[i], first_of(O + i), slot_bytes[O + i]);
         poison_unused(&d, 1);
         EACH(i, 3) wipe(O + i);
@@ -770,13 +763,12 @@ TEST(memory, the_exact_workspace_is_enough_with_any_axis) {
         need = attn_workspace(&d);
         d.workspace = take(WORK, need); d.workspace_bytes = need;
         heap_plan(-1, 0);
-        if (refused(attn_fwd(&d))) continue;
+        if (attn_fwd(&d) == ATTN_ERR_UNSUPPORTED) continue;
         CHECK(heap_calls == 0 && guards_intact());
         compare_axes(&d);
     }
 }
 
-#if !AXES_LATER
 // ---- tables, joining, appending
 
 TEST(rope_table, is_cos_and_sin_of_the_papers_angles) {
@@ -817,7 +809,7 @@ TEST(merge, of_parts_is_the_whole) {
                 part.k = at(d.k, ATTN_F32, cut * 8); part.v = at(d.v, ATTN_F32, cut * 5);
                 if (d.keep) part.keep += cut;
                 if (d.bias) part.bias = at(d.bias, d.bias_type, cut);
-                part.query_offset -= (int32_t)cut;
+                if (d.causal) part.query_offset -= (int32_t)cut;
                 part.sink = NULL;
             }
             CHECK(attn_fwd(&part) == ATTN_OK);
@@ -973,7 +965,6 @@ TEST(append, to_a_full_cache_is_refused) {
         CHECK(guards_intact());
     }
 }
-#endif
 
 int main(int argc, char **argv) {
     test_begin(argc, argv);
@@ -1018,12 +1009,10 @@ int main(int argc, char **argv) {
     RUN(property, rows_alone_have_the_same_bits_with_any_axis);
     RUN(property, hidden_keys_reach_no_result_with_any_axis);
     RUN(memory, the_exact_workspace_is_enough_with_any_axis);
-#if !AXES_LATER
     RUN(rope_table, is_cos_and_sin_of_the_papers_angles);
     RUN(merge, of_parts_is_the_whole);
     RUN(merge, with_nothing_changes_no_bit_and_three_parts_associate);
     RUN(append, in_chunks_is_the_same_as_joined_arrays);
     RUN(append, to_a_full_cache_is_refused);
-#endif
     return test_end();
 }
