@@ -5978,31 +5978,30 @@ ATTN__FUNC attn__extents attn__extents_of(const attn_desc *d, int values) {
         { d->batch, d->heads, d->queries, d->keys }, { 1, d->cu_q ? 1 : d->batch, d->heads, d->cu_q ? packed_q : d->queries } };
     return x;
 }
-// Elements of `bytes` that come `elements` to a block along the last axis
-ATTN__FUNC attn__set attn__blocks_of(const void *p, const ptrdiff_t n[4], const ptrdiff_t *stride, int type) {
-    const int per = attn__types[type].elements, bytes = attn__types[type].bytes;
-    ptrdiff_t blocks[4], step[4];
-    for (int i = 0; i < 4; i++) { blocks[i] = n[i]; step[i] = stride[i] / (i < 3 ? per : 1); }
-    blocks[3] = n[3] / per;
-    return attn__set_of(p, blocks, step, bytes);
-}
-ATTN__FUNC attn_status attn__check_output(const attn_desc *d, const attn__extents *x, const attn__set *out, const char *name, int is_o,
-                                          attn__text *why) {
-    const attn__set in[8] = { attn__blocks_of(d->q, x->q, d->q_stride, d->q_type),
-        attn__blocks_of(d->k_cache ? d->k_cache : d->k, x->k, d->k_stride, d->k_type),
-        attn__blocks_of(d->v_cache ? d->v_cache : d->v, x->v, d->v_stride, d->v_type), attn__blocks_of(d->bias, x->mask, d->bias_stride, d->bias_type),
-        attn__set_of(d->keep, x->mask, d->keep_stride, 1), attn__set_of(d->drop, x->mask, d->drop_stride, 1),
-        attn__set_of(d->keep_weights, x->mask, NULL, 1), attn__set_of(d->key_lengths, x->lse, NULL, 4) };
-    static const char *const names[8] = { "q", "k", "v", "bias", "keep", "drop", "keep_weights", "key_lengths" };
-    const int same = is_o && d->o == d->q && d->vdim == d->dim && d->o_type == d->q_type && !memcmp(d->o_stride, d->q_stride, sizeof d->o_stride);
-    if (!out->at) return ATTN_OK;
-    for (int i = same; i < 7; i++) {
-        if (!in[i].at || ((i == 1 || i == 2) && x->k[2] == 0)) continue;
-        if (!attn__meet(out, &in[i])) continue;
-        attn__say(why, name); attn__say(why, " lies over "); attn__say(why, names[i]);
-        return ATTN_ERR_OVERLAP;
+// An array of the desc: what the overlap test asks of it
+typedef struct attn__array { const char *name; const void *at; const ptrdiff_t *n, *stride; int type; } attn__array;
+ATTN__FUNC uintptr_t attn__array_end(const attn__array *a) {
+    ptrdiff_t last = 0;
+    for (int i = 0; i < 4; i++) {
+        if (a->n[i] == 0) return (uintptr_t)a->at;
+        last = a->stride ? last + (a->n[i] - 1) * a->stride[i] : last * a->n[i] + a->n[i] - 1;
     }
-    return ATTN_OK;
+    return (uintptr_t)a->at + (uintptr_t)(last / attn__types[a->type].elements + 1) * (uintptr_t)attn__types[a->type].bytes;
+}
+ATTN__FUNC attn__set attn__array_set(const attn__array *a) {
+    const int per = attn__types[a->type].elements;
+    ptrdiff_t blocks[4], step[4];
+    for (int i = 0; i < 4; i++) { blocks[i] = a->n[i] / (i < 3 ? 1 : per); if (a->stride) step[i] = a->stride[i] / (i < 3 ? per : 1); }
+    return attn__set_of(a->at, blocks, a->stride ? step : NULL, attn__types[a->type].bytes);
+}
+// Outputs may lie over nothing: nearly always told by their ends, else by the sets of their elements.
+ATTN__FUNC attn_status attn__check_apart(const attn__array *x, const attn__array *y, attn__text *why) {
+    attn__set a, b;
+    if (!x->at || !y->at || attn__array_end(x) <= (uintptr_t)y->at || attn__array_end(y) <= (uintptr_t)x->at) return ATTN_OK;
+    a = attn__array_set(x); b = attn__array_set(y);
+    if (!attn__meet(&a, &b)) return ATTN_OK;
+    attn__say(why, x->name); attn__say(why, " lies over "); attn__say(why, y->name);
+    return ATTN_ERR_OVERLAP;
 }
 ATTN__FUNC attn_status attn__check_extent(const ptrdiff_t n[4], const ptrdiff_t s[4], int type, const char *name, attn__text *why) {
     ptrdiff_t x = 0;
@@ -6015,9 +6014,8 @@ ATTN__FUNC attn_status attn__check_extent(const ptrdiff_t n[4], const ptrdiff_t 
     return ATTN_OK;
 }
 ATTN__FUNC attn_status attn__check_arrays(const attn_desc *d, int values, attn__text *why) {
-    const int e = d->q_type == ATTN_F64 ? 8 : 4, oe = attn__types[d->o_type].bytes;
+    const int e = d->q_type == ATTN_F64 ? 8 : 4;
     const attn__extents x = attn__extents_of(d, values);
-    attn__set o, lse, weights;
     ATTN__TRY(attn__check_extent(x.q, d->q_stride, d->q_type, "q_stride", why));
     ATTN__TRY(attn__check_extent(x.k, d->k_stride, d->k_type, "k_stride", why));
     ATTN__TRY(attn__check_extent(x.v, d->v_stride, d->v_type, "v_stride", why));
@@ -6031,17 +6029,22 @@ ATTN__FUNC attn_status attn__check_arrays(const attn_desc *d, int values, attn__
     if (d->keys > 0 && !d->v && !d->v_cache) return attn__missing(why, "v");
     if (d->k && d->k_cache) return attn__wrong(why, ATTN_ERR_RANGE, "k", ATTN__UNSAID, "beside k_cache");
     if (d->v && d->v_cache) return attn__wrong(why, ATTN_ERR_RANGE, "v", ATTN__UNSAID, "beside v_cache");
-    o = attn__set_of(d->o, x.o, d->o_stride, oe); lse = attn__set_of(d->lse, x.lse, NULL, e); weights = attn__set_of(d->weights, x.mask, NULL, e);
-    if (attn__meets_itself(&o, x.o, d->o_stride)) {
-        attn__say(why, "o_stride: elements of o lie over each other");
-        return ATTN_ERR_OVERLAP;
-    }
-    ATTN__TRY(attn__check_output(d, &x, &o, "o", 1, why));
-    ATTN__TRY(attn__check_output(d, &x, &lse, "lse", 0, why));
-    ATTN__TRY(attn__check_output(d, &x, &weights, "weights", 0, why));
-    if (attn__meet(&o, &lse) || attn__meet(&o, &weights) || attn__meet(&lse, &weights)) {
-        attn__say(why, "o, lse and weights lie over each other");
-        return ATTN_ERR_OVERLAP;
+    {
+        const int f = d->q_type == ATTN_F64 ? ATTN_F64 : ATTN_F32;
+        const attn__array a[10] = { { "o", d->o, x.o, d->o_stride, d->o_type }, { "lse", d->lse, x.lse, NULL, f },
+            { "weights", d->weights, x.mask, NULL, f }, { "q", d->q, x.q, d->q_stride, d->q_type },
+            { "k", d->k_cache ? d->k_cache : d->k, x.k, d->k_stride, d->k_type },
+            { "v", d->v_cache ? d->v_cache : d->v, x.v, d->v_stride, d->v_type }, { "bias", d->bias, x.mask, d->bias_stride, d->bias_type },
+            { "keep", d->keep, x.mask, d->keep_stride, ATTN_U8 }, { "drop", d->drop, x.mask, d->drop_stride, ATTN_U8 },
+            { "keep_weights", d->keep_weights, x.mask, NULL, ATTN_U8 } };
+        const int same = d->o == d->q && d->vdim == d->dim && d->o_type == d->q_type && !memcmp(d->o_stride, d->q_stride, sizeof d->o_stride);
+        const attn__set o = attn__array_set(&a[0]);
+        if (attn__meets_itself(&o, x.o, d->o_stride)) {
+            attn__say(why, "o_stride: elements of o lie over each other");
+            return ATTN_ERR_OVERLAP;
+        }
+        for (int i = 0; i < 3; i++) for (int j = i + 1; j < 10 && a[i].at; j++)
+            if (!(i == 0 && j == 3 && same)) ATTN__TRY(attn__check_apart(&a[i], &a[j], why));
     }
     return ATTN_OK;
 }
@@ -6140,7 +6143,7 @@ ATTN__FUNC void attn__fill_lanes(const attn__plan *p, attn__tile_args *g, ptrdif
     const attn_desc *d = &p->d;
     const ptrdiff_t b = g->b, e = p->bytes, first = d->cu_q ? d->cu_q[b] : 0, total = d->cu_q ? d->cu_q[d->batch] : d->queries;
     const ptrdiff_t used = attn__queries_in_use(d, b);
-    const int tq = p->table->tq;
+    const int tq = p->table->tq, steady = !d->causal && !d->window && !d->row_lengths && !d->query_lengths;   // one range for all rows
     g->lanes = rows - r0 < tq ? (int)(rows - r0) : tq;
     g->dead = 0; g->in_line = p->group == 1;
     g->hi_most = g->lo_most = 0; g->lo_least = g->hi_least = PTRDIFF_MAX;
@@ -6160,7 +6163,8 @@ ATTN__FUNC void attn__fill_lanes(const attn__plan *p, attn__tile_args *g, ptrdif
 #undef ATTN__AT
         g->lse[lane] = d->lse ? (char *)d->lse + row * e : NULL;
         g->weights[lane] = d->weights ? (char *)d->weights + ((b * d->heads + h) * d->queries + i) * d->keys * e : NULL;
-        attn__limits(d, b, i, g->offset, &g->lo[lane], &g->hi[lane]);
+        if (lane && steady) { g->lo[lane] = g->lo[0]; g->hi[lane] = g->hi[0]; }
+        else attn__limits(d, b, i, g->offset, &g->lo[lane], &g->hi[lane]);
         if (g->lo[lane] < g->lo_least) g->lo_least = g->lo[lane];
         if (g->lo[lane] > g->lo_most) g->lo_most = g->lo[lane];
         if (g->hi[lane] < g->hi_least) g->hi_least = g->hi[lane];
@@ -6303,14 +6307,9 @@ ATTN__FUNC attn_status attn__check_append(const attn_desc *user, attn_desc *d, a
     {
         const attn__extents x = attn__extents_of(d, 1);
         const ptrdiff_t nk[4] = { d->batch, d->kv_heads, d->new_keys, d->dim }, nv[4] = { d->batch, d->kv_heads, d->new_keys, d->vdim };
-        const attn__set set[4] = { attn__blocks_of(d->k_cache, x.k, d->k_stride, d->k_type),
-            attn__blocks_of(d->v_cache, x.v, d->v_stride, d->v_type), attn__blocks_of(d->k_new, nk, d->k_new_stride, d->q_type),
-            attn__blocks_of(d->v_new, nv, d->v_new_stride, d->q_type) };
-        static const char *const names[4] = { "k_cache", "v_cache", "k_new", "v_new" };
-        for (int i = 0; i < 2; i++) for (int j = i + 1; j < 4; j++) if (attn__meet(&set[i], &set[j])) {
-            attn__say(why, names[i]); attn__say(why, " lies over "); attn__say(why, names[j]);
-            return ATTN_ERR_OVERLAP;
-        }
+        const attn__array a[4] = { { "k_cache", d->k_cache, x.k, d->k_stride, d->k_type }, { "v_cache", d->v_cache, x.v, d->v_stride, d->v_type },
+            { "k_new", d->k_new, nk, d->k_new_stride, d->q_type }, { "v_new", d->v_new, nv, d->v_new_stride, d->q_type } };
+        for (int i = 0; i < 2; i++) for (int j = i + 1; j < 4; j++) ATTN__TRY(attn__check_apart(&a[i], &a[j], why));
     }
     for (ptrdiff_t b = 0; b < d->batch; b++) {
         const ptrdiff_t n = d->key_lengths[b] + d->new_keys;
