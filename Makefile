@@ -17,8 +17,8 @@ VECTORS := $(sort $(wildcard tests/conformance/*.safetensors))
 SANITIZE := -O1 -g -fno-omit-frame-pointer -DROUNDS=200
 SIMDE := -DATTN_USE_SIMDE -DATTN_SIMDE_NEON $(NATIVE)
 
-.PHONY: all examples demo test test-ulp test-sweep conformance hygiene hygiene-seen integration sanitize simde simde-avx2 \
-        matrix arm bench size compile-time shared install dist docs docs-check clean help FORCE
+.PHONY: all examples demo test test-ulp test-sweep conformance hygiene hygiene-seen integration sanitize simde \
+        simde-avx2 matrix arm bench size compile-time shared install dist docs docs-check clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -71,11 +71,13 @@ $(B)/hygiene.log: FORCE
 	sh tests/sum.sh --line $@
 $(B)/regression.log: $(B)/regression
 $(B)/readme.log $(B)/regression.log: $(B)/%.log: FORCE
-	@mkdir -p $(B); (CC="$(CC)" CXX="$(CXX)" sh tests/$(if $(filter readme,$*),readme.sh,test_regression.sh $(B)/regression); echo "exit $$?") > $@ 2>&1; \
+	@mkdir -p $(B); (CC="$(CC)" CXX="$(CXX)" sh \
+	    tests/$(if $(filter readme,$*),readme.sh,test_regression.sh $(B)/regression); echo "exit $$?") > $@ 2>&1; \
 	sh tests/sum.sh --line $@
 FORCE:
 
-test: $(patsubst %,$(B)/%.log,$(TESTS) conformance hygiene readme regression) ## everything that needs cc and make only, at most two minutes
+test: $(patsubst %,$(B)/%.log,$(TESTS) conformance hygiene readme regression) \
+      ## everything that needs cc and make only, at most two minutes
 	@sh tests/sum.sh $^
 
 test-ulp: $(B)/test_vec ## every one of the 2^32 floats through each function, with the worst case (some minutes)
@@ -99,7 +101,8 @@ integration: ## the snippets of docs/integration.md: plain cc, C++, CMake, Meson
 	CC="$(CC)" CXX="$(CXX)" sh tests/integration.sh
 
 sanitize: $(patsubst %,$(B)/address/%.log,$(filter-out test_vec,$(TESTS)) conformance) \
-          $(patsubst %,$(B)/thread/%.log,test_base test_attention test_matmul test_softmax) ## address and undefined; threads apart
+          $(patsubst %,$(B)/thread/%.log,test_base test_attention test_matmul test_softmax) \
+          ## address and undefined; threads apart
 	@sh tests/sum.sh $^
 
 simde: $(patsubst %,$(B)/simde/%.log,$(TESTS) conformance) $(if $(wildcard bench/bench.c),$(B)/simde/bench) \
@@ -143,7 +146,8 @@ install: ## attn.h and a pkg-config file below DESTDIR and PREFIX
 
 dist: ## build/dist: attn.h and its checksum, once its version is the same everywhere
 	@sh tests/version.sh
-	rm -rf $(B)/dist && mkdir -p $(B)/dist && cp attn.h $(B)/dist/ && cd $(B)/dist && sha256sum attn.h > attn.h.sha256
+	rm -rf $(B)/dist && mkdir -p $(B)/dist && cp attn.h $(B)/dist/ && cd $(B)/dist && \
+	    sha256sum attn.h > attn.h.sha256
 	@cat $(B)/dist/attn.h.sha256
 
 docs: $(B)/docs ## make docs/reference.md from attn.h again

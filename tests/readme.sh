@@ -1,6 +1,6 @@
 #!/bin/sh
-# readme.sh [FILE] - every C program in README.md (or FILE) compiles with the line that stands there, as C and as C++, and runs.
-# A program is a block between ```c and ``` that has `int main`. CC and CXX are honoured.
+# readme.sh [FILE] - every C program in README.md (or FILE) compiles with the line that stands there, as C and as C++,
+# and runs. A program is a block between ```c and ``` that has `int main`. CC and CXX are honoured.
 # The first block of plain text after a program is its output and is compared with what the program prints.
 CC=${CC:-cc} CXX=${CXX:-c++}
 root=$(cd "$(dirname "$0")/.." && pwd) || exit 2
