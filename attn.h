@@ -1625,9 +1625,9 @@ ATTN__FUNC ptrdiff_t attn__rel_row(const attn_desc *d, ptrdiff_t i, int64_t p, p
     else x = x < 0 ? -x : 0;
     if (x >= n / 2) {                                  // log-spaced; an exact power belongs to the bucket that it
                                                        // starts
-        const double half = (double)(n / 2),
-                     far = attn__log_d((double)x / half) / attn__log_d((double)d->rel_max_distance / half);
-        x = far >= 1 ? n - 1 : n / 2 + (int64_t)(far * (1 + 1e-9) * (double)(n - n / 2));
+        const double half = (double)(n / 2);
+        const double share = attn__log_d((double)x / half) / attn__log_d((double)d->rel_max_distance / half);
+        x = share >= 1 ? n - 1 : n / 2 + (int64_t)(share * (1 + 1e-9) * (double)(n - n / 2));
         if (x > n - 1) x = n - 1;
     }
     return (ptrdiff_t)(base + x);
