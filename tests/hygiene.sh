@@ -5,8 +5,9 @@
 #     sh tests/hygiene.sh seen          breaks copies of the header on purpose: each check must fail at least once
 #     sh tests/hygiene.sh CHECK...      only these
 # A check prints one line: ok, FAILED or skipped, its name, what it says. ATTN=path checks another header. CC, CXX and
-# JOBS are honoured; gcc and clang are used where they are there, else CC. A check runs in a directory of its own that
-# holds attn.h, impl.c and impl.cpp (ATTN_IMPLEMENTATION, attn.h) and decl.c, decl.cpp (attn.h alone).
+# JOBS are honoured; gcc and clang are used where they are there, else CC. What needs a C++ compiler is
+# left out, and named, where there is none. A check runs in a directory of its own that holds attn.h, impl.c and
+# impl.cpp (ATTN_IMPLEMENTATION, attn.h) and decl.c, decl.cpp (attn.h alone).
 
 CC=${CC:-cc} CXX=${CXX:-c++}
 JOBS=${JOBS:-$(nproc 2>/dev/null || echo 2)}
@@ -14,9 +15,9 @@ tests=$(cd "$(dirname "$0")" && pwd)
 ATTN=${ATTN:-$tests/../attn.h}
 export ATTN CC CXX LC_ALL=C
 
-quick='declarations four_times two_units two_static renamed pasted elsewhere hostile_words hostile_letters after_headers
-symbols state macros_declarations macros_implementation no_stdlib configs contradictions warnings_c warnings_cxx
-warnings_everything'
+quick='declarations four_times two_units two_static renamed pasted elsewhere hostile_words hostile_letters
+after_headers symbols state macros_declarations macros_implementation no_stdlib configs contradictions warnings_c
+warnings_cxx warnings_everything'
 slow='warnings_optimised contraction_gcc contraction_clang pairs_kernels pairs_tensors no_stdlib_more
 build:gcc:-O0 build:gcc:-O1 build:gcc:-O2 build:gcc:-O3 build:gcc:-Os build:gcc:-Ofast build:gcc:-O2:-ffast-math
 build:gcc:-O2:-flto=auto build:gcc:-O3:-march=native build:gcc:-Ofast:-march=native build:gcc:-O2:-std=gnu11:-mfma
@@ -46,7 +47,9 @@ EVERYTHING='-Weverything -Wno-padded -Wno-declaration-after-statement -Wno-used-
 has() { command -v "$1" >/dev/null 2>&1; }
 works() { has "$1" && echo 'int main(void) { return 0; }' >works.c && "$@" works.c -o works.out >/dev/null 2>&1; }
 either() { found=; for c in $1 $2; do has "$c" && found="${found:+$found }$c"; done; echo "${found:-$3}"; }
+has "${CXX%% *}" || { CXX=$(either g++ clang++); CXX=${CXX%% *}; }
 c_compilers=$(either gcc clang "$CC") cxx_compilers=$(either g++ clang++ "$CXX")
+no_cxx=; [ -n "$CXX" ] || no_cxx=', C++ not here'
 is_clang() { "$1" --version 2>/dev/null | grep -q clang; }
 
 # Words for the failure, then a command that must succeed and print nothing.
@@ -57,6 +60,7 @@ silent() {
       [ -s log ] || echo 'failed'; } >>wrong
     return 1
 }
+in_cxx() { [ -z "$CXX" ] || silent "$@"; }
 # Words for the failure; what comes in must be empty.
 empty() { cat >log; if [ -s log ]; then { echo "$1"; head -n 6 log; } >>wrong; fi; }
 verdict() {
@@ -81,7 +85,7 @@ declarations() {
     for f in nothing decl; do
         t=$(now); for i in 1 2 3 4 5 6 7 8; do $CC -c -I. $f.c -o o.o; done; eval "$f=$((($(now) - t) / 8))"
     done
-    verdict "silent in $STD_C $STD_CXX, $((decl - nothing)) ms (an empty file: $nothing ms)"
+    verdict "silent in $STD_C ${CXX:+$STD_CXX}$no_cxx, $((decl - nothing)) ms (an empty file: $nothing ms)"
 }
 main_of() { # a whole program: one query, two keys, o = the mean of v
     cat <<'END'
@@ -110,19 +114,19 @@ four_times() {
         { main_of; echo 'int main(void) { return mean(); }'; } >>four.c
         cp four.c four.cpp
         silent "in the order $order" $CC -O0 -I. -Wall -Wextra four.c -o four && silent "run $order" ./four
-        silent "in the order $order, C++" $CXX -I. -Wall -Wextra -fsyntax-only four.cpp
+        in_cxx "in the order $order, C++" $CXX -I. -Wall -Wextra -fsyntax-only four.cpp
     done
-    verdict 'included four times in one file, in five orders'
+    verdict "included four times in one file, in five orders$no_cxx"
 }
 two_units() {
     { echo '#include "attn.h"'; main_of; echo 'int main(void) { return mean(); }'; } >user.c
     cp user.c user.cpp
     silent 'two units' $CC -O0 -I. -Wall -Wextra user.c impl.c -o two && silent 'run' ./two
     $CC -O0 -I. -c impl.c -o impl.o 2>/dev/null
-    silent 'C++ with C' $CXX -O0 -I. -Wall -Wextra user.cpp impl.o -o two && silent 'run' ./two
+    in_cxx 'C++ with C' $CXX -O0 -I. -Wall -Wextra user.cpp impl.o -o two && silent 'run' ./two
     silent 'the header as a file of its own' $CC -O0 -x c -DATTN_IMPLEMENTATION -c attn.h -o own.o
     silent 'and linked' $CC -I. user.c own.o -o two && silent 'run' ./two
-    verdict 'two files, one with the implementation, link without -lm and -pthread; C++ with C too'
+    verdict "two files, one with the implementation, link without -lm and -pthread${CXX:+; C++ with C too}$no_cxx"
 }
 two_static() {
     for f in 1 2; do
@@ -139,7 +143,7 @@ two_static() {
         silent "$c, nothing used" "$c" -O0 -DATTN_STATIC -Wall -Wextra -I. -c $f -o static.o
         nm -g --defined-only static.o | grep -v DW.ref.__gxx | empty "$c: names that a static build gives away"
     done
-    verdict 'two static copies with different configurations link; nothing is exported; silent when unused'
+    verdict "two static copies with different configurations link; nothing is exported; silent when unused$no_cxx"
 }
 renamed() {
     mkdir -p other && cp attn.h other/attention_library.h
@@ -158,8 +162,8 @@ pasted() {
       echo 'int main(void) { return mean(); }'; } >alone/game.c
     cp alone/game.c alone/game.cpp
     (cd alone && silent 'pasted into a file' $CC -O0 -Wall -Wextra game.c -o game && silent 'run' ./game
-     silent 'pasted, C++' $CXX -Wall -Wextra -fsyntax-only game.cpp; [ ! -s wrong ] || cat wrong >>../wrong)
-    verdict 'pasted into another file, with ATTN_NO_DISPATCH'
+     in_cxx 'pasted, C++' $CXX -Wall -Wextra -fsyntax-only game.cpp; [ ! -s wrong ] || cat wrong >>../wrong)
+    verdict "pasted into another file, with ATTN_NO_DISPATCH$no_cxx"
 }
 elsewhere() {
     mkdir -p deep/src deep/lib/attn away
@@ -203,7 +207,7 @@ hostile_words() {
     done <names
     hostile
     [ ! -s words ] || broken="; the system's headers break on $(tr '\n' ' ' <words)"
-    verdict "$(wc -l <hostile.h) words defined as nonsense before the header$broken"
+    verdict "$(wc -l <hostile.h) words defined as nonsense before the header$broken$no_cxx"
 }
 hostile_letters() {
     for l in A B C D E F G H I J K L M N O P Q R S T U V W X Y Z; do echo "#define $l @ hostile @"; done >all.h
@@ -213,7 +217,7 @@ hostile_letters() {
         rm wrong
         while read -r line; do echo "$line" >hostile.h; hostile; [ ! -s wrong ] || { echo "$line"; break; }; done <all.h
     fi
-    verdict 'each capital letter defined as nonsense before the header'
+    verdict "each capital letter defined as nonsense before the header$no_cxx"
 }
 after_headers() {
     for h in complex.h termios.h sys/param.h math.h errno.h sys/socket.h curses.h X11/Xlib.h; do
@@ -224,7 +228,7 @@ after_headers() {
         for h in $h; do echo "#include <$h>"; done >hostile.h
         silent "$c" "$c" -Wall -Wextra -I. -include hostile.h -fsyntax-only $f
     done
-    verdict "after$list, tgmath.h"
+    verdict "after$list, tgmath.h$no_cxx"
 }
 
 # ---- objects
@@ -238,7 +242,7 @@ symbols() {
                 empty "$c $m: exported"
         done
     done
-    verdict "$(nm -g --defined-only o.o | wc -l) exported names with ATTN_NO_DISPATCH, all attn_, none attn__"
+    verdict "$(nm -g --defined-only o.o | wc -l) exported names with ATTN_NO_DISPATCH, all attn_, none attn__$no_cxx"
 }
 state() {
     for c in $c_compilers $cxx_compilers; do
@@ -252,7 +256,7 @@ state() {
                 ($1 ~ /^\.(ctors|init_array|dtors|fini_array)/) { print $1, $2, "bytes" }' | empty "$c $pic: sections"
         done
     done
-    verdict 'one mutable static, attn__isa_word; no constructors'
+    verdict "one mutable static, attn__isa_word; no constructors$no_cxx"
 }
 macros_between() { # before.h after.h -> macros that after has more, less or different
     $CC -I. -dM -E -x c $1 2>/dev/null | sort >before.txt; $CC -I. -dM -E -x c $2 2>/dev/null | sort >after.txt
@@ -350,7 +354,7 @@ configs() {
         done
     done
     [ $n -ge 15 ] || echo "only $n macros found in the table of >>config" >>wrong
-    verdict "$n macros of the table, each alone, silent$without"
+    verdict "$n macros of the table, each alone, silent$without$no_cxx"
 }
 pairs() { # flags that all pairs share
     set -- "$1" ATTN_NO_STDLIB ATTN_NO_STDIO ATTN_NO_THREADS ATTN_NO_SIMD ATTN_NO_F64 ATTN_NO_AVX512 ATTN_NO_AVX2 \
@@ -415,6 +419,7 @@ warnings_c() {
     verdict "$c_compilers: $STD_C"
 }
 warnings_cxx() {
+    [ -n "$CXX" ] || { skipped 'no C++ compiler here, nor for the C++ half of the other checks'; return; }
     for c in $cxx_compilers; do for s in $STD_CXX; do
         silent "$c $s" "$c" -std=$s $WARN_CXX -fno-exceptions -fno-rtti -I. -fsyntax-only impl.cpp; done; done
     verdict "$cxx_compilers: $STD_CXX"
@@ -427,7 +432,7 @@ warnings_everything() {
 warnings_optimised() { # some warnings need the optimiser's eyes
     for c in $c_compilers; do for o in -O2 -O3 -Os; do silent "$c $o" "$c" $o $WARN_C -I. -c impl.c -o o.o; done; done
     for c in $cxx_compilers; do silent "$c -O2" "$c" -O2 $WARN_CXX -I. -c impl.cpp -o o.o; done
-    verdict 'silent at -O2, -O3, -Os'
+    verdict "silent at -O2, -O3, -Os$no_cxx"
 }
 
 # ---- compiler options

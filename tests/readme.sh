@@ -20,7 +20,7 @@ awk '/^```c$/ { code = 1; text = ""; next }
      code { text = text $0 "\n" }
      said { print > n ".txt" }' "$file"
 
-passed=0 failed=0
+passed=0 failed=0 skipped=0
 ok() { echo "ok      $1"; passed=$((passed + 1)); }
 bad() { echo "FAILED  $1"; sed 's/^/        /' log | head -n 8; failed=$((failed + 1)); }
 try() { # language, words that compile, source
@@ -33,9 +33,10 @@ try() { # language, words that compile, source
 i=1
 while [ -f "$i.c" ]; do
     try C "$CC" "$i.c"
-    if command -v "$CXX" >/dev/null 2>&1; then cp "$i.c" "$i.cpp"; try C++ "$CXX" "$i.cpp"; fi
+    if command -v "$CXX" >/dev/null 2>&1; then cp "$i.c" "$i.cpp"; try C++ "$CXX" "$i.cpp"
+    else echo "skipped program $i, C++: no $CXX here"; skipped=$((skipped + 1)); fi
     i=$((i + 1))
 done
 if [ "$i" = 1 ]; then : >log; bad 'no program found'; fi
-echo "$passed passed, $failed failed"
+[ "$skipped" = 0 ] && echo "$passed passed, $failed failed" || echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]
