@@ -1,5 +1,5 @@
 #!/bin/sh
-# hygiene.sh - what attn.h promises about names, macros, warnings, configurations and compiler options.
+# hygiene.sh - what attn.h promises about names, macros, warnings, configurations and compiler options; length of lines.
 #     sh tests/hygiene.sh quick         what make test runs
 #     sh tests/hygiene.sh all           with the builds that take minutes
 #     sh tests/hygiene.sh seen          breaks copies of the header on purpose: each check must fail at least once
@@ -15,7 +15,7 @@ tests=$(cd "$(dirname "$0")" && pwd)
 ATTN=${ATTN:-$tests/../attn.h}
 export ATTN CC CXX LC_ALL=C
 
-quick='declarations four_times two_units two_static renamed pasted elsewhere hostile_words hostile_letters
+quick='lines declarations four_times two_units two_static renamed pasted elsewhere hostile_words hostile_letters
 after_headers symbols state macros_declarations macros_implementation no_stdlib configs contradictions warnings_c
 warnings_cxx warnings_everything'
 slow='warnings_optimised contraction_gcc contraction_clang pairs_kernels pairs_tensors no_stdlib_more
@@ -70,6 +70,25 @@ verdict() {
 }
 skipped() { echo "skipped $check: $*"; }
 now() { date +%s%N | cut -c1-13; }
+
+# ---- text
+
+# Rooms of attn.h whose lines may still be longer than 120 columns.
+wide='vec kernels attention draw history'
+lines() { # a tab goes to the next multiple of 8, the later bytes of a UTF-8 character take no column
+    n=0 top=$tests/..
+    for f in attn.h "$top"/Makefile "$top"/.ci/run "$top"/tests/*.sh "$top"/tests/*.py "$top"/examples/*/*.py \
+        "$top"/tests/*.[ch] "$top"/bench/*.[ch] "$top"/docs/*.c "$top"/examples/*.c; do
+        [ -f "$f" ] || continue
+        n=$((n + 1))
+        tr -d '\200-\277' <"$f" | expand | awk -v file="${f#"$top"/}" -v wide="$wide" '
+            BEGIN { split(wide, w); for (i in w) may[w[i]] = 1 }
+            /^\/\/ >>/ && file == "attn.h" { room = substr($2, 3) }
+            length > 120 && !(room in may) { print file ":" NR ": " length " columns" }'
+    done >long
+    empty 'longer than 120 columns:' <long
+    verdict "$n files, 120 columns at most${wide:+, but for attn.h's rooms $wide}"
+}
 
 # ---- inclusion
 
@@ -466,6 +485,7 @@ build() { # compiler, options: builds and runs two test programs
 # ---- breaking the header on purpose: check | what is broken | sed script. A line that begins with a space continues
 breakages() {
     awk '/^ / { sub(/^ */, ""); row = row $0; next } { if (NR > 1) print row; row = $0 } END { print row }' <<'END'
+lines|a line twice as long|s|^// A record is the list of nodes.*|&&|
 declarations|a float literal|s|^typedef struct attn_tile {|static const float attn_x = 1.0;&|
 four_times|a second definition|s/^#define ATTN__DONE$//
 two_units|a definition among the declarations|
