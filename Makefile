@@ -51,8 +51,10 @@ $(B)/%/test_vec: LIBS = -lm
 
 examples: $(addprefix $(B)/,$(EXAMPLES)) ## build every program of examples/
 
-demo: $(B)/regression ## act one: kernel regression on the Nile series: error table, curve and heat map
-	./$<
+demo: $(B)/regression $(B)/speed ## kernel regression on the Nile series; then the double loop against every pass of this machine
+	./$(B)/regression
+	@echo
+	./$(B)/speed
 
 # ---- tests. A log holds what a program printed and its exit status; tests/sum.sh adds the logs up.
 
@@ -69,22 +71,27 @@ $(B)/thread/test_%.log: $(B)/thread/test_% FORCE
 $(B)/hygiene.log: FORCE
 	@mkdir -p $(B); (CC="$(CC)" CXX="$(CXX)" JOBS=$(JOBS) sh tests/hygiene.sh quick; echo "exit $$?") > $@ 2>&1; \
 	sh tests/sum.sh --line $@
-$(B)/regression.log: $(B)/regression
-$(B)/readme.log $(B)/regression.log: $(B)/%.log: FORCE
-	@mkdir -p $(B); (CC="$(CC)" CXX="$(CXX)" sh tests/$(if $(filter readme,$*),readme.sh,test_regression.sh $(B)/regression); echo "exit $$?") > $@ 2>&1; \
-	sh tests/sum.sh --line $@
+script = mkdir -p $(B); (CC="$(CC)" CXX="$(CXX)" sh $(1); echo "exit $$?") > $@ 2>&1; sh tests/sum.sh --line $@
+$(B)/readme.log: FORCE
+	@$(call script,tests/readme.sh)
+$(B)/cookbook.log: FORCE
+	@$(call script,tests/readme.sh docs/cookbook.md)
+$(B)/regression.log: $(B)/regression FORCE
+	@$(call script,tests/test_regression.sh $(B)/regression)
+$(B)/examples.log: $(addprefix $(B)/,$(EXAMPLES)) FORCE
+	@$(call script,tests/test_examples.sh $(B))
 FORCE:
 
-test: $(patsubst %,$(B)/%.log,$(TESTS) conformance hygiene readme regression) ## everything that needs cc and make only, at most two minutes
+test: $(patsubst %,$(B)/%.log,$(TESTS) conformance hygiene readme cookbook regression examples) ## everything that needs cc and make only, at most two minutes
 	@sh tests/sum.sh $^
 
 test-ulp: $(B)/test_vec ## every one of the 2^32 floats through each function, with the worst case (some minutes)
 	./$< --all
 
-test-sweep: tests/test_attention.c $(HEADERS) ## test_attention with ROUNDS=50000 random cases; SEED=n for others
+test-sweep: tests/test_attention.c tests/test_axes.c $(HEADERS) ## random descriptors: ROUNDS=20000 of each; SEED=n for others
 	@mkdir -p $(B)
-	$(CC) $(CFLAGS) -DROUNDS=$(or $(ROUNDS),50000) -I. $< -o $(B)/sweep $(LDFLAGS)
-	$(B)/sweep --seed $(or $(SEED),1) sweep
+	for t in attention axes; do $(CC) $(CFLAGS) -DROUNDS=$(or $(ROUNDS),20000) -I. tests/test_$$t.c -o $(B)/sweep $(LDFLAGS) && \
+	$(B)/sweep --seed $(or $(SEED),1) sweep || exit 1; done
 
 conformance: $(B)/conformance ## vectors made by others, with a table; ISA=scalar caps the instruction set
 	./$< --list $(if $(ISA),--isa $(ISA)) $(VECTORS)

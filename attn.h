@@ -319,7 +319,7 @@ enum { ATTN_WEIGHTS_SOFTMAX, ATTN_WEIGHTS_SCORES, ATTN_WEIGHTS_CAPPED, ATTN_WEIG
 // A block of scores handed to desc.custom: element (key j, query i) is s[(j - j0) * ld + (i - i0)].
 typedef struct attn_tile {
     ptrdiff_t b, h, i0, ni, j0, nj, ld, dim;
-    const float *const *q, *const *k; // rows i0.., j0.. as they entered the score: widened, normalised, after rope
+    const float *const *q, *const *k; // rows i0.., j0.. as they met: f32, after qk_norm, rope and the cosine's norm
     float *const *dq, *const *dk;     // in custom_grad: gradients to add to
     int worker;
     void *user;
@@ -961,8 +961,11 @@ ATTN__FUNC void attn__say_shape(attn__text *t, int rank, const ptrdiff_t *shape)
     attn__say(t, "]");
 }
 // field = value: reason
+#define ATTN__UNSAID INT64_MIN           // for a value that is no whole number
 ATTN__FUNC attn_status attn__wrong(attn__text *t, attn_status s, const char *field, int64_t value, const char *why) {
-    attn__say(t, field); attn__say(t, " = "); attn__say_int(t, value); attn__say(t, ": "); attn__say(t, why);
+    attn__say(t, field);
+    if (value != ATTN__UNSAID) { attn__say(t, " = "); attn__say_int(t, value); }
+    attn__say(t, ": "); attn__say(t, why);
     return s;
 }
 ATTN__FUNC attn_status attn__missing(attn__text *t, const char *field) {
@@ -1586,8 +1589,9 @@ ATTN__FUNC ptrdiff_t attn__rel_row(const attn_desc *d, ptrdiff_t i, int64_t p, p
     if (d->rel_both_ways) { n /= 2; base = x > 0 ? n : 0; x = x < 0 ? -x : x; }
     else x = x < 0 ? -x : 0;
     if (x >= n / 2) {                                  // log-spaced; an exact power belongs to the bucket that it starts
-        const double half = (double)(n / 2), far = attn__log_d((double)x / half) / attn__log_d((double)d->rel_max_distance / half);
-        x = far >= 1 ? n - 1 : n / 2 + (int64_t)(far * (1 + 1e-9) * (double)(n - n / 2));
+        const double half = (double)(n / 2);
+        const double share = attn__log_d((double)x / half) / attn__log_d((double)d->rel_max_distance / half);
+        x = share >= 1 ? n - 1 : n / 2 + (int64_t)(share * (1 + 1e-9) * (double)(n - n / 2));
         if (x > n - 1) x = n - 1;
     }
     return (ptrdiff_t)(base + x);
@@ -2340,7 +2344,8 @@ ATTN__INL attn__v ATTN__FN(ldexp)(attn__v a, attn__v n) {
 #define attn__v_seen(t, a) ATTN__X(vmaxq_u32)(t, ATTN__IC(attn__v_abs(a)))
 #define attn__t_bad(t) attn__v_any(ATTN__X(vcgtq_u32)(t, ATTN__X(vdupq_n_u32)(0x7f7fffffu)))
 #define attn__s_load(p) ATTN__X(vld1q_f32)(p)
-#define attn__v_of_bf16(p) ATTN__FC(ATTN__X(vshll_n_u16)(ATTN__X(vld1_u16)((const uint16_t *)(const void *)(p)), 16))
+#define attn__v_of_bf16(p) \
+    ATTN__FC(ATTN__X(vshlq_n_u32)(ATTN__X(vmovl_u16)(ATTN__X(vld1_u16)((const uint16_t *)(const void *)(p))), 16))
 #if defined(__aarch64__) && !defined(ATTN__BY_SIMDE)
 #define attn__v_of_f16(p) vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16((const uint16_t *)(const void *)(p))))
 #endif
@@ -3350,9 +3355,9 @@ ATTN__OUTLINE int ATTN__FN(additions)(const attn__tile_args *g, attn__e *t, attn
             at[i] = (attn__e)(g->query[lane + i] + g->offset - k0);
         }
         for (ptrdiff_t r = 0; r < nk; r++) {
-            const attn__v far = attn__v_abs(attn__v_sub(attn__v_load(at), attn__v_set((attn__e)r)));
+            const attn__v gap = attn__v_abs(attn__v_sub(attn__v_load(at), attn__v_set((attn__e)r)));
             attn__e *x = t + r * ATTN__TQ + lane;
-            attn__v_store(x, attn__v_fnma(attn__v_load(slope), far, attn__v_load(x)));
+            attn__v_store(x, attn__v_fnma(attn__v_load(slope), gap, attn__v_load(x)));
         }
     }
     if (d->rel_kind && g->in_line && d->rel_kind != ATTN_REL_WINDOW_2D) {   // depends on j - p alone, and lanes follow each other
@@ -3368,20 +3373,22 @@ ATTN__OUTLINE int ATTN__FN(additions)(const attn__tile_args *g, attn__e *t, attn
         t[r * ATTN__TQ + i] += (attn__e)d->rel_table[attn__rel_row(d, g->query[i], g->query[i] + g->offset, k0 + r) * d->heads + g->head[i]];
     return attn__v_any(attn__v_lt(least, attn__v_set(-ATTN__LARGEST)));
 }
-enum { ATTN__FN(CAP) = 1, ATTN__FN(ADD) = 2, ATTN__FN(HIDE) = 4 };
+#define ATTN__SHAPE_CAP 1
+#define ATTN__SHAPE_ADD 2
+#define ATTN__SHAPE_HIDE 4
 // Softcap, additions, masks: one sweep over the scores of keys from .. to-1. top takes the maximum.
 ATTN__OUTLINE void ATTN__FN(shape)(const attn__tile_args *g, const attn__space *w, const ATTN__FN(part) *p, int stages, ptrdiff_t from,
                                    ptrdiff_t to, attn__v *top) {
     const attn_desc *d = g->d;
     const attn__v hidden = attn__v_set(d->masked_score != 0 ? (attn__e)d->masked_score : ATTN__NEG_INF);
     const attn__v cap = attn__v_set((attn__e)d->softcap), uncap = attn__v_set(d->softcap > 0 ? 1 / (attn__e)d->softcap : 0);
-    const int add = (stages & ATTN__FN(ADD)) && g->adds, hide = (stages & ATTN__FN(HIDE)) && p->to > p->from;
+    const int add = (stages & ATTN__SHAPE_ADD) && g->adds, hide = (stages & ATTN__SHAPE_HIDE) && p->to > p->from;
     attn__v most[ATTN__QV];                             // not *top: a store to s might change that
     ATTN__LANES_OF(j) most[j] = top[j];
     for (ptrdiff_t r = from; r < to; r++) ATTN__UNROLL ATTN__LANES_OF(j) {
         const ptrdiff_t at = r * ATTN__TQ + j * ATTN__LANES;
         attn__v x = attn__v_load((attn__e *)w->s + at);
-        if ((stages & ATTN__FN(CAP)) && d->softcap > 0) x = attn__v_mul(cap, ATTN__FN(tanh)(attn__v_mul(x, uncap)));
+        if ((stages & ATTN__SHAPE_CAP) && d->softcap > 0) x = attn__v_mul(cap, ATTN__FN(tanh)(attn__v_mul(x, uncap)));
         if (add) x = attn__v_add(x, attn__v_load((attn__e *)w->add + at));
         if (hide) x = attn__v_sel(attn__v_mask(w->vis[r] >> (j * ATTN__LANES)), x, hidden);
         attn__v_store((attn__e *)w->s + at, x);
@@ -3406,7 +3413,7 @@ ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, AT
     attn__e *s = (attn__e *)w->s;
     const int stage = g->weights[0] ? d->weights_stage : ATTN_WEIGHTS_SOFTMAX, product = ATTN__FN(is_product)(d);
     const int compact = d->score >= ATTN_SCORE_BOXCAR && d->score <= ATTN_SCORE_TRICUBE;
-    const int all = ATTN__FN(CAP) | ATTN__FN(ADD) | ATTN__FN(HIDE);
+    const int all = ATTN__SHAPE_CAP | ATTN__SHAPE_ADD | ATTN__SHAPE_HIDE;
     const attn__e *k = NULL;
     ptrdiff_t row = 0;
     if (g->adds && ATTN__FN(additions)(g, (attn__e *)w->add, (attn__e *)w->line, p->k0, p->nk))
@@ -3434,9 +3441,9 @@ ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, AT
     if (stage == ATTN_WEIGHTS_CAPPED) {
         attn__v capped[ATTN__QV];
         ATTN__LANES_OF(j) capped[j] = top[j];
-        ATTN__FN(shape)(g, w, p, ATTN__FN(CAP), 0, p->nk, capped);
+        ATTN__FN(shape)(g, w, p, ATTN__SHAPE_CAP, 0, p->nk, capped);
         ATTN__FN(keep_scores)(g, s, p->k0, p->nk);
-        ATTN__FN(shape)(g, w, p, ATTN__FN(ADD) | ATTN__FN(HIDE), 0, p->nk, top);
+        ATTN__FN(shape)(g, w, p, ATTN__SHAPE_ADD | ATTN__SHAPE_HIDE, 0, p->nk, top);
     } else ATTN__FN(shape)(g, w, p, all, 0, p->nk, top);
     if (d->masked_score != 0) p->from = p->to = 0;
     if (stage == ATTN_WEIGHTS_BIASED) ATTN__FN(keep_scores)(g, s, p->k0, p->nk);
@@ -3680,7 +3687,7 @@ ATTN__INL void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptrdiff
 #else
 #define ATTN__FEW_KEYS 1
 #endif
-enum { ATTN__FN(FEW_MOST) = ATTN__TQ / 4, ATTN__FN(FEW_ROWS) = 4, ATTN__FN(FEW_COLUMNS) = 4, ATTN__FN(FEW_STRIP) = 16 };
+#define ATTN__FEW_STRIP 16                              // rows of values that stay near for all sweeps over their columns
 
 ATTN__INL attn__v ATTN__FN(load_as)(const char *p, ptrdiff_t i, const int type) {
 #ifdef attn__v_of_i8
@@ -3853,10 +3860,10 @@ ATTN__OUTLINE void ATTN__FN(few_span)(const attn__tile_args *g, const attn__spac
             for (ptrdiff_t i = 0; i < nk; i += ATTN__LANES)
                 attn__v_store_n(s + i, nk - i, ATTN__FN(weigh)(&shift, attn__v_load_n(s + i, nk - i, 0)));
         }
-        for (ptrdiff_t r = 0; r < nk; r += ATTN__FN(FEW_STRIP)) {          // rows that stay near for all sweeps over columns
-            const ptrdiff_t n = nk - r < ATTN__FN(FEW_STRIP) ? nk - r : ATTN__FN(FEW_STRIP);
+        for (ptrdiff_t r = 0; r < nk; r += ATTN__FEW_STRIP) {
+            const ptrdiff_t n = nk - r < ATTN__FEW_STRIP ? nk - r : ATTN__FEW_STRIP;
             const char *v = ATTN__FN(few_rows)(g, 0, (attn__e *)w->v, first + r, n, n, &row, &type);
-            for (ptrdiff_t c = 0; c < n * row; c += 64) ATTN__PREFETCH(v + 2 * ATTN__FN(FEW_STRIP) * row + c);
+            for (ptrdiff_t c = 0; c < n * row; c += 64) ATTN__PREFETCH(v + 2 * ATTN__FEW_STRIP * row + c);
             for (int u = 0; u < lanes; u += step) for (ptrdiff_t i = 0, wide; i < vectors; i += wide) {
                 const ptrdiff_t column = (i + 1) * ATTN__LANES <= dv ? i * ATTN__LANES : dv - ATTN__LANES;    // the last may repeat some
                 wide = (i + 4) * ATTN__LANES <= dv ? 4 : 1;
@@ -3876,14 +3883,14 @@ ATTN__OUTLINE void ATTN__FN(few_span)(const attn__tile_args *g, const attn__spac
 }
 ATTN__INL int ATTN__FN(is_few)(const attn__tile_args *g) {
     const attn_desc *d = g->d;
-    return g->lanes <= ATTN__FN(FEW_MOST) && d->vdim >= ATTN__LANES && g->lo_least == g->lo_most && g->hi_least == g->hi_most &&
+    return g->lanes <= (ATTN__TQ / 4) && d->vdim >= ATTN__LANES && g->lo_least == g->lo_most && g->hi_least == g->hi_most &&
            !g->masks && !g->adds && !g->shaped && !d->weights && d->norm == ATTN_NORM_SOFTMAX && d->dropout == 0 && !d->keep_weights &&
            (d->score == ATTN_SCORE_DOT || d->score == ATTN_SCORE_COSINE);
 }
 ATTN__OUTLINE void ATTN__FN(few_queries)(const attn__tile_args *g, attn__e *q) {
     const attn_desc *d = g->d;
     const int ready = ATTN__FN(stages)(d, 0);
-    for (int u = 0; u < ATTN__FN(FEW_MOST) || u < 4; u++) {
+    for (int u = 0; u < (ATTN__TQ / 4) || u < 4; u++) {
         const int lane = u < g->lanes ? u : g->lanes - 1;
         attn__e *y = q + u * d->dim;
         if (u >= (g->lanes == 1 ? 1 : (g->lanes + 3) / 4 * 4)) break;
@@ -4203,6 +4210,9 @@ static const attn__table ATTN__FN(table) = {
 #undef ATTN__LANES_OF
 #undef ATTN__JOIN
 #undef ATTN__LOG2E
+#undef ATTN__SHAPE_CAP
+#undef ATTN__SHAPE_ADD
+#undef ATTN__SHAPE_HIDE
 #undef ATTN__OWN_TYPE
 #undef ATTN__EXP
 #undef ATTN__GROWS
@@ -4255,6 +4265,7 @@ static const attn__table ATTN__FN(table) = {
 #undef attn__f16_at
 #undef ATTN__H
 #undef ATTN__FEW_KEYS
+#undef ATTN__FEW_STRIP
 #undef ATTN__FEW_BF16
 #undef ATTN__FEW_F16
 #undef ATTN__FEW_CALL
@@ -5793,7 +5804,7 @@ ATTN__FUNC attn_status attn__check_words(const attn_desc *d, attn__text *why) {
     ATTN__TRY(attn__check_enum(d->rope_kind, ATTN_ROPE_COUNT, "rope_kind", why));
     ATTN__TRY(attn__check_enum(d->weights_stage, ATTN_WEIGHTS_COUNT, "weights_stage", why));
     ATTN__TRY(attn__check_enum(d->isa, ATTN_ISA_COUNT, "isa", why));
-    if (!attn__finite((double)d->scale)) return attn__wrong(why, ATTN_ERR_RANGE, "scale", 0, "Inf or NaN");
+    if (!attn__finite((double)d->scale)) return attn__wrong(why, ATTN_ERR_RANGE, "scale", ATTN__UNSAID, "Inf or NaN");
     return ATTN_OK;
 }
 // What is not there yet, and what has no meaning together.
@@ -5802,11 +5813,11 @@ ATTN__FUNC attn_status attn__check_offered(const attn_desc *d, attn__text *why) 
     const struct { int wrong; const char *name; int64_t value; const char *why; } no[] = {
         { d->arith != 0, "arith", d->arith, "not there yet" },
         { d->free_order != 0, "free_order", d->free_order, "not there yet" },
-        { d->lse && !softmax, "lse", 0, "has no meaning with this norm" },
-        { d->sink && !softmax, "sink", 0, "has no meaning with this norm" },
+        { d->lse && !softmax, "lse", ATTN__UNSAID, "has no meaning with this norm" },
+        { d->sink && !softmax, "sink", ATTN__UNSAID, "has no meaning with this norm" },
         { d->off_by_one && !softmax, "off_by_one", d->off_by_one, "has no meaning with this norm" },
-        { d->custom && d->q_type == ATTN_F64, "custom", 0, "f32 scores only" },
-        { d->ring && d->masked_score != 0, "masked_score", 0, "the keys before a ring are gone" },
+        { d->custom && d->q_type == ATTN_F64, "custom", ATTN__UNSAID, "f32 scores only" },
+        { d->ring && d->masked_score != 0, "masked_score", ATTN__UNSAID, "the keys before a ring are gone" },
         { d->ring && raw && d->weights_stage < ATTN_WEIGHTS_BIASED, "weights_stage", d->weights_stage, "the keys before a ring are gone" } };
     for (size_t i = 0; i < sizeof no / sizeof no[0]; i++)
         if (no[i].wrong) return attn__wrong(why, ATTN_ERR_UNSUPPORTED, no[i].name, no[i].value, no[i].why);
@@ -5845,7 +5856,7 @@ ATTN__FUNC attn_status attn__check_position(attn_desc *d, attn__text *why) {
     if (d->align != ATTN_ALIGN_AT && d->query_offset)
         return attn__wrong(why, ATTN_ERR_RANGE, "query_offset", d->query_offset, "needs causal or align AT");
     if (d->align != ATTN_ALIGN_AT && d->query_offsets)
-        return attn__wrong(why, ATTN_ERR_RANGE, "query_offsets", 0, "needs causal or align AT");
+        return attn__wrong(why, ATTN_ERR_RANGE, "query_offsets", ATTN__UNSAID, "needs causal or align AT");
     if (!d->window && (d->window_left || d->window_right))
         return attn__wrong(why, ATTN_ERR_RANGE, d->window_left ? "window_left" : "window_right",
                            d->window_left ? d->window_left : d->window_right, "needs window = 1");
@@ -5858,13 +5869,13 @@ ATTN__FUNC attn_status attn__check_axes(const attn_desc *d, int values, attn__te
     const int t5 = d->rel_kind == ATTN_REL_T5, compact = d->score >= ATTN_SCORE_GAUSSIAN && d->score <= ATTN_SCORE_TRICUBE;
     const ptrdiff_t turned = d->rope_dim ? d->rope_dim : d->dim;
     const struct { int wrong; attn_status status; const char *name; int64_t value; const char *why; } no[] = {
-        { d->scale < 0 && (compact || d->score == ATTN_SCORE_NEG_L2), ATTN_ERR_RANGE, "scale", (int64_t)d->scale, "negative: the score of a distance falls" },
-        { !(d->norm_eps >= 0) || !attn__finite((double)d->norm_eps), ATTN_ERR_RANGE, "norm_eps", 0, "negative, Inf or NaN" },
-        { !(d->softcap >= 0) || !attn__finite((double)d->softcap), ATTN_ERR_RANGE, "softcap", 0, "negative, Inf or NaN" },
-        { !attn__finite((double)d->masked_score), ATTN_ERR_RANGE, "masked_score", 0, "Inf or NaN: 0 leaves hidden keys out" },
-        { !(d->dropout >= 0 && d->dropout <= 1), ATTN_ERR_RANGE, "dropout", 0, "outside 0 <= p <= 1" },
-        { !(d->relu_div >= 0) || !attn__finite((double)d->relu_div), ATTN_ERR_RANGE, "relu_div", 0, "negative, Inf or NaN" },
-        { !attn__finite((double)d->sigmoid_bias), ATTN_ERR_RANGE, "sigmoid_bias", 0, "Inf or NaN" },
+        { d->scale < 0 && (compact || d->score == ATTN_SCORE_NEG_L2), ATTN_ERR_RANGE, "scale", ATTN__UNSAID, "negative: the score of a distance falls" },
+        { !(d->norm_eps >= 0) || !attn__finite((double)d->norm_eps), ATTN_ERR_RANGE, "norm_eps", ATTN__UNSAID, "negative, Inf or NaN" },
+        { !(d->softcap >= 0) || !attn__finite((double)d->softcap), ATTN_ERR_RANGE, "softcap", ATTN__UNSAID, "negative, Inf or NaN" },
+        { !attn__finite((double)d->masked_score), ATTN_ERR_RANGE, "masked_score", ATTN__UNSAID, "Inf or NaN: 0 leaves hidden keys out" },
+        { !(d->dropout >= 0 && d->dropout <= 1), ATTN_ERR_RANGE, "dropout", ATTN__UNSAID, "outside 0 <= p <= 1" },
+        { !(d->relu_div >= 0) || !attn__finite((double)d->relu_div), ATTN_ERR_RANGE, "relu_div", ATTN__UNSAID, "negative, Inf or NaN" },
+        { !attn__finite((double)d->sigmoid_bias), ATTN_ERR_RANGE, "sigmoid_bias", ATTN__UNSAID, "Inf or NaN" },
         { d->norm == ATTN_NORM_TOP_K && d->top_k < 1, ATTN_ERR_RANGE, "top_k", d->top_k, "at least 1" },
         { d->score == ATTN_SCORE_ADDITIVE && (d->score_width < 1 || d->score_width > 65536), ATTN_ERR_RANGE, "score_width", d->score_width, "outside 1..65536" },
         { d->rope_kind && (turned % 2 || turned < 2 || turned > d->dim), ATTN_ERR_SHAPE, "rope_dim", turned, "odd, or outside 2..dim" },
@@ -5879,7 +5890,7 @@ ATTN__FUNC attn_status attn__check_axes(const attn_desc *d, int values, attn__te
         { d->block_table && d->page < 1, ATTN_ERR_RANGE, "page", d->page, "at least 1" },
         { d->block_table && (d->page_count < 0 || d->pages_per_row < 0), ATTN_ERR_SHAPE, d->page_count < 0 ? "page_count" : "pages_per_row", d->page_count < 0 ? d->page_count : d->pages_per_row, "negative" },
         { d->ring && d->block_table, ATTN_ERR_RANGE, "ring", d->ring, "beside block_table" },
-        { d->k_cache && d->cu_k, ATTN_ERR_RANGE, "cu_k", 0, "beside a cache" } };
+        { d->k_cache && d->cu_k, ATTN_ERR_RANGE, "cu_k", ATTN__UNSAID, "beside a cache" } };
     const struct { int needed; const void *p; const char *name; } need[] = {
         { d->score == ATTN_SCORE_BILINEAR, d->w_score, "w_score" }, { d->score == ATTN_SCORE_ADDITIVE, d->w_q, "w_q" },
         { d->score == ATTN_SCORE_ADDITIVE, d->w_k, "w_k" }, { d->score == ATTN_SCORE_ADDITIVE, d->w_v, "w_v" },
@@ -5923,6 +5934,9 @@ ATTN__FUNC attn_status attn__check_lengths(const attn_desc *d, attn__text *why) 
     for (ptrdiff_t i = 0; d->tree_parent && i < d->queries; i++)
         if (d->tree_parent[i] < -1 || d->tree_parent[i] >= i)
             return attn__wrong_at(why, ATTN_ERR_RANGE, "tree_parent", i, d->tree_parent[i], "neither -1 nor an earlier node");
+    for (ptrdiff_t b = 0; d->ring && d->causal == ATTN_CAUSAL_LOWER_RIGHT && b < n; b++)
+        if (attn__queries_in_use(d, b) > d->ring && d->key_lengths[b] > d->ring)
+            return attn__wrong(why, ATTN_ERR_RANGE, "queries", d->queries, "more than slots of the ring: keys of the first are gone");
     for (ptrdiff_t b = 0; d->block_table && b < n; b++) {
         const ptrdiff_t last = d->key_lengths[b] ? (d->key_lengths[b] - 1) / d->page + 1 : 0;
         if (last > d->pages_per_row) return attn__wrong_at(why, ATTN_ERR_RANGE, "key_lengths", b, d->key_lengths[b], "beyond the pages of the row");
@@ -5964,31 +5978,30 @@ ATTN__FUNC attn__extents attn__extents_of(const attn_desc *d, int values) {
         { d->batch, d->heads, d->queries, d->keys }, { 1, d->cu_q ? 1 : d->batch, d->heads, d->cu_q ? packed_q : d->queries } };
     return x;
 }
-// Elements of `bytes` that come `elements` to a block along the last axis
-ATTN__FUNC attn__set attn__blocks_of(const void *p, const ptrdiff_t n[4], const ptrdiff_t *stride, int type) {
-    const int per = attn__types[type].elements, bytes = attn__types[type].bytes;
-    ptrdiff_t blocks[4], step[4];
-    for (int i = 0; i < 4; i++) { blocks[i] = n[i]; step[i] = stride[i] / (i < 3 ? per : 1); }
-    blocks[3] = n[3] / per;
-    return attn__set_of(p, blocks, step, bytes);
-}
-ATTN__FUNC attn_status attn__check_output(const attn_desc *d, const attn__extents *x, const attn__set *out, const char *name, int is_o,
-                                          attn__text *why) {
-    const attn__set in[8] = { attn__blocks_of(d->q, x->q, d->q_stride, d->q_type),
-        attn__blocks_of(d->k_cache ? d->k_cache : d->k, x->k, d->k_stride, d->k_type),
-        attn__blocks_of(d->v_cache ? d->v_cache : d->v, x->v, d->v_stride, d->v_type), attn__blocks_of(d->bias, x->mask, d->bias_stride, d->bias_type),
-        attn__set_of(d->keep, x->mask, d->keep_stride, 1), attn__set_of(d->drop, x->mask, d->drop_stride, 1),
-        attn__set_of(d->keep_weights, x->mask, NULL, 1), attn__set_of(d->key_lengths, x->lse, NULL, 4) };
-    static const char *const names[8] = { "q", "k", "v", "bias", "keep", "drop", "keep_weights", "key_lengths" };
-    const int same = is_o && d->o == d->q && d->vdim == d->dim && d->o_type == d->q_type && !memcmp(d->o_stride, d->q_stride, sizeof d->o_stride);
-    if (!out->at) return ATTN_OK;
-    for (int i = same; i < 7; i++) {
-        if (!in[i].at || ((i == 1 || i == 2) && x->k[2] == 0)) continue;
-        if (!attn__meet(out, &in[i])) continue;
-        attn__say(why, name); attn__say(why, " lies over "); attn__say(why, names[i]);
-        return ATTN_ERR_OVERLAP;
+// An array of the desc: what the overlap test asks of it
+typedef struct attn__array { const char *name; const void *at; const ptrdiff_t *n, *stride; int type; } attn__array;
+ATTN__FUNC uintptr_t attn__array_end(const attn__array *a) {
+    ptrdiff_t last = 0;
+    for (int i = 0; i < 4; i++) {
+        if (a->n[i] == 0) return (uintptr_t)a->at;
+        last = a->stride ? last + (a->n[i] - 1) * a->stride[i] : last * a->n[i] + a->n[i] - 1;
     }
-    return ATTN_OK;
+    return (uintptr_t)a->at + (uintptr_t)(last / attn__types[a->type].elements + 1) * (uintptr_t)attn__types[a->type].bytes;
+}
+ATTN__FUNC attn__set attn__array_set(const attn__array *a) {
+    const int per = attn__types[a->type].elements;
+    ptrdiff_t blocks[4], step[4];
+    for (int i = 0; i < 4; i++) { blocks[i] = a->n[i] / (i < 3 ? 1 : per); if (a->stride) step[i] = a->stride[i] / (i < 3 ? per : 1); }
+    return attn__set_of(a->at, blocks, a->stride ? step : NULL, attn__types[a->type].bytes);
+}
+// Outputs may lie over nothing: nearly always told by their ends, else by the sets of their elements.
+ATTN__FUNC attn_status attn__check_apart(const attn__array *x, const attn__array *y, attn__text *why) {
+    attn__set a, b;
+    if (!x->at || !y->at || attn__array_end(x) <= (uintptr_t)y->at || attn__array_end(y) <= (uintptr_t)x->at) return ATTN_OK;
+    a = attn__array_set(x); b = attn__array_set(y);
+    if (!attn__meet(&a, &b)) return ATTN_OK;
+    attn__say(why, x->name); attn__say(why, " lies over "); attn__say(why, y->name);
+    return ATTN_ERR_OVERLAP;
 }
 ATTN__FUNC attn_status attn__check_extent(const ptrdiff_t n[4], const ptrdiff_t s[4], int type, const char *name, attn__text *why) {
     ptrdiff_t x = 0;
@@ -6001,33 +6014,37 @@ ATTN__FUNC attn_status attn__check_extent(const ptrdiff_t n[4], const ptrdiff_t 
     return ATTN_OK;
 }
 ATTN__FUNC attn_status attn__check_arrays(const attn_desc *d, int values, attn__text *why) {
-    const int e = d->q_type == ATTN_F64 ? 8 : 4, oe = attn__types[d->o_type].bytes;
+    const int e = d->q_type == ATTN_F64 ? 8 : 4;
     const attn__extents x = attn__extents_of(d, values);
-    attn__set o, lse, weights;
     ATTN__TRY(attn__check_extent(x.q, d->q_stride, d->q_type, "q_stride", why));
     ATTN__TRY(attn__check_extent(x.k, d->k_stride, d->k_type, "k_stride", why));
     ATTN__TRY(attn__check_extent(x.v, d->v_stride, d->v_type, "v_stride", why));
     ATTN__TRY(attn__check_extent(x.o, d->o_stride, d->o_type, "o_stride", why));
     if (d->weights && attn__mul_size(attn__mul_size(d->batch * d->heads * d->queries, d->keys), e) < 0)
-        return attn__wrong(why, ATTN_ERR_RANGE, "weights", 0, "the array does not fit in memory");
+        return attn__wrong(why, ATTN_ERR_RANGE, "weights", ATTN__UNSAID, "the array does not fit in memory");
     if (d->queries == 0 || !values) return ATTN_OK;
     if (!d->q) return attn__missing(why, "q");
     if (!d->o) return attn__missing(why, "o");
     if (d->keys > 0 && !d->k && !d->k_cache) return attn__missing(why, "k");
     if (d->keys > 0 && !d->v && !d->v_cache) return attn__missing(why, "v");
-    if (d->k && d->k_cache) return attn__wrong(why, ATTN_ERR_RANGE, "k", 0, "beside k_cache");
-    if (d->v && d->v_cache) return attn__wrong(why, ATTN_ERR_RANGE, "v", 0, "beside v_cache");
-    o = attn__set_of(d->o, x.o, d->o_stride, oe); lse = attn__set_of(d->lse, x.lse, NULL, e); weights = attn__set_of(d->weights, x.mask, NULL, e);
-    if (attn__meets_itself(&o, x.o, d->o_stride)) {
-        attn__say(why, "o_stride: elements of o lie over each other");
-        return ATTN_ERR_OVERLAP;
-    }
-    ATTN__TRY(attn__check_output(d, &x, &o, "o", 1, why));
-    ATTN__TRY(attn__check_output(d, &x, &lse, "lse", 0, why));
-    ATTN__TRY(attn__check_output(d, &x, &weights, "weights", 0, why));
-    if (attn__meet(&o, &lse) || attn__meet(&o, &weights) || attn__meet(&lse, &weights)) {
-        attn__say(why, "o, lse and weights lie over each other");
-        return ATTN_ERR_OVERLAP;
+    if (d->k && d->k_cache) return attn__wrong(why, ATTN_ERR_RANGE, "k", ATTN__UNSAID, "beside k_cache");
+    if (d->v && d->v_cache) return attn__wrong(why, ATTN_ERR_RANGE, "v", ATTN__UNSAID, "beside v_cache");
+    {
+        const int f = d->q_type == ATTN_F64 ? ATTN_F64 : ATTN_F32;
+        const attn__array a[10] = { { "o", d->o, x.o, d->o_stride, d->o_type }, { "lse", d->lse, x.lse, NULL, f },
+            { "weights", d->weights, x.mask, NULL, f }, { "q", d->q, x.q, d->q_stride, d->q_type },
+            { "k", d->k_cache ? d->k_cache : d->k, x.k, d->k_stride, d->k_type },
+            { "v", d->v_cache ? d->v_cache : d->v, x.v, d->v_stride, d->v_type }, { "bias", d->bias, x.mask, d->bias_stride, d->bias_type },
+            { "keep", d->keep, x.mask, d->keep_stride, ATTN_U8 }, { "drop", d->drop, x.mask, d->drop_stride, ATTN_U8 },
+            { "keep_weights", d->keep_weights, x.mask, NULL, ATTN_U8 } };
+        const int same = d->o == d->q && d->vdim == d->dim && d->o_type == d->q_type && !memcmp(d->o_stride, d->q_stride, sizeof d->o_stride);
+        const attn__set o = attn__array_set(&a[0]);
+        if (attn__meets_itself(&o, x.o, d->o_stride)) {
+            attn__say(why, "o_stride: elements of o lie over each other");
+            return ATTN_ERR_OVERLAP;
+        }
+        for (int i = 0; i < 3; i++) for (int j = i + 1; j < 10 && a[i].at; j++)
+            if (!(i == 0 && j == 3 && same)) ATTN__TRY(attn__check_apart(&a[i], &a[j], why));
     }
     return ATTN_OK;
 }
@@ -6126,7 +6143,7 @@ ATTN__FUNC void attn__fill_lanes(const attn__plan *p, attn__tile_args *g, ptrdif
     const attn_desc *d = &p->d;
     const ptrdiff_t b = g->b, e = p->bytes, first = d->cu_q ? d->cu_q[b] : 0, total = d->cu_q ? d->cu_q[d->batch] : d->queries;
     const ptrdiff_t used = attn__queries_in_use(d, b);
-    const int tq = p->table->tq;
+    const int tq = p->table->tq, steady = !d->causal && !d->window && !d->row_lengths && !d->query_lengths;   // one range for all rows
     g->lanes = rows - r0 < tq ? (int)(rows - r0) : tq;
     g->dead = 0; g->in_line = p->group == 1;
     g->hi_most = g->lo_most = 0; g->lo_least = g->hi_least = PTRDIFF_MAX;
@@ -6146,7 +6163,8 @@ ATTN__FUNC void attn__fill_lanes(const attn__plan *p, attn__tile_args *g, ptrdif
 #undef ATTN__AT
         g->lse[lane] = d->lse ? (char *)d->lse + row * e : NULL;
         g->weights[lane] = d->weights ? (char *)d->weights + ((b * d->heads + h) * d->queries + i) * d->keys * e : NULL;
-        attn__limits(d, b, i, g->offset, &g->lo[lane], &g->hi[lane]);
+        if (lane && steady) { g->lo[lane] = g->lo[0]; g->hi[lane] = g->hi[0]; }
+        else attn__limits(d, b, i, g->offset, &g->lo[lane], &g->hi[lane]);
         if (g->lo[lane] < g->lo_least) g->lo_least = g->lo[lane];
         if (g->lo[lane] > g->lo_most) g->lo_most = g->lo[lane];
         if (g->hi[lane] < g->hi_least) g->hi_least = g->hi[lane];
@@ -6286,6 +6304,13 @@ ATTN__FUNC attn_status attn__check_append(const attn_desc *user, attn_desc *d, a
     if (d->new_keys && !d->v_new) return attn__missing(why, "v_new");
     ATTN__TRY(attn__fill_strides(d->k_new_stride, d->kv_heads, d->new_keys, d->dim, 0, "k_new_stride", why));
     ATTN__TRY(attn__fill_strides(d->v_new_stride, d->kv_heads, d->new_keys, d->vdim, 0, "v_new_stride", why));
+    {
+        const attn__extents x = attn__extents_of(d, 1);
+        const ptrdiff_t nk[4] = { d->batch, d->kv_heads, d->new_keys, d->dim }, nv[4] = { d->batch, d->kv_heads, d->new_keys, d->vdim };
+        const attn__array a[4] = { { "k_cache", d->k_cache, x.k, d->k_stride, d->k_type }, { "v_cache", d->v_cache, x.v, d->v_stride, d->v_type },
+            { "k_new", d->k_new, nk, d->k_new_stride, d->q_type }, { "v_new", d->v_new, nv, d->v_new_stride, d->q_type } };
+        for (int i = 0; i < 2; i++) for (int j = i + 1; j < 4; j++) ATTN__TRY(attn__check_apart(&a[i], &a[j], why));
+    }
     for (ptrdiff_t b = 0; b < d->batch; b++) {
         const ptrdiff_t n = d->key_lengths[b] + d->new_keys;
         if (n > d->keys) return attn__wrong_at(why, ATTN_ERR_RANGE, "key_lengths", b, d->key_lengths[b], "the cache is full: new_keys go beyond keys");
@@ -6356,7 +6381,8 @@ ATTN_DEF attn_status attn_rope_table(float *cos_out, float *sin_out, ptrdiff_t p
 ATTN_DEF const char *attn_explain(attn_status s, const attn_desc *d, char *text, size_t n) {
     attn__text t = attn__text_of(text, n);
     attn_desc full;
-    const attn_status again = attn__check(d, &full, 1, &t);
+    attn_status again = attn__check(d, &full, 1, &t);
+    if (again == ATTN_OK && s != ATTN_OK && full.k_cache && (full.new_keys || full.k_new)) again = attn__check_append(d, &full, &t);
     if (s == ATTN_ERR_WORKSPACE && again == ATTN_OK && t.left) {
         attn__wrong(&t, s, "workspace_bytes", (int64_t)full.workspace_bytes, "attn_workspace asks for ");
         attn__say_int(&t, (int64_t)attn_workspace(d));

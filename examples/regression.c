@@ -304,7 +304,7 @@ static int search(run *r, const points *p, float *h, float *error) {
     double low = (double)(p->xs[p->n - 1] - p->xs[0]) / (double)(2 * p->n);
     int best = 0;
     for (int g = 0; g < GRID; g++) {
-        double width = low * power((double)p->n, g / (GRID - 1.0));
+        double width = low * power((double)p->n, g / (double)(GRID - 1));
         h[g] = (float)(p->x_sd * width), error[g] = (float)rmse(r, p, 1 / width, 1);
         if (error[g] < error[best]) best = g;
     }
@@ -353,7 +353,7 @@ static void draw_series(run *r, points *p, const table *t, const double *w, cons
     float *x = floats(r->c, CURVE), *f[5], *weights = floats(r->c, p->n * p->n), *column[5];
     const char **tick = (const char **)grab(r->c, p->n, sizeof *tick);
     char *text = (char *)grab(r->c, p->n, 16), name[4][64], header[160], key[64], query[64];
-    for (int i = 0; i < CURVE; i++) x[i] = p->xs[0] + (p->xs[p->n - 1] - p->xs[0]) * (float)i / (CURVE - 1);
+    for (int i = 0; i < CURVE; i++) x[i] = p->xs[0] + (p->xs[p->n - 1] - p->xs[0]) * (float)i / (float)(CURVE - 1);
     for (int m = 0; m < 4; m++) {
         fit(r, p, w[m], x, CURVE, f[m] = floats(r->c, CURVE), NULL);
         in_units(column[m + 1] = f[m], CURVE, p->y_mean, p->y_sd);
@@ -417,7 +417,7 @@ static void draw_notes(run *r, const points *p, const double *w, const char *con
         for (int i = 0; i < TEST; i++) {
             double e = (double)y[m][i] - (double)right[i];
             double d = i < 2 ? 0 : (double)y[m][i] - 2 * (double)y[m][i - 1] + (double)y[m][i - 2];
-            sum += e * e / TEST, bend += d * d / (TEST - 2);
+            sum += e * e / (double)TEST, bend += d * d / (double)(TEST - 2);
         }
         printf("%8.4f  %13.4f  %30.6f    %s\n", w[m], power(sum, 0.5), bend, name[m]);
     }
@@ -468,7 +468,7 @@ static double error_of(const run *r, const float *x, const float *y, ptrdiff_t n
     enum { AT = 200 };
     float q[2 * AT], o[AT];
     double sum = 0;
-    for (int i = 0; i < AT; i++) q[2 * i] = -2 + 4 * ((float)i + 0.5f) / AT, q[2 * i + 1] = 1;
+    for (int i = 0; i < AT; i++) q[2 * i] = -2 + 4 * ((float)i + 0.5f) / (float)AT, q[2 * i + 1] = 1;
     for (ptrdiff_t i = 0; i < n; i++) {
         double u = (double)x[i] - 2.5;
         k[2 * i] = (float)(u / (h * h)), k[2 * i + 1] = (float)(-u * u / (2 * h * h));
@@ -482,7 +482,7 @@ static double error_of(const run *r, const float *x, const float *y, ptrdiff_t n
     if (s != ATTN_OK) die(1, "%s", attn_explain(s, &d, why, sizeof why));
     for (int i = 0; i < AT; i++) {
         double e = (double)o[i] - truth(2.5 + (double)q[2 * i]);
-        sum += e * e / AT;
+        sum += e * e / (double)AT;
     }
     return sum;
 }

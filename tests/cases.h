@@ -4,14 +4,16 @@
 #define CASES_H
 // ---- arrays with guards
 
-enum { Q, K, V, O, LSE, W, KEEP, DROP, BIAS, KEY_LENGTHS, QUERY_LENGTHS, ROW_LENGTHS, OFFSETS, WORK, SLOTS };
+enum { AXES_SLOTS = 28 };                           // of axes.h
+enum { Q, K, V, O, LSE, W, KEEP, DROP, BIAS, KEY_LENGTHS, QUERY_LENGTHS, ROW_LENGTHS, OFFSETS, AXES_SLOT,
+       WORK = AXES_SLOT + AXES_SLOTS, SLOTS };
 static fence slots[SLOTS];
 static size_t slot_bytes[SLOTS];
 
 static unsigned char *first_of(int slot) { return slots[slot].end - slot_bytes[slot]; }
 // The array of a slot anew: `bytes` bytes of 0xFF.
 static void *take(int slot, size_t bytes) {
-    if (!slots[slot].end) slots[slot] = fence_open((size_t)1 << 25);
+    if (!slots[slot].end) slots[slot] = fence_open((size_t)1 << (slot < AXES_SLOT || slot == WORK ? 25 : 21));
     slot_bytes[slot] = bytes;
     return memset(fence_array(&slots[slot], bytes), 0xFF, bytes);
 }
@@ -38,9 +40,23 @@ static uint64_t inputs_hash(void) {
 
 // ---- elements, passes
 
-static size_t bytes_of(int type) { return type == ATTN_F64 ? 8 : 4; }
+static size_t bytes_of(int type) { return type == ATTN_F64 ? 8 : type == ATTN_F16 || type == ATTN_BF16 ? 2 : 4; }
+// f16 of x, cut towards 0.
+static uint16_t half_bits(double x) {
+    unsigned sign = signbit(x) ? 0x8000u : 0, e = 25;
+    double m = fabs(x);
+    if (!(m < 65536)) return (uint16_t)(sign | (m == m ? 0x7C00u : 0x7E00u));
+    for (; m >= 2048; m /= 2) e++;
+    for (; m < 1024 && e > 1; m *= 2) e--;
+    return (uint16_t)(sign + (m < 1024 ? (unsigned)m : (e << 10) + ((unsigned)m - 1024)));
+}
 static void put(void *p, int type, ptrdiff_t i, double x) {
-    if (type == ATTN_F64) ((double *)p)[i] = x; else ((float *)p)[i] = (float)x;
+    float narrow = (float)x;
+    uint32_t bits;
+    if (type == ATTN_F64) ((double *)p)[i] = x;
+    else if (type == ATTN_F16) ((uint16_t *)p)[i] = half_bits(x);
+    else if (type == ATTN_BF16) { memcpy(&bits, &narrow, 4); ((uint16_t *)p)[i] = (uint16_t)(bits >> 16); }
+    else ((float *)p)[i] = narrow;
 }
 static void *writable(const void *p) { union { const void *in; void *out; } u; u.in = p; return u.out; }
 static void *at(const void *p, int type, ptrdiff_t i) {

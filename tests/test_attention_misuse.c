@@ -143,7 +143,7 @@ static void with_cache(attn_desc *d) {
     d->k_cache = writable(d->k); d->v_cache = writable(d->v); d->k = d->v = NULL; d->key_lengths = zeros;
 }
 TEST(misuse, axes_without_what_they_need) {
-    static const int32_t falls[3] = { 0, 5, 3 }, late[3] = { -1, 2, 9 }, parent[5] = { -1, 0, 2, 1, 1 }, one[2] = { 1, 1 };
+    static const int32_t falls[3] = { 0, 5, 3 }, late[3] = { -1, 2, 9 }, parent[5] = { -1, 0, 2, 1, 1 }, one[2] = { 1, 1 }, seven[2] = { 7, 7 };
     REFUSED(NULL, "doc_q", "NULL", d.doc_k = zeros);
     REFUSED(NULL, "doc_k", "NULL", d.doc_q = zeros);
     REFUSED(NULL, "cu_q", "NULL", d.cu_k = zeros);
@@ -155,7 +155,7 @@ TEST(misuse, axes_without_what_they_need) {
     REFUSED(NULL, "rope_cos", "NULL", d.rope_kind = ATTN_ROPE_HALF);
     REFUSED(NULL, "v_cache", "NULL", with_cache(&d); d.v_cache = NULL);
     REFUSED(NULL, "key_lengths", "NULL", with_cache(&d); d.key_lengths = NULL);
-    REFUSED(NULL, "k_cache", "NULL", d.ring = 4);
+    REFUSED(NULL, "k_cache", "NULL", d.ring = 8);
     REFUSED(RANGE, "k", "k_cache", with_cache(&d); d.k = d.k_cache);
     REFUSED(RANGE, "score_width", "0", d.score = ATTN_SCORE_ADDITIVE);
     REFUSED(RANGE, "window_left", "3", d.window_left = 3);
@@ -169,7 +169,7 @@ TEST(misuse, axes_without_what_they_need) {
     REFUSED(RANGE, "relu_div", "", d.relu_div = -1);
     REFUSED(RANGE, "norm_eps", "", d.norm_eps = -1);
     REFUSED(RANGE, "top_k", "0", d.norm = ATTN_NORM_TOP_K);
-    REFUSED(RANGE, "scale", "-2", d.score = ATTN_SCORE_GAUSSIAN; d.scale = -2);
+    REFUSED(RANGE, "scale", "distance", d.score = ATTN_SCORE_GAUSSIAN; d.scale = -2);
     REFUSED(RANGE, "block_q", "0", d.block_mask = (const uint8_t *)ones; d.block_k = 2);
     REFUSED(SHAPE, "block_heads", "3", d.block_mask = (const uint8_t *)ones; d.block_q = d.block_k = 2; d.block_heads = 3);
     REFUSED(SHAPE, "rope_dim", "7", d.rope_kind = ATTN_ROPE_HALF; d.rope_dim = 7; d.rope_cos = d.rope_sin = ones);
@@ -180,7 +180,7 @@ TEST(misuse, axes_without_what_they_need) {
     REFUSED(SHAPE, "rel_height", "2", d.rel_kind = ATTN_REL_WINDOW_2D; d.rel_height = 2; d.rel_width = 3; d.rel_table = ones);
     REFUSED(RANGE, "tree_parent[2]", "2", d.tree_parent = parent);
     REFUSED(RANGE, "page", "", with_cache(&d); d.block_table = zeros);
-    REFUSED(RANGE, "ring", "beside", with_cache(&d); d.ring = 2; d.block_table = zeros; d.page = d.page_count = d.pages_per_row = 1);
+    REFUSED(RANGE, "ring", "beside", with_cache(&d); d.ring = 8; d.block_table = zeros; d.page = d.page_count = d.pages_per_row = 1);
     REFUSED(SHAPE, "dim", "8", d.k_type = ATTN_Q8_0);
     REFUSED(DTYPE, "q_type", "9", d.q_type = ATTN_Q8_0);
     REFUSED(UNSUPPORTED, "arith", "1", d.arith = ATTN_ARITH_NATIVE);
@@ -195,6 +195,10 @@ TEST(misuse, axes_without_what_they_need) {
         CHECK(attn_fwd(&d) == ATTN_ERR_RANGE && strstr(attn_explain(ATTN_ERR_RANGE, &d, text, 256), "cu_q[2] = 3"));
         d.cu_q = d.cu_k = late;
         CHECK(attn_fwd(&d) == ATTN_ERR_RANGE && strstr(attn_explain(ATTN_ERR_RANGE, &d, text, 256), "cu_q[0] = -1"));
+        d = good_desc();
+        with_cache(&d);
+        d.key_lengths = seven; d.ring = 4; d.causal = ATTN_CAUSAL_LOWER_RIGHT;
+        CHECK(attn_fwd(&d) == ATTN_ERR_RANGE && strstr(attn_explain(ATTN_ERR_RANGE, &d, text, 256), "queries = 5"));
         d = good_desc();
         with_cache(&d);
         d.key_lengths = one; d.block_table = falls + 1; d.page = 4; d.page_count = 2; d.pages_per_row = 1;
