@@ -1316,308 +1316,10 @@ ATTN_DEF void attn_pool_close(const attn_parallel *pool) { (void)pool; }
 #endif
 #endif // ATTN_NO_THREADS
 
-// ---- storage types: f16, bf16 and ggml's blocks of 32 (an f16 scale d, in q4_1 an f16 offset m, then 8 or 4 bits each)
-
-ATTN__FUNC float attn__from_f16(uint16_t h) {
-    uint32_t u = (uint32_t)(h & 0x7fffu) << 13;
-    float x;
-    if ((h & 0x7c00u) == 0x7c00u) u |= 0x7f800000u;
-    else if (h & 0x7c00u) u += 112u << 23;
-    else {                                             // subnormal: an integer times 2^-24
-        x = (float)(h & 0x3ffu) * 5.9604644775390625e-8f;
-        return h & 0x8000u ? -x : x;
-    }
-    u |= (uint32_t)(h & 0x8000u) << 16;
-    memcpy(&x, &u, 4);
-    return x;
-}
-ATTN__FUNC uint16_t attn__to_f16(float x) {            // nearest even
-    uint32_t u, m, sign;
-    memcpy(&u, &x, 4);
-    sign = u >> 16 & 0x8000u; u &= 0x7fffffffu;
-    if (u > 0x7f800000u) return (uint16_t)(sign | 0x7e00u);
-    if (u >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u);
-    if (u >= 0x38800000u) { u += 0xfffu + (u >> 13 & 1); return (uint16_t)(sign | ((u - 0x38000000u) >> 13)); }
-    if (u < 0x33000000u) return (uint16_t)sign;
-    m = (u & 0x7fffffu) | 0x800000u;
-    {
-        const uint32_t shift = 126 - (u >> 23), rest = m & ((1u << shift) - 1), half = 1u << (shift - 1);
-        m >>= shift;
-        m += rest > half || (rest == half && (m & 1));
-    }
-    return (uint16_t)(sign | m);
-}
-ATTN__FUNC float attn__from_bf16(uint16_t h) { const uint32_t u = (uint32_t)h << 16; float x; memcpy(&x, &u, 4); return x; }
-ATTN__FUNC uint16_t attn__to_bf16(float x) {           // nearest even
-    uint32_t u;
-    memcpy(&u, &x, 4);
-    if ((u & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(u >> 16 | 64u);
-    return (uint16_t)((u + 0x7fffu + (u >> 16 & 1)) >> 16);
-}
-ATTN__FUNC uint16_t attn__u16(const void *p) { uint16_t h; memcpy(&h, p, 2); return h; }
-// element i of a row
-ATTN__FUNC double attn__stored(int type, const void *row, ptrdiff_t i) {
-    const char *p = (const char *)row + i / attn__types[type].elements * attn__types[type].bytes;
-    const uint8_t *b = (const uint8_t *)p;
-    const int at = (int)(i % 32);
-    float x;
-    double y;
-    switch (type) {
-    case ATTN_F64: memcpy(&y, p, 8); return y;
-    case ATTN_F16: return (double)attn__from_f16(attn__u16(p));
-    case ATTN_BF16: return (double)attn__from_bf16(attn__u16(p));
-    case ATTN_Q8_0: return (double)(attn__from_f16(attn__u16(p)) * (float)(int8_t)b[2 + at]);
-    case ATTN_Q4_0: return (double)(attn__from_f16(attn__u16(p)) * (float)((b[2 + at % 16] >> (at / 16 * 4) & 15) - 8));
-    case ATTN_Q4_1:
-        x = (float)(b[4 + at % 16] >> (at / 16 * 4) & 15) * attn__from_f16(attn__u16(p));
-        return (double)(x + attn__from_f16(attn__u16(p + 2)));
-    default: memcpy(&x, p, 4); return (double)x;
-    }
-}
-ATTN__FUNC void attn__store(int type, void *row, ptrdiff_t i, double x) {   // of types with one element in a block
-    char *p = (char *)row + i * attn__types[type].bytes;
-    const float f = (float)x;
-    uint16_t h;
-    switch (type) {
-    case ATTN_F64: memcpy(p, &x, 8); break;
-    case ATTN_F16: h = attn__to_f16(f); memcpy(p, &h, 2); break;
-    case ATTN_BF16: h = attn__to_bf16(f); memcpy(p, &h, 2); break;
-    default: memcpy(p, &f, 4); break;
-    }
-}
-// 32 numbers -> one block, rounded as ggml does. source  ggml (MIT), the format of its blocks
-ATTN__FUNC void attn__quantise(int type, void *block, const float *x) {
-    uint8_t *p = (uint8_t *)block;
-    float low = x[0], high = x[0], most = 0, d, inverse;
-    uint16_t h;
-    for (int i = 0; i < 32; i++) {
-        const float a = x[i] < 0 ? -x[i] : x[i];
-        if (a > (most < 0 ? -most : most)) most = x[i];
-        if (x[i] < low) low = x[i];
-        if (x[i] > high) high = x[i];
-    }
-    d = type == ATTN_Q8_0 ? (most < 0 ? -most : most) / 127 : type == ATTN_Q4_0 ? most / -8 : (high - low) / 15;
-    inverse = d != 0 ? 1 / d : 0;
-    h = attn__to_f16(d); memcpy(p, &h, 2); p += 2;
-    if (type == ATTN_Q8_0) {
-        for (int i = 0; i < 32; i++) p[i] = (uint8_t)(int8_t)(x[i] * inverse + (x[i] * inverse < 0 ? -0.5f : 0.5f));
-        return;
-    }
-    if (type == ATTN_Q4_1) { h = attn__to_f16(low); memcpy(p, &h, 2); p += 2; }
-    for (int i = 0; i < 16; i++) {
-        int n[2];
-        for (int k = 0; k < 2; k++) {
-            const float y = type == ATTN_Q4_1 ? (x[i + 16 * k] - low) * inverse + 0.5f : x[i + 16 * k] * inverse + 8.5f;
-            n[k] = y < 15 ? (int)y : 15;
-        }
-        p[i] = (uint8_t)(n[0] | n[1] << 4);
-    }
-}
-
-// ---- arguments of the kernels: one struct each, the same for every pass
-
-#define ATTN__TQ_MOST 32
-enum { ATTN__SPAN = 1024 };            // keys that are summed on their own: the row rule
-// y[i] = f(a[i], b[i]), or y[i] += with add; ys 0 and add: y[0] gains the sum. s is the operator's number.
-typedef struct attn__loop_args {
-    int op, add;
-    ptrdiff_t n, ys, as, bs;
-    void *y;
-    const void *a, *b;
-    double s;
-} attn__loop_args;
-typedef struct attn__softmax_args {
-    const void *x;
-    void *y;
-    ptrdiff_t rows, cols, x_row, y_row, per, first;
-    const int32_t *lengths;
-    float masked_score;
-} attn__softmax_args;
-// c[i*crs + j*ccs] = alpha sum over p of a[i*ars + p*acs] b[p*brs + j*bcs], added to c with add
-typedef struct attn__gemm_args {
-    const void *a, *b;
-    void *c, *work;
-    ptrdiff_t m, n, k, ars, acs, brs, bcs, crs, ccs;
-    double alpha;
-    int add;
-} attn__gemm_args;
-// Where the keys or values of one entry and head lie.
-typedef struct attn__rows {
-    const char *at;                   // token 0; with pages page 0, slot 0
-    ptrdiff_t row, col;               // elements
-    ptrdiff_t page, page_step, ring;  // page > 0: token j in slot j % page of page table[j / page]; ring > 0: in slot j % ring
-    const int32_t *table;
-    int type, apart;                  // apart: rows a power of two apart, copied before use
-} attn__rows;
-ATTN__FUNC const char *attn__row_at(const attn__rows *x, ptrdiff_t j) {
-    ptrdiff_t e = (x->ring ? j % x->ring : j) * x->row;
-    if (x->page) e = x->table[j / x->page] * x->page_step + j % x->page * x->row;
-    return x->at + e / attn__types[x->type].elements * attn__types[x->type].bytes;
-}
-// How many of n rows from j on lie `row` apart.
-ATTN__FUNC ptrdiff_t attn__rows_run(const attn__rows *x, ptrdiff_t j, ptrdiff_t n) {
-    const ptrdiff_t run = x->ring ? x->ring - j % x->ring : x->page ? x->page - j % x->page : n;
-    return run < n ? run : n;
-}
-// The arrays of a tile in the workspace.
-typedef struct attn__space {
-    void *q, *s, *o[2], *sum, *k, *v, *rows, *spare, *line, *add, *wide[3], *whole;
-    uint32_t *vis;
-} attn__space;
-ATTN__FUNC int attn__two_passes(const attn_desc *d) {  // weights that depend on all scores of the row at once
-    return d->norm == ATTN_NORM_TOP_K || d->norm == ATTN_NORM_SPARSEMAX || d->norm == ATTN_NORM_ENTMAX15;
-}
-ATTN__FUNC size_t attn__layout(attn__space *w, void *work, const attn_desc *d, int bytes, int tile, int block) {
-    size_t at = 0;
-    const size_t e = (size_t)bytes, tq = (size_t)tile, kt = (size_t)block, dk = (size_t)d->dim, dv = (size_t)d->vdim;
-    w->vis = (uint32_t *)attn__carve(work, &at, kt * sizeof(uint32_t));
-    w->q = attn__carve(work, &at, dk * tq * e);
-    w->s = attn__carve(work, &at, kt * tq * e);
-    w->o[0] = attn__carve(work, &at, dv * tq * e);
-    w->o[1] = attn__carve(work, &at, dv * tq * e);
-    w->sum = attn__carve(work, &at, dv * tq * e);
-    w->k = attn__carve(work, &at, dk * kt * e);
-    w->v = attn__carve(work, &at, dv * kt * e);
-    w->rows = attn__carve(work, &at, dk * tq * e);
-    w->spare = attn__carve(work, &at, dk * tq * e);
-    w->line = attn__carve(work, &at, (kt + tq) * e);
-    w->add = attn__carve(work, &at, kt * tq * e);
-    for (int i = 0; d->score == ATTN_SCORE_ADDITIVE && i < 3; i++)
-        w->wide[i] = attn__carve(work, &at, (size_t)(d->score_width + 4) * tq * e);   // products come 4 at least
-    w->whole = attn__two_passes(d) ? attn__carve(work, &at, (size_t)(d->ring ? d->ring + ATTN__SPAN + tile : d->keys) * tq * e) : NULL;
-    return at;
-}
-// One tile of attention: up to TQ rows that read the same key head. Row `lane` is query[lane] of head[lane].
-typedef struct attn__tile_args {
-    const attn_desc *d;               // every default filled in
-    attn__rows k, v;
-    ptrdiff_t b, start, end, tree;    // entry; keys start .. end-1 are worked, a span's edge on; the first key that is a node
-    int worker;
-    int64_t offset;                   // p_i = i + offset
-    int lanes, in_line;               // rows in use; in_line: queries that follow each other, of one head
-    int masks, every, adds, shaped;   // masks: more than limits hides keys; every: hidden keys are computed too; adds: bias or
-    int dead;                         // tables; shaped: a stage that no product can end with. dead: so many lanes from the end
-                                      // are no rows
-    void *work;
-    double scale[ATTN__TQ_MOST], slope[ATTN__TQ_MOST];
-    ptrdiff_t query[ATTN__TQ_MOST], head[ATTN__TQ_MOST];
-    const void *q[ATTN__TQ_MOST], *bias[ATTN__TQ_MOST];
-    void *o[ATTN__TQ_MOST], *lse[ATTN__TQ_MOST], *weights[ATTN__TQ_MOST];
-    const uint8_t *keep[ATTN__TQ_MOST], *drop[ATTN__TQ_MOST];
-    ptrdiff_t lo[ATTN__TQ_MOST], hi[ATTN__TQ_MOST];    // keys lo .. hi-1 exist for the row
-    ptrdiff_t lo_least, lo_most, hi_least, hi_most;
-    const void *next_k, *next_v, *next_q;   // of the next key head, touched meanwhile; NULL = none
-    void *next_o;
-    ptrdiff_t next_row, next_rows, next_calls, next_due;
-} attn__tile_args;
-// The new tokens of one entry and key head, into the cache.
-typedef struct attn__append_args {
-    const attn_desc *d;
-    attn__rows k, v;
-    ptrdiff_t b, hk;
-    void *work;                       // one row
-} attn__append_args;
-typedef struct attn__peak_args { ptrdiff_t loops; double flops; } attn__peak_args;
-typedef struct attn__dot_args { const void *x, *y; ptrdiff_t n; float f; int32_t i; } attn__dot_args;
-
-// Every kernel, once; a pass that lacks one does not compile. DOTS are what the overlays replace.
-#define ATTN__KERNELS(K) K(loop) K(softmax) K(gemm) K(gemv) K(tile) K(append) K(peak)
-#define ATTN__DOTS(K) K(dot_bf16) K(dot_i8)
-typedef attn__gemm_args attn__gemv_args;
-typedef attn__dot_args attn__dot_bf16_args;
-typedef attn__dot_args attn__dot_i8_args;
-typedef struct attn__table {
-#define ATTN__ROW(name) void (*name)(attn__##name##_args *);
-    ATTN__KERNELS(ATTN__ROW)
-    ATTN__DOTS(ATTN__ROW)
-#undef ATTN__ROW
-    int bytes, tq, kt, mr, mc, kc, nc;   // of an element; shapes that plans and workspaces follow
-} attn__table;
-
-// What the loop kernel computes; g is b where it is a gradient.
-enum { ATTN__LOOP_COPY, ATTN__LOOP_ADD, ATTN__LOOP_SUB, ATTN__LOOP_MUL, ATTN__LOOP_DIV, ATTN__LOOP_SCALE,
-       ATTN__LOOP_SQUARE, ATTN__LOOP_EXP, ATTN__LOOP_TANH, ATTN__LOOP_ERF, ATTN__LOOP_RELU, ATTN__LOOP_MUL_SCALE,
-       ATTN__LOOP_TANH_GRAD, ATTN__LOOP_RELU_GRAD, ATTN__LOOP_SQUARE_SUB };
 ATTN__FUNC float attn__neg_inf(void) { const uint32_t u = 0xff800000u; float x; memcpy(&x, &u, 4); return x; }
 #if ATTN__ARM || defined(ATTN_SIMDE_NEON)
 static const uint32_t attn__lane_bits[4] = { 1, 2, 4, 8 };
 #endif
-
-// ---- attention: what a tile reads of the desc beside arrays. Plain code, compiled once: it is off where its field is zero
-
-// Clears vis[r], bit of a lane, where document, block or tree hides key k0 + r from it.
-ATTN__FUNC void attn__hide_more(const attn__tile_args *g, uint32_t *vis, ptrdiff_t k0, ptrdiff_t nk, int tq) {
-    const attn_desc *d = g->d;
-    const ptrdiff_t cells_k = d->block_mask ? (d->keys + d->block_k - 1) / d->block_k : 0;
-    const ptrdiff_t cells_q = d->block_mask ? (d->queries + d->block_q - 1) / d->block_q : 0;
-    uint32_t docs = 0, cells = 0;
-    for (ptrdiff_t r = 0; r < nk; r++) {
-        const ptrdiff_t j = k0 + r;
-        if (d->doc_k) {                                // ids and blocks come in runs: bits are kept from key to key
-            const int32_t *id = d->doc_k + g->b * d->keys + j;
-            if (r == 0 || id[0] != id[-1]) {
-                docs = 0;
-                for (int u = 0; u < tq; u++) docs |= (uint32_t)(d->doc_q[g->b * d->queries + g->query[u]] == *id) << u;
-            }
-            vis[r] &= docs;
-        }
-        if (d->block_mask) {
-            if (r == 0 || j % d->block_k == 0) {
-                cells = 0;
-                for (int u = 0; u < tq; u++) {
-                    const ptrdiff_t plane = d->block_heads > 1 ? g->head[u] : 0;
-                    const ptrdiff_t at = (plane * cells_q + g->query[u] / d->block_q) * cells_k + j / d->block_k;
-                    cells |= (uint32_t)(d->block_mask[at] != 0) << u;
-                }
-            }
-            vis[r] &= cells;
-        }
-        if (d->tree_parent && j >= g->tree) for (int u = 0; u < tq; u++) {
-            ptrdiff_t node = g->query[u];
-            while (node > j - g->tree) node = d->tree_parent[node];
-            if (node != j - g->tree) vis[r] &= ~((uint32_t)1 << u);
-        }
-    }
-}
-// Row of the relative table for query i at p and key j. source  Raffel et al. 2020 (T5), Liu et al. 2021 (Swin)
-ATTN__FUNC ptrdiff_t attn__rel_row(const attn_desc *d, ptrdiff_t i, int64_t p, ptrdiff_t j) {
-    int64_t x = (int64_t)j - p, n = d->rel_count, base = 0;
-    if (d->rel_kind == ATTN_REL_WINDOW_2D)
-        return (i / d->rel_width - j / d->rel_width + d->rel_height - 1) * (2 * (ptrdiff_t)d->rel_width - 1) +
-               i % d->rel_width - j % d->rel_width + d->rel_width - 1;
-    if (d->rel_kind == ATTN_REL_OFFSET) return (ptrdiff_t)((x < -(n / 2) ? -(n / 2) : x > n / 2 ? n / 2 : x) + n / 2);
-    if (d->rel_both_ways) { n /= 2; base = x > 0 ? n : 0; x = x < 0 ? -x : x; }
-    else x = x < 0 ? -x : 0;
-    if (x >= n / 2) {                                  // log-spaced; an exact power belongs to the bucket that it starts
-        const double half = (double)(n / 2);
-        const double share = attn__log_d((double)x / half) / attn__log_d((double)d->rel_max_distance / half);
-        x = share >= 1 ? n - 1 : n / 2 + (int64_t)(share * (1 + 1e-9) * (double)(n - n / 2));
-        if (x > n - 1) x = n - 1;
-    }
-    return (ptrdiff_t)(base + x);
-}
-// The slope of head h for H heads: a geometric series where H is a power of two, else every other term of the next one's
-// as well. source  Press et al. 2022
-ATTN__FUNC double attn__slope(const attn_desc *d, ptrdiff_t h) {
-    ptrdiff_t n = 1;
-    if (d->alibi_slopes) return (double)d->alibi_slopes[h];
-    while (2 * n <= d->heads) n *= 2;
-    return attn__exp_d(-0.69314718055994531 * 8 * (h < n ? (double)(h + 1) / (double)n : (double)(2 * (h - n) + 1) / (double)(2 * n)));
-}
-// factor[r]: 0 or 1 / (1 - p) for key k0 + r
-ATTN__FUNC void attn__dropout(const attn_desc *d, ptrdiff_t b, ptrdiff_t h, ptrdiff_t i, ptrdiff_t k0, ptrdiff_t nk, double *factor) {
-    const double keep = d->dropout < 1 ? 1 / (1 - (double)d->dropout) : 0, limit = (double)d->dropout * 4294967296.0;
-    const uint8_t *given = d->keep_weights ? d->keep_weights + ((b * d->heads + h) * d->queries + i) * d->keys : NULL;
-    uint32_t word[4], counter[4], key[2];
-    counter[1] = (uint32_t)i; counter[2] = (uint32_t)h; counter[3] = (uint32_t)b;
-    key[0] = (uint32_t)d->seed; key[1] = (uint32_t)(d->seed >> 32);
-    for (ptrdiff_t r = 0; r < nk; r++) {
-        const ptrdiff_t j = k0 + r;
-        if (given) { factor[r] = given[j] ? keep : 0; continue; }
-        if (r == 0 || j % 4 == 0) { counter[0] = (uint32_t)(j / 4); attn_philox(counter, key, word); }
-        factor[r] = (double)word[j % 4] >= limit ? keep : 0;
-    }
-}
 
 #ifndef ATTN_ONLY_KERNELS
 // ---- contexts: an arena with two ends
@@ -2101,8 +1803,9 @@ ATTN__INL __m512i ATTN__FN(dot64)(__m512i acc, const int8_t *p, const int8_t *q)
 #define attn__t_bad(t) (_mm512_cmpge_epu32_mask(t, _mm512_set1_epi32(0x7f800000)) != 0)
 #define attn__s_load(p) _mm512_set1_ps(*(p))
 #define attn__v_fma_at(acc, s, i, v) _mm512_fmadd_ps(s, v, acc)
-#define attn__v_of_bf16(p) _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(p))), 16))
-#define attn__v_of_f16(p) _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
+#define ATTN__H(p) _mm256_loadu_si256((const __m256i *)(const void *)(p))
+#define attn__v_of_bf16(p) _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(ATTN__H(p)), 16))
+#define attn__v_of_f16(p) _mm512_cvtph_ps(ATTN__H(p))
 #define attn__f16_at(p) _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(attn__u16(p))))
 #define attn__v_of_i8(p) _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))))
 #define attn__bits64(p) ((uint64_t)_mm512_test_epi8_mask(_mm512_loadu_si512(p), _mm512_loadu_si512(p)))
@@ -2131,7 +1834,8 @@ ATTN__INL void ATTN__FN(transpose)(__m512 *r) {
     }
     ATTN__UNROLL for (int i = 0; i < 4; i++) {
         const __m512 a = _mm512_shuffle_f32x4(r[i], r[i + 4], 0x88), b = _mm512_shuffle_f32x4(r[i], r[i + 4], 0xdd);
-        const __m512 c = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x88), d = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xdd);
+        const __m512 c = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0x88),
+            d = _mm512_shuffle_f32x4(r[i + 8], r[i + 12], 0xdd);
         r[i] = _mm512_shuffle_f32x4(a, c, 0x88); r[i + 8] = _mm512_shuffle_f32x4(a, c, 0xdd);
         r[i + 4] = _mm512_shuffle_f32x4(b, d, 0x88); r[i + 12] = _mm512_shuffle_f32x4(b, d, 0xdd);
     }
@@ -2191,13 +1895,15 @@ ATTN__INL attn__v ATTN__FN(round)(attn__v a) {                      // SIMDe's o
 #define attn__v_bits(m) ((uint32_t)ATTN__PS(movemask)(m))
 ATTN__INL attn__m ATTN__FN(mask)(uint32_t bits) {
     const attn__t one = ATTN__X(_mm256_setr_epi32)(1, 2, 4, 8, 16, 32, 64, 128);
-    return ATTN__FC(ATTN__X(_mm256_cmpeq_epi32)(ATTN__X(_mm256_and_si256)(ATTN__X(_mm256_set1_epi32)((int)bits), one), one));
+    return ATTN__FC(ATTN__X(_mm256_cmpeq_epi32)(ATTN__X(_mm256_and_si256)(ATTN__X(_mm256_set1_epi32)((int)bits), one),
+                                                one));
 }
 #define attn__v_mask(bits) ATTN__FN(mask)(bits)
 #define ATTN__H(p) ATTN__X(_mm_loadu_si128)((const ATTN__X(__m128i) *)(const void *)(p))
 #define attn__v_of_bf16(p) ATTN__FC(ATTN__X(_mm256_slli_epi32)(ATTN__X(_mm256_cvtepu16_epi32)(ATTN__H(p)), 16))
 #define attn__v_of_i8(p) \
-    ATTN__X(_mm256_cvtepi32_ps)(ATTN__X(_mm256_cvtepi8_epi32)(ATTN__X(_mm_loadl_epi64)((const ATTN__X(__m128i) *)(const void *)(p))))
+    ATTN__X(_mm256_cvtepi32_ps)(ATTN__X(_mm256_cvtepi8_epi32)( \
+        ATTN__X(_mm_loadl_epi64)((const ATTN__X(__m128i) *)(const void *)(p))))
 #ifndef ATTN__BY_SIMDE
 #define attn__v_of_f16(p) _mm256_cvtph_ps(ATTN__H(p))
 #define attn__f16_at(p) _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(attn__u16(p))))
@@ -2313,7 +2019,8 @@ ATTN__INL attn__v ATTN__FN(div)(attn__v a, attn__v b) {
     return attn__v_load(x);
 }
 #define attn__v_div(a, b) ATTN__FN(div)(a, b)
-ATTN__INL attn__v ATTN__FN(round)(attn__v a) {                      // beyond 2^22 every step is integral or huge already
+// beyond 2^22 every step is integral or huge already
+ATTN__INL attn__v ATTN__FN(round)(attn__v a) {
     const attn__v big = attn__v_sign(attn__v_set(8388608.0f), a);
     attn__v t = attn__v_add(attn__v_sel(attn__v_lt(attn__v_abs(a), attn__v_set(8388608.0f)), a, attn__v_set(0)), big);
     ATTN__HIDE_F(t);
@@ -2440,6 +2147,321 @@ ATTN__INL attn__v ATTN__FN(pow2n)(attn__v a, attn__v n) {           // in two st
 
 // -------------------------------------------------------------------------------------------------------------------
 // >>kernels
+#ifndef ATTN__AGAIN // ======== arguments of the kernels, and what they read as plain code: compiled once ========
+
+// ---- storage types: f16, bf16 and ggml's blocks of 32 (an f16 scale d, in q4_1 an f16 offset m, then 8 or 4 bits
+// each)
+
+ATTN__FUNC float attn__from_f16(uint16_t h) {
+    uint32_t u = (uint32_t)(h & 0x7fffu) << 13;
+    float x;
+    if ((h & 0x7c00u) == 0x7c00u) u |= 0x7f800000u;
+    else if (h & 0x7c00u) u += 112u << 23;
+    else {                                             // subnormal: an integer times 2^-24
+        x = (float)(h & 0x3ffu) * 5.9604644775390625e-8f;
+        return h & 0x8000u ? -x : x;
+    }
+    u |= (uint32_t)(h & 0x8000u) << 16;
+    memcpy(&x, &u, 4);
+    return x;
+}
+ATTN__FUNC uint16_t attn__to_f16(float x) {            // nearest even
+    uint32_t u, m, sign;
+    memcpy(&u, &x, 4);
+    sign = u >> 16 & 0x8000u; u &= 0x7fffffffu;
+    if (u > 0x7f800000u) return (uint16_t)(sign | 0x7e00u);
+    if (u >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u);
+    if (u >= 0x38800000u) { u += 0xfffu + (u >> 13 & 1); return (uint16_t)(sign | ((u - 0x38000000u) >> 13)); }
+    if (u < 0x33000000u) return (uint16_t)sign;
+    m = (u & 0x7fffffu) | 0x800000u;
+    {
+        const uint32_t shift = 126 - (u >> 23), rest = m & ((1u << shift) - 1), half = 1u << (shift - 1);
+        m >>= shift;
+        m += rest > half || (rest == half && (m & 1));
+    }
+    return (uint16_t)(sign | m);
+}
+ATTN__FUNC float attn__from_bf16(uint16_t h) {
+    const uint32_t u = (uint32_t)h << 16;
+    float x;
+    memcpy(&x, &u, 4);
+    return x;
+}
+ATTN__FUNC uint16_t attn__to_bf16(float x) {           // nearest even
+    uint32_t u;
+    memcpy(&u, &x, 4);
+    if ((u & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(u >> 16 | 64u);
+    return (uint16_t)((u + 0x7fffu + (u >> 16 & 1)) >> 16);
+}
+ATTN__FUNC uint16_t attn__u16(const void *p) { uint16_t h; memcpy(&h, p, 2); return h; }
+// element i of a row
+ATTN__FUNC double attn__stored(int type, const void *row, ptrdiff_t i) {
+    const char *p = (const char *)row + i / attn__types[type].elements * attn__types[type].bytes;
+    const uint8_t *b = (const uint8_t *)p;
+    const int at = (int)(i % 32);
+    float x;
+    double y;
+    switch (type) {
+    case ATTN_F64: memcpy(&y, p, 8); return y;
+    case ATTN_F16: return (double)attn__from_f16(attn__u16(p));
+    case ATTN_BF16: return (double)attn__from_bf16(attn__u16(p));
+    case ATTN_Q8_0: return (double)(attn__from_f16(attn__u16(p)) * (float)(int8_t)b[2 + at]);
+    case ATTN_Q4_0: return (double)(attn__from_f16(attn__u16(p)) * (float)((b[2 + at % 16] >> (at / 16 * 4) & 15) - 8));
+    case ATTN_Q4_1:
+        x = (float)(b[4 + at % 16] >> (at / 16 * 4) & 15) * attn__from_f16(attn__u16(p));
+        return (double)(x + attn__from_f16(attn__u16(p + 2)));
+    default: memcpy(&x, p, 4); return (double)x;
+    }
+}
+ATTN__FUNC void attn__store(int type, void *row, ptrdiff_t i, double x) {   // of types with one element in a block
+    char *p = (char *)row + i * attn__types[type].bytes;
+    const float f = (float)x;
+    uint16_t h;
+    switch (type) {
+    case ATTN_F64: memcpy(p, &x, 8); break;
+    case ATTN_F16: h = attn__to_f16(f); memcpy(p, &h, 2); break;
+    case ATTN_BF16: h = attn__to_bf16(f); memcpy(p, &h, 2); break;
+    default: memcpy(p, &f, 4); break;
+    }
+}
+// 32 numbers -> one block, rounded as ggml does. source  ggml (MIT), the format of its blocks
+ATTN__FUNC void attn__quantise(int type, void *block, const float *x) {
+    uint8_t *p = (uint8_t *)block;
+    float low = x[0], high = x[0], most = 0, d, inverse;
+    uint16_t h;
+    for (int i = 0; i < 32; i++) {
+        const float a = x[i] < 0 ? -x[i] : x[i];
+        if (a > (most < 0 ? -most : most)) most = x[i];
+        if (x[i] < low) low = x[i];
+        if (x[i] > high) high = x[i];
+    }
+    d = type == ATTN_Q8_0 ? (most < 0 ? -most : most) / 127 : type == ATTN_Q4_0 ? most / -8 : (high - low) / 15;
+    inverse = d != 0 ? 1 / d : 0;
+    h = attn__to_f16(d); memcpy(p, &h, 2); p += 2;
+    if (type == ATTN_Q8_0) {
+        for (int i = 0; i < 32; i++) p[i] = (uint8_t)(int8_t)(x[i] * inverse + (x[i] * inverse < 0 ? -0.5f : 0.5f));
+        return;
+    }
+    if (type == ATTN_Q4_1) { h = attn__to_f16(low); memcpy(p, &h, 2); p += 2; }
+    for (int i = 0; i < 16; i++) {
+        int n[2];
+        for (int k = 0; k < 2; k++) {
+            const float y = type == ATTN_Q4_1 ? (x[i + 16 * k] - low) * inverse + 0.5f : x[i + 16 * k] * inverse + 8.5f;
+            n[k] = y < 15 ? (int)y : 15;
+        }
+        p[i] = (uint8_t)(n[0] | n[1] << 4);
+    }
+}
+
+// ---- arguments of the kernels: one struct each, the same for every pass
+
+#define ATTN__TQ_MOST 32
+enum { ATTN__SPAN = 1024 };            // keys that are summed on their own: the row rule
+// y[i] = f(a[i], b[i]), or y[i] += with add; ys 0 and add: y[0] gains the sum. s is the operator's number.
+typedef struct attn__loop_args {
+    int op, add;
+    ptrdiff_t n, ys, as, bs;
+    void *y;
+    const void *a, *b;
+    double s;
+} attn__loop_args;
+typedef struct attn__softmax_args {
+    const void *x;
+    void *y;
+    ptrdiff_t rows, cols, x_row, y_row, per, first;
+    const int32_t *lengths;
+    float masked_score;
+} attn__softmax_args;
+// c[i*crs + j*ccs] = alpha sum over p of a[i*ars + p*acs] b[p*brs + j*bcs], added to c with add
+typedef struct attn__gemm_args {
+    const void *a, *b;
+    void *c, *work;
+    ptrdiff_t m, n, k, ars, acs, brs, bcs, crs, ccs;
+    double alpha;
+    int add;
+} attn__gemm_args;
+// Where the keys or values of one entry and head lie.
+typedef struct attn__rows {
+    const char *at;                   // token 0; with pages page 0, slot 0
+    ptrdiff_t row, col;               // elements
+    // page > 0: token j in slot j % page of page table[j / page]; ring > 0: in slot j % ring
+    ptrdiff_t page, page_step, ring;
+    const int32_t *table;
+    int type, apart;                  // apart: rows a power of two apart, copied before use
+} attn__rows;
+ATTN__FUNC const char *attn__row_at(const attn__rows *x, ptrdiff_t j) {
+    ptrdiff_t e = (x->ring ? j % x->ring : j) * x->row;
+    if (x->page) e = x->table[j / x->page] * x->page_step + j % x->page * x->row;
+    return x->at + e / attn__types[x->type].elements * attn__types[x->type].bytes;
+}
+// How many of n rows from j on lie `row` apart.
+ATTN__FUNC ptrdiff_t attn__rows_run(const attn__rows *x, ptrdiff_t j, ptrdiff_t n) {
+    const ptrdiff_t run = x->ring ? x->ring - j % x->ring : x->page ? x->page - j % x->page : n;
+    return run < n ? run : n;
+}
+// The arrays of a tile in the workspace.
+typedef struct attn__space {
+    void *q, *s, *o[2], *sum, *k, *v, *rows, *spare, *line, *add, *wide[3], *whole;
+    uint32_t *vis;
+} attn__space;
+ATTN__FUNC int attn__two_passes(const attn_desc *d) {  // weights that depend on all scores of the row at once
+    return d->norm == ATTN_NORM_TOP_K || d->norm == ATTN_NORM_SPARSEMAX || d->norm == ATTN_NORM_ENTMAX15;
+}
+ATTN__FUNC size_t attn__layout(attn__space *w, void *work, const attn_desc *d, int bytes, int tile, int block) {
+    size_t at = 0;
+    const size_t e = (size_t)bytes, tq = (size_t)tile, kt = (size_t)block, dk = (size_t)d->dim, dv = (size_t)d->vdim;
+    w->vis = (uint32_t *)attn__carve(work, &at, kt * sizeof(uint32_t));
+    w->q = attn__carve(work, &at, dk * tq * e);
+    w->s = attn__carve(work, &at, kt * tq * e);
+    w->o[0] = attn__carve(work, &at, dv * tq * e);
+    w->o[1] = attn__carve(work, &at, dv * tq * e);
+    w->sum = attn__carve(work, &at, dv * tq * e);
+    w->k = attn__carve(work, &at, dk * kt * e);
+    w->v = attn__carve(work, &at, dv * kt * e);
+    w->rows = attn__carve(work, &at, dk * tq * e);
+    w->spare = attn__carve(work, &at, dk * tq * e);
+    w->line = attn__carve(work, &at, (kt + tq) * e);
+    w->add = attn__carve(work, &at, kt * tq * e);
+    for (int i = 0; d->score == ATTN_SCORE_ADDITIVE && i < 3; i++)
+        w->wide[i] = attn__carve(work, &at, (size_t)(d->score_width + 4) * tq * e);   // products come 4 at least
+    w->whole = attn__two_passes(d) ? attn__carve(work, &at, (size_t)(d->ring ? d->ring + ATTN__SPAN + tile : d->keys) *
+                                                 tq * e) : NULL;
+    return at;
+}
+// One tile of attention: up to TQ rows that read the same key head. Row `lane` is query[lane] of head[lane].
+typedef struct attn__tile_args {
+    const attn_desc *d;               // every default filled in
+    attn__rows k, v;
+    ptrdiff_t b, start, end;          // entry; keys start .. end-1 are worked, from a span's edge on
+    ptrdiff_t tree;                   // the first key that is a node
+    int worker;
+    int64_t offset;                   // p_i = i + offset
+    int lanes, in_line;               // rows in use; in_line: queries that follow each other, of one head
+    int masks, every;                 // masks: more than limits hides keys; every: hidden keys are computed too
+    int adds, shaped;                 // adds: bias or tables; shaped: a stage that no product can end with
+    int dead;                         // so many lanes from the end are no rows
+    void *work;
+    double scale[ATTN__TQ_MOST], slope[ATTN__TQ_MOST];
+    ptrdiff_t query[ATTN__TQ_MOST], head[ATTN__TQ_MOST];
+    const void *q[ATTN__TQ_MOST], *bias[ATTN__TQ_MOST];
+    void *o[ATTN__TQ_MOST], *lse[ATTN__TQ_MOST], *weights[ATTN__TQ_MOST];
+    const uint8_t *keep[ATTN__TQ_MOST], *drop[ATTN__TQ_MOST];
+    ptrdiff_t lo[ATTN__TQ_MOST], hi[ATTN__TQ_MOST];    // keys lo .. hi-1 exist for the row
+    ptrdiff_t lo_least, lo_most, hi_least, hi_most;
+    const void *next_k, *next_v, *next_q;   // of the next key head, touched meanwhile; NULL = none
+    void *next_o;
+    ptrdiff_t next_row, next_rows, next_calls, next_due;
+} attn__tile_args;
+// The new tokens of one entry and key head, into the cache.
+typedef struct attn__append_args {
+    const attn_desc *d;
+    attn__rows k, v;
+    ptrdiff_t b, hk;
+    void *work;                       // one row
+} attn__append_args;
+typedef struct attn__peak_args { ptrdiff_t loops; double flops; } attn__peak_args;
+typedef struct attn__dot_args { const void *x, *y; ptrdiff_t n; float f; int32_t i; } attn__dot_args;
+
+// Every kernel, once; a pass that lacks one does not compile. DOTS are what the overlays replace.
+#define ATTN__KERNELS(K) K(loop) K(softmax) K(gemm) K(gemv) K(tile) K(append) K(peak)
+#define ATTN__DOTS(K) K(dot_bf16) K(dot_i8)
+typedef attn__gemm_args attn__gemv_args;
+typedef attn__dot_args attn__dot_bf16_args;
+typedef attn__dot_args attn__dot_i8_args;
+typedef struct attn__table {
+#define ATTN__ROW(name) void (*name)(attn__##name##_args *);
+    ATTN__KERNELS(ATTN__ROW)
+    ATTN__DOTS(ATTN__ROW)
+#undef ATTN__ROW
+    int bytes, tq, kt, mr, mc, kc, nc;   // of an element; shapes that plans and workspaces follow
+} attn__table;
+
+// What the loop kernel computes; g is b where it is a gradient.
+enum { ATTN__LOOP_COPY, ATTN__LOOP_ADD, ATTN__LOOP_SUB, ATTN__LOOP_MUL, ATTN__LOOP_DIV, ATTN__LOOP_SCALE,
+       ATTN__LOOP_SQUARE, ATTN__LOOP_EXP, ATTN__LOOP_TANH, ATTN__LOOP_ERF, ATTN__LOOP_RELU, ATTN__LOOP_MUL_SCALE,
+       ATTN__LOOP_TANH_GRAD, ATTN__LOOP_RELU_GRAD, ATTN__LOOP_SQUARE_SUB };
+
+// ---- attention: what a tile reads of the desc beside arrays. Plain code, compiled once: it is off where its field is
+// zero
+
+// Clears vis[r], bit of a lane, where document, block or tree hides key k0 + r from it.
+ATTN__FUNC void attn__hide_more(const attn__tile_args *g, uint32_t *vis, ptrdiff_t k0, ptrdiff_t nk, int tq) {
+    const attn_desc *d = g->d;
+    const ptrdiff_t cells_k = d->block_mask ? (d->keys + d->block_k - 1) / d->block_k : 0;
+    const ptrdiff_t cells_q = d->block_mask ? (d->queries + d->block_q - 1) / d->block_q : 0;
+    uint32_t docs = 0, cells = 0;
+    for (ptrdiff_t r = 0; r < nk; r++) {
+        const ptrdiff_t j = k0 + r;
+        if (d->doc_k) {                                // ids and blocks come in runs: bits are kept from key to key
+            const int32_t *id = d->doc_k + g->b * d->keys + j;
+            if (r == 0 || id[0] != id[-1]) {
+                docs = 0;
+                for (int u = 0; u < tq; u++) docs |= (uint32_t)(d->doc_q[g->b * d->queries + g->query[u]] == *id) << u;
+            }
+            vis[r] &= docs;
+        }
+        if (d->block_mask) {
+            if (r == 0 || j % d->block_k == 0) {
+                cells = 0;
+                for (int u = 0; u < tq; u++) {
+                    const ptrdiff_t plane = d->block_heads > 1 ? g->head[u] : 0;
+                    const ptrdiff_t at = (plane * cells_q + g->query[u] / d->block_q) * cells_k + j / d->block_k;
+                    cells |= (uint32_t)(d->block_mask[at] != 0) << u;
+                }
+            }
+            vis[r] &= cells;
+        }
+        if (d->tree_parent && j >= g->tree) for (int u = 0; u < tq; u++) {
+            ptrdiff_t node = g->query[u];
+            while (node > j - g->tree) node = d->tree_parent[node];
+            if (node != j - g->tree) vis[r] &= ~((uint32_t)1 << u);
+        }
+    }
+}
+// Row of the relative table for query i at p and key j. source  Raffel et al. 2020 (T5), Liu et al. 2021 (Swin)
+ATTN__FUNC ptrdiff_t attn__rel_row(const attn_desc *d, ptrdiff_t i, int64_t p, ptrdiff_t j) {
+    int64_t x = (int64_t)j - p, n = d->rel_count, base = 0;
+    if (d->rel_kind == ATTN_REL_WINDOW_2D)
+        return (i / d->rel_width - j / d->rel_width + d->rel_height - 1) * (2 * (ptrdiff_t)d->rel_width - 1) +
+               i % d->rel_width - j % d->rel_width + d->rel_width - 1;
+    if (d->rel_kind == ATTN_REL_OFFSET) return (ptrdiff_t)((x < -(n / 2) ? -(n / 2) : x > n / 2 ? n / 2 : x) + n / 2);
+    if (d->rel_both_ways) { n /= 2; base = x > 0 ? n : 0; x = x < 0 ? -x : x; }
+    else x = x < 0 ? -x : 0;
+    // log-spaced; an exact power belongs to the bucket that it starts
+    if (x >= n / 2) {
+        const double half = (double)(n / 2);
+        const double share = attn__log_d((double)x / half) / attn__log_d((double)d->rel_max_distance / half);
+        x = share >= 1 ? n - 1 : n / 2 + (int64_t)(share * (1 + 1e-9) * (double)(n - n / 2));
+        if (x > n - 1) x = n - 1;
+    }
+    return (ptrdiff_t)(base + x);
+}
+// The slope of head h for H heads: a geometric series where H is a power of two, else every other term of the next
+// one's as well. source  Press et al. 2022
+ATTN__FUNC double attn__slope(const attn_desc *d, ptrdiff_t h) {
+    ptrdiff_t n = 1;
+    if (d->alibi_slopes) return (double)d->alibi_slopes[h];
+    while (2 * n <= d->heads) n *= 2;
+    return attn__exp_d(-0.69314718055994531 * 8 * (h < n ? (double)(h + 1) / (double)n
+                                                   : (double)(2 * (h - n) + 1) / (double)(2 * n)));
+}
+// factor[r]: 0 or 1 / (1 - p) for key k0 + r
+ATTN__FUNC void attn__dropout(const attn_desc *d, ptrdiff_t b, ptrdiff_t h, ptrdiff_t i, ptrdiff_t k0, ptrdiff_t nk,
+                              double *factor) {
+    const double keep = d->dropout < 1 ? 1 / (1 - (double)d->dropout) : 0, limit = (double)d->dropout * 4294967296.0;
+    const uint8_t *given = d->keep_weights ? d->keep_weights + ((b * d->heads + h) * d->queries + i) * d->keys : NULL;
+    uint32_t word[4], counter[4], key[2];
+    counter[1] = (uint32_t)i; counter[2] = (uint32_t)h; counter[3] = (uint32_t)b;
+    key[0] = (uint32_t)d->seed; key[1] = (uint32_t)(d->seed >> 32);
+    for (ptrdiff_t r = 0; r < nk; r++) {
+        const ptrdiff_t j = k0 + r;
+        if (given) { factor[r] = given[j] ? keep : 0; continue; }
+        if (r == 0 || j % 4 == 0) { counter[0] = (uint32_t)(j / 4); attn_philox(counter, key, word); }
+        factor[r] = (double)word[j % 4] >= limit ? keep : 0;
+    }
+}
+#endif // not ATTN__AGAIN
+
 #ifndef ATTN__OVERLAY
 
 // ---- maths. f32: minimax polynomials, errors in docs/precision.md. f64: the cores of >>base.
@@ -2493,7 +2515,8 @@ ATTN__INL attn__v ATTN__FN(exp)(attn__v x) {
 ATTN__FUNC attn__v ATTN__FN(tanh)(attn__v x) {
     const attn__v a = attn__v_min(attn__v_set(9.5f), attn__v_abs(x)), z = attn__v_mul(x, x);
     const attn__v e = ATTN__FN(exp)(attn__v_add(a, a));
-    const attn__v big = attn__v_sub(attn__v_set(1.0f), attn__v_div(attn__v_set(2.0f), attn__v_add(e, attn__v_set(1.0f))));
+    const attn__v big = attn__v_sub(attn__v_set(1.0f),
+                                    attn__v_div(attn__v_set(2.0f), attn__v_add(e, attn__v_set(1.0f))));
     attn__v p = attn__v_fma(attn__v_set(-0.005666974252f), z, attn__v_set(0.02060617384f));
     p = attn__v_fma(p, z, attn__v_set(-0.05373000623f)); p = attn__v_fma(p, z, attn__v_set(0.1333133099f));
     p = attn__v_fma(p, z, attn__v_set(-0.3333327806f));
@@ -2645,7 +2668,8 @@ ATTN__FUNC void ATTN__FN(softmax)(attn__softmax_args *g) {
 // products, scores (a: keys, b: queries in lanes) and outputs (a: columns of v, b: weights in lanes) are this loop.
 // top, when given, takes the running maximum of c; test: the magnitudes of c are returned.
 // One pointer for every third row (+0, +ars, +2 ars are address modes): one per row overflows the integer registers.
-ATTN__INL attn__t ATTN__FN(micro)(attn__e *c, ptrdiff_t ldc, const attn__e *in, const attn__e *a, ptrdiff_t ars, ptrdiff_t acs,
+ATTN__INL attn__t ATTN__FN(micro)(attn__e *c, ptrdiff_t ldc, const attn__e *in, const attn__e *a, ptrdiff_t ars,
+                                  ptrdiff_t acs,
                                   const attn__e *b, ptrdiff_t ldb, ptrdiff_t k, attn__v *top, int test, const int n,
                                   const int along) {
     attn__v acc[12][ATTN__QV];
@@ -2657,7 +2681,8 @@ ATTN__INL attn__t ATTN__FN(micro)(attn__e *c, ptrdiff_t ldc, const attn__e *in, 
     ATTN__UNROLL for (int i = 0; i < (n + 2) / 3; i++) row[i] = a + 3 * i * ars;
 #if ATTN__PACKET > 1
     if (along) {
-        for (; p + ATTN__PACKET <= k; p += ATTN__PACKET) {          // scalars that follow each other along the contraction
+        // scalars that follow each other along the contraction
+        for (; p + ATTN__PACKET <= k; p += ATTN__PACKET) {
             attn__s s[12];
             ATTN__UNROLL for (int i = 0; i < (n + 2) / 3; i++) ATTN__HIDE(row[i]);
             ATTN__UNROLL for (int i = 0; i < n; i++) s[i] = attn__s_load(row[i / 3] + (i % 3) * ars);
@@ -2709,8 +2734,9 @@ ATTN__INL attn__t ATTN__FN(micro)(attn__e *c, ptrdiff_t ldc, const attn__e *in, 
     return seen;
 }
 #define ATTN__MICRO(name, n, along)                                                                               \
-    ATTN__OUTLINE attn__t ATTN__FN(name)(attn__e *c, ptrdiff_t ldc, const attn__e *in, const attn__e *a, ptrdiff_t ars,   \
-                                         ptrdiff_t acs, const attn__e *b, ptrdiff_t ldb, ptrdiff_t k, attn__v *top, int test) { \
+    ATTN__OUTLINE attn__t ATTN__FN(name)(attn__e *c, ptrdiff_t ldc, const attn__e *in, const attn__e *a,          \
+                                         ptrdiff_t ars, ptrdiff_t acs, const attn__e *b, ptrdiff_t ldb,           \
+                                         ptrdiff_t k, attn__v *top, int test) {                                   \
         return ATTN__FN(micro)(c, ldc, in, a, ars, acs, b, ldb, k, top, test, n, along);                          \
     }
 #if ATTN__PACKET > 1
@@ -2750,7 +2776,8 @@ ATTN__INL int ATTN__FN(panel)(ptrdiff_t left) {
 #endif
 }
 // w rows (n of them real, the rest 0), k deep: t[p][w], times s
-ATTN__OUTLINE void ATTN__FN(pack_rows)(attn__e *t, const attn__e *a, ptrdiff_t ars, ptrdiff_t acs, ptrdiff_t n, const int w,
+ATTN__OUTLINE void ATTN__FN(pack_rows)(attn__e *t, const attn__e *a, ptrdiff_t ars, ptrdiff_t acs, ptrdiff_t n,
+                                       const int w,
                                        ptrdiff_t k, attn__e s) {
     ptrdiff_t p = 0;
     if (acs == 1 && w > 1) {
@@ -2758,13 +2785,15 @@ ATTN__OUTLINE void ATTN__FN(pack_rows)(attn__e *t, const attn__e *a, ptrdiff_t a
             for (int g = 0; g < w; g += ATTN__LANES) {
                 attn__v r[ATTN__LANES];
                 ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
-                    r[i] = g + i < n ? attn__v_mul(attn__v_load(a + (g + i) * ars + p), attn__v_set(s)) : attn__v_set(0);
+                    r[i] = g + i < n ? attn__v_mul(attn__v_load(a + (g + i) * ars + p), attn__v_set(s))
+                        : attn__v_set(0);
                 ATTN__FN(transpose)(r);
                 ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) attn__v_store_n(t + (p + i) * w + g, w - g, r[i]);
             }
     } else if (ars == 1) {
         for (; p < k; p++) for (int g = 0; g < w; g += ATTN__LANES)
-            attn__v_store_n(t + p * w + g, w - g, n > g ? attn__v_mul(attn__v_load_n(a + p * acs + g, n - g, 0), attn__v_set(s))
+            attn__v_store_n(t + p * w + g, w - g, n > g ? attn__v_mul(attn__v_load_n(a + p * acs + g, n - g, 0),
+                                                                      attn__v_set(s))
                                                         : attn__v_set(0));
     }
     for (; p < k; p++) for (int i = 0; i < w; i++) t[p * w + i] = i < n ? a[i * ars + p * acs] * s : 0;
@@ -2772,13 +2801,15 @@ ATTN__OUTLINE void ATTN__FN(pack_rows)(attn__e *t, const attn__e *a, ptrdiff_t a
 // Four full panels of TQ columns at once from contiguous rows: longer runs of a row, and the rows to come are touched.
 ATTN__OUTLINE void ATTN__FN(pack_cols4)(attn__e *t, const attn__e *b, ptrdiff_t brs, ptrdiff_t k) {
     for (ptrdiff_t p = 0; p < k; p++, b += brs, t += ATTN__TQ) {
-        if (p + 16 < k) for (int j = 0; j < 4 * ATTN__TQ; j += 64 / (int)sizeof(attn__e)) ATTN__PREFETCH(b + 16 * brs + j);
+        if (p + 16 < k)
+            for (int j = 0; j < 4 * ATTN__TQ; j += 64 / (int)sizeof(attn__e)) ATTN__PREFETCH(b + 16 * brs + j);
         ATTN__UNROLL for (int q = 0; q < 4; q++) ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++)
             attn__v_store(t + q * ATTN__TQ * k + j * ATTN__LANES, attn__v_load(b + q * ATTN__TQ + j * ATTN__LANES));
     }
 }
 // TQ columns (n of them real, the rest 0), k deep: t[p][TQ]
-ATTN__OUTLINE void ATTN__FN(pack_cols)(attn__e *t, const attn__e *b, ptrdiff_t brs, ptrdiff_t bcs, ptrdiff_t n, ptrdiff_t k) {
+ATTN__OUTLINE void ATTN__FN(pack_cols)(attn__e *t, const attn__e *b, ptrdiff_t brs, ptrdiff_t bcs, ptrdiff_t n,
+                                       ptrdiff_t k) {
     ptrdiff_t p = 0;
     if (bcs == 1 && n >= ATTN__TQ) {
         for (; p < k; p++) ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++)
@@ -2796,8 +2827,10 @@ ATTN__OUTLINE void ATTN__FN(pack_cols)(attn__e *t, const attn__e *b, ptrdiff_t b
     for (; p < k; p++) for (int i = 0; i < ATTN__TQ; i++) t[p * ATTN__TQ + i] = i < n ? b[p * brs + i * bcs] : 0;
 }
 // one panel of w rows (n real) against one of TQ columns (cols real)
-ATTN__INL void ATTN__FN(gemm_panel)(const attn__gemm_args *g, attn__e *c, const attn__e *a, ptrdiff_t ars, ptrdiff_t acs,
-                                    const attn__e *b, ptrdiff_t ldb, ptrdiff_t n, int w, ptrdiff_t cols, ptrdiff_t k, int add) {
+ATTN__INL void ATTN__FN(gemm_panel)(const attn__gemm_args *g, attn__e *c, const attn__e *a, ptrdiff_t ars,
+                                    ptrdiff_t acs,
+                                    const attn__e *b, ptrdiff_t ldb, ptrdiff_t n, int w, ptrdiff_t cols, ptrdiff_t k,
+                                        int add) {
     attn__e *t = (attn__e *)g->work;
     if (n == w && cols >= ATTN__TQ && g->ccs == 1) {
         ATTN__COLS(w)(c, g->crs, add ? c : NULL, a, ars, acs, b, ldb, k, NULL, 0);
@@ -2807,7 +2840,8 @@ ATTN__INL void ATTN__FN(gemm_panel)(const attn__gemm_args *g, attn__e *c, const 
     if (add) for (ptrdiff_t i = 0; i < w; i++) for (ptrdiff_t j = 0; j < ATTN__TQ; j++)
         t[i * ATTN__TQ + j] = i < n && j < cols ? c[i * g->crs + j * g->ccs] : 0;
     ATTN__COLS(w)(t, ATTN__TQ, add ? t : NULL, a, ars, acs, b, ldb, k, NULL, 0);
-    for (ptrdiff_t i = 0; i < n; i++) for (ptrdiff_t j = 0; j < cols; j++) c[i * g->crs + j * g->ccs] = t[i * ATTN__TQ + j];
+    for (ptrdiff_t i = 0; i < n; i++)
+        for (ptrdiff_t j = 0; j < cols; j++) c[i * g->crs + j * g->ccs] = t[i * ATTN__TQ + j];
 }
 ATTN__FUNC void ATTN__FN(gemm)(attn__gemm_args *g) {
     const attn__e *a = (const attn__e *)g->a, *b = (const attn__e *)g->b;
@@ -2832,7 +2866,8 @@ ATTN__FUNC void ATTN__FN(gemm)(attn__gemm_args *g) {
             for (ptrdiff_t i = 0, w; i < mc; i += w) {
                 w = ATTN__FN(panel)(mc - i);
                 if (!direct_a || mc - i < w)
-                    ATTN__FN(pack_rows)(pa + i * kc, a + (ic + i) * g->ars + pc * g->acs, g->ars, g->acs, mc - i, (int)w, kc,
+                    ATTN__FN(pack_rows)(pa + i * kc, a + (ic + i) * g->ars + pc * g->acs, g->ars, g->acs, mc - i,
+                                        (int)w, kc,
                                         (attn__e)g->alpha);
             }
             for (ptrdiff_t j = 0; j < nc; j += ATTN__TQ) for (ptrdiff_t i = 0, w; i < mc; i += w) {
@@ -2845,7 +2880,8 @@ ATTN__FUNC void ATTN__FN(gemm)(attn__gemm_args *g) {
                     ATTN__FN(gemm_panel)(g, cij, a + (ic + i) * g->ars + pc * g->acs, g->ars, g->acs, bj,
                                          here_b ? g->brs : ATTN__TQ, n, (int)w, nc - j, kc, add);
                 else
-                    ATTN__FN(gemm_panel)(g, cij, pa + i * kc, 1, w, bj, here_b ? g->brs : ATTN__TQ, n, (int)w, nc - j, kc, add);
+                    ATTN__FN(gemm_panel)(g, cij, pa + i * kc, 1, w, bj, here_b ? g->brs : ATTN__TQ, n, (int)w, nc - j,
+                                         kc, add);
             }
         }
     }
@@ -2864,7 +2900,8 @@ ATTN__INL void ATTN__FN(gemv_rows)(const attn__gemm_args *g) {
         attn__e *c = (attn__e *)g->c + j0;
         for (ptrdiff_t p = 0; p < g->k; p += 8, b += 8 * g->brs) {
             const int fresh = p == 0 && !g->add;
-            const ptrdiff_t ahead = p + 16 <= g->k ? 8 * g->brs : 0;   // the next 8 rows: streams too short to be foreseen
+            // the next 8 rows: streams too short to be foreseen
+            const ptrdiff_t ahead = p + 16 <= g->k ? 8 * g->brs : 0;
             attn__v s[8];
             ptrdiff_t at[8];
             for (int u = 0; u < 8; u++) {               // past the end: the first row again, times 0 left out below
@@ -2878,7 +2915,8 @@ ATTN__INL void ATTN__FN(gemv_rows)(const attn__gemm_args *g) {
                     ATTN__UNROLL for (int u = 0; u < 8; u++) ATTN__PREFETCH(b + at[u] + j + ahead);
                     ATTN__UNROLL for (int u = 0; u < 8; u++) y = attn__v_fma(s[u], attn__v_load(b + at[u] + j), y);
                 } else
-                    for (int u = 0; u < 8 && u < rows; u++) y = attn__v_fma(s[u], attn__v_load_n(b + at[u] + j, left, 0), y);
+                    for (int u = 0; u < 8 && u < rows; u++)
+                        y = attn__v_fma(s[u], attn__v_load_n(b + at[u] + j, left, 0), y);
                 attn__v_store_n(c + j, left, y);
             }
         }
@@ -2922,10 +2960,11 @@ ATTN__FUNC void ATTN__FN(gemv)(attn__gemm_args *g) {
 
 // ---- attention: queries in lanes
 //
-// A vector holds one score of LANES rows. Keys and values are read as scalars by the microkernel, so maximum, exponential
-// and sum over keys are vertical. The order of a row's arithmetic is its own (the row rule, in the manual): scores are one
-// fma chain over d; a block of KT keys from key 0 rescales the lane when its block maximum exceeds the running one by 2^8;
-// l and o are one chain over keys; spans of SPAN keys start from nothing and are folded left to right.
+// A vector holds one score of LANES rows. Keys and values are read as scalars by the microkernel, so maximum,
+// exponential and sum over keys are vertical. The order of a row's arithmetic is its own (the row rule, in the manual):
+// scores are one fma chain over d; a block of KT keys from key 0 rescales the lane when its block maximum exceeds the
+// running one by 2^8; l and o are one chain over keys; spans of SPAN keys start from nothing and are folded left to
+// right.
 
 #define ATTN__LANES_OF(j) for (int j = 0; j < ATTN__QV; j++)
 
@@ -2936,7 +2975,8 @@ ATTN__FUNC void ATTN__FN(gemv)(attn__gemm_args *g) {
 #define ATTN__OWN_TYPE ATTN_F32
 #endif
 
-// Rows of the tile or of a block come in place where they lie as kernels want them; else they are widened into a buffer.
+// Rows of the tile or of a block come in place where they lie as kernels want them; else they are widened into a
+// buffer.
 ATTN__OUTLINE void ATTN__FN(widen)(attn__e *y, int type, const char *p, ptrdiff_t col, ptrdiff_t n) {
     ptrdiff_t i = 0;
     if (col == 1 && type == ATTN__OWN_TYPE) { memcpy(y, p, sizeof(attn__e) * (size_t)n); return; }
@@ -2985,11 +3025,13 @@ ATTN__OUTLINE void ATTN__FN(ready)(const attn_desc *d, attn__e *x, int stages, c
         ATTN__FN(unit)(x, n, rms, d->norm_eps != 0 ? (double)d->norm_eps : rms ? 1e-6 : 1e-12, factor);
     if ((stages & 1) && d->rope_kind) {
         const float *c = d->rope_cos + position * half, *s = d->rope_sin + position * half;
-        const ptrdiff_t step = d->rope_kind == ATTN_ROPE_HALF ? 1 : 2, apart = d->rope_kind == ATTN_ROPE_HALF ? half : 1;
+        const ptrdiff_t step = d->rope_kind == ATTN_ROPE_HALF ? 1 : 2, apart = d->rope_kind == ATTN_ROPE_HALF ? half
+            : 1;
         ptrdiff_t t = 0;
 #ifndef ATTN__DOUBLE
         for (; step == 1 && t + ATTN__LANES <= half; t += ATTN__LANES) {
-            const attn__v a = attn__v_load(x + t), b = attn__v_load(x + t + half), vc = attn__v_load(c + t), vs = attn__v_load(s + t);
+            const attn__v a = attn__v_load(x + t), b = attn__v_load(x + t + half), vc = attn__v_load(c + t),
+                vs = attn__v_load(s + t);
             attn__v_store(x + t, attn__v_fnma(b, vs, attn__v_mul(a, vc)));
             attn__v_store(x + t + half, attn__v_fma(a, vs, attn__v_mul(b, vc)));
         }
@@ -3007,7 +3049,8 @@ ATTN__INL int ATTN__FN(stages)(const attn_desc *d, int keys) {
     return ((d->qk_norm || d->rope_kind) && !(keys && d->k_cache)) | (d->score == ATTN_SCORE_COSINE) << 1;
 }
 // nk rows of keys or values from k0 on
-ATTN__OUTLINE const attn__e *ATTN__FN(take_rows)(const attn__tile_args *g, int keys, attn__e *buffer, ptrdiff_t k0, ptrdiff_t nk,
+ATTN__OUTLINE const attn__e *ATTN__FN(take_rows)(const attn__tile_args *g, int keys, attn__e *buffer, ptrdiff_t k0,
+                                                 ptrdiff_t nk,
                                                  ptrdiff_t *row) {
     const attn__rows *x = keys ? &g->k : &g->v;
     const attn_desc *d = g->d;
@@ -3019,7 +3062,8 @@ ATTN__OUTLINE const attn__e *ATTN__FN(take_rows)(const attn__tile_args *g, int k
     for (ptrdiff_t r = 0; r < nk; r++) {
         attn__e *y = buffer + r * *row;
         ATTN__FN(widen)(y, x->type, attn__row_at(x, k0 + r), x->col, *row);
-        if (ready) ATTN__FN(ready)(d, y, ready, d->k_norm, d->rope_k_pos ? d->rope_k_pos[g->b * d->keys + k0 + r] : k0 + r);
+        if (ready)
+            ATTN__FN(ready)(d, y, ready, d->k_norm, d->rope_k_pos ? d->rope_k_pos[g->b * d->keys + k0 + r] : k0 + r);
     }
     return buffer;
 }
@@ -3055,7 +3099,8 @@ ATTN__INL const attn__e *ATTN__FN(numbers)(attn__e *buffer, const float *x, ptrd
 }
 // Touches rows of the next key head while this one is worked on: next_rows of them spread over next_calls calls.
 ATTN__INL void ATTN__FN(touch)(attn__tile_args *g) {
-    for (g->next_due += g->next_rows; g->next_due >= g->next_calls && g->next_row < g->next_rows; g->next_due -= g->next_calls) {
+    for (g->next_due += g->next_rows; g->next_due >= g->next_calls &&
+         g->next_row < g->next_rows; g->next_due -= g->next_calls) {
         const ptrdiff_t r = g->next_row++;
         for (ptrdiff_t d = 0; d < g->d->dim; d += 64 / (ptrdiff_t)sizeof(attn__e)) {
             ATTN__PREFETCH((const attn__e *)g->next_k + r * g->k.row + d);
@@ -3066,7 +3111,8 @@ ATTN__INL void ATTN__FN(touch)(attn__tile_args *g) {
     }
 }
 // s[r][lane] = sum over d of k[r][d] t[d][lane]. top, when given, takes the maximum of the rows outside from .. to-1.
-ATTN__OUTLINE void ATTN__FN(products)(attn__tile_args *g, attn__e *s, const attn__e *t, attn__e *spare, const attn__e *k, ptrdiff_t row,
+ATTN__OUTLINE void ATTN__FN(products)(attn__tile_args *g, attn__e *s, const attn__e *t, attn__e *spare,
+                                      const attn__e *k, ptrdiff_t row,
                                       ptrdiff_t nk, attn__v *top, ptrdiff_t from, ptrdiff_t to) {
     const ptrdiff_t dk = g->d->dim;
     for (ptrdiff_t i = 0; i < nk; ) {
@@ -3074,13 +3120,15 @@ ATTN__OUTLINE void ATTN__FN(products)(attn__tile_args *g, attn__e *s, const attn
         ptrdiff_t n = left <= ATTN__R1 ? ATTN__R1 : left <= ATTN__R2 || left == 2 * ATTN__R2 ? ATTN__R2 : ATTN__R3;
         ptrdiff_t at = i + n <= nk ? i : nk - n, stride = row;     // overlaps the keys before: the same scores again
         const attn__e *x = k + at * row;
-        if (at < 0) {                                              // fewer keys than the smallest size: the last one again
+        // fewer keys than the smallest size: the last one again
+        if (at < 0) {
             for (ptrdiff_t r = 0; r < n; r++)
                 memmove(spare + r * dk, k + (r < nk ? r : nk - 1) * row, sizeof(attn__e) * (size_t)dk);
             at = 0; x = spare; stride = dk;
         }
         if (g->next_k) ATTN__FN(touch)(g);
-        ATTN__ROWS(n)(s + at * ATTN__TQ, ATTN__TQ, NULL, x, stride, 1, t, ATTN__TQ, dk, at >= to || at + n <= from ? top : NULL, 0);
+        ATTN__ROWS(n)(s + at * ATTN__TQ, ATTN__TQ, NULL, x, stride, 1, t, ATTN__TQ, dk, at >= to || at + n <= from ? top
+                      : NULL, 0);
         i = at + n;
     }
 }
@@ -3091,20 +3139,23 @@ ATTN__OUTLINE int ATTN__FN(outputs)(attn__e *out, const attn__e *in, const attn_
     for (ptrdiff_t e = 0, n; e < dv; e += n) {
         attn__t t;
         n = dv - e >= ATTN__E2 ? ATTN__E2 : dv - e >= ATTN__C2 ? ATTN__C2 : 1;
-        t = ATTN__COLS(n)(out + e * ATTN__TQ, ATTN__TQ, in ? in + e * ATTN__TQ : NULL, v + e, 1, row, p, ATTN__TQ, nk, NULL, test);
+        t = ATTN__COLS(n)(out + e * ATTN__TQ, ATTN__TQ, in ? in + e * ATTN__TQ : NULL, v + e, 1, row, p, ATTN__TQ, nk,
+                          NULL, test);
         if (test) bad |= attn__t_bad(t);
     }
     return bad;
 }
 // The same chains, a lane's step taken only where it sees the key.
-ATTN__OUTLINE void ATTN__FN(outputs_guarded)(attn__e *out, const attn__e *in, const attn__e *p, const attn__e *v, ptrdiff_t row,
+ATTN__OUTLINE void ATTN__FN(outputs_guarded)(attn__e *out, const attn__e *in, const attn__e *p, const attn__e *v,
+                                             ptrdiff_t row,
                                              ptrdiff_t nk, ptrdiff_t dv, const uint32_t *vis) {
     for (ptrdiff_t e = 0; e < dv; e++) ATTN__LANES_OF(j) {
         const ptrdiff_t at = e * ATTN__TQ + j * ATTN__LANES;
         attn__v a = in ? attn__v_load(in + at) : attn__v_set(0);
         for (ptrdiff_t r = 0; r < nk; r++)
             a = attn__v_sel(attn__v_mask(vis[r] >> (j * ATTN__LANES)),
-                            attn__v_fma(attn__v_set(v[r * row + e]), attn__v_load(p + r * ATTN__TQ + j * ATTN__LANES), a), a);
+                            attn__v_fma(attn__v_set(v[r * row + e]), attn__v_load(p + r * ATTN__TQ + j * ATTN__LANES),
+                                        a), a);
         attn__v_store(out + at, a);
     }
 }
@@ -3112,18 +3163,22 @@ ATTN__OUTLINE void ATTN__FN(outputs_guarded)(attn__e *out, const attn__e *in, co
 // ---- queries
 
 // u[i][lane] = sum over d of m[i][d] t[d][lane], m [width,D]
-ATTN__OUTLINE void ATTN__FN(project)(attn__tile_args *g, const attn__space *w, attn__e *u, const float *m, const attn__e *t) {
+ATTN__OUTLINE void ATTN__FN(project)(attn__tile_args *g, const attn__space *w, attn__e *u, const float *m,
+                                     const attn__e *t) {
     const ptrdiff_t dk = g->d->dim, width = g->d->score_width;
     for (ptrdiff_t i = 0; i < width; i += ATTN__KT) {
         const ptrdiff_t n = width - i < ATTN__KT ? width - i : ATTN__KT;
         attn__e *buffer = (attn__e *)w->k;
-        ATTN__FN(products)(g, u + i * ATTN__TQ, t, buffer, ATTN__FN(numbers)(buffer, m + i * dk, n * dk), dk, n, NULL, 0, 0);
+        ATTN__FN(products)(g, u + i * ATTN__TQ, t, buffer, ATTN__FN(numbers)(buffer, m + i * dk, n * dk), dk, n, NULL,
+                           0, 0);
     }
 }
 ATTN__INL int ATTN__FN(is_product)(const attn_desc *d) {
-    return d->score == ATTN_SCORE_DOT || d->score == ATTN_SCORE_BILINEAR || d->score == ATTN_SCORE_COSINE || d->score == ATTN_SCORE_CUSTOM;
+    return d->score == ATTN_SCORE_DOT || d->score == ATTN_SCORE_BILINEAR || d->score == ATTN_SCORE_COSINE ||
+        d->score == ATTN_SCORE_CUSTOM;
 }
-// q[d][lane] from the rows of the tile: widened, made ready, scaled where the score is a product, through W where there is one
+// q[d][lane] from the rows of the tile: widened, made ready, scaled where the score is a product, through W where there
+// is one
 ATTN__OUTLINE void ATTN__FN(take_queries)(attn__tile_args *g, attn__space *w) {
     const attn_desc *d = g->d;
     const attn__e *x[ATTN__TQ];
@@ -3135,12 +3190,14 @@ ATTN__OUTLINE void ATTN__FN(take_queries)(attn__tile_args *g, attn__space *w) {
         if (own) continue;
         if (lane >= g->lanes) { x[lane] = x[g->lanes - 1]; continue; }
         ATTN__FN(widen)(y, d->q_type, (const char *)g->q[lane], d->q_stride[3], d->dim);
-        if (ready) ATTN__FN(ready)(d, y, ready, d->q_norm, d->rope_q_pos ? d->rope_q_pos[g->b * d->queries + g->query[lane]]
+        if (ready)
+            ATTN__FN(ready)(d, y, ready, d->q_norm, d->rope_q_pos ? d->rope_q_pos[g->b * d->queries + g->query[lane]]
                                                                   : g->query[lane] + g->offset);
     }
     ATTN__LANES_OF(j) {
         attn__e t[ATTN__LANES];
-        for (int i = 0; i < ATTN__LANES; i++) t[i] = ATTN__FN(is_product)(d) ? (attn__e)g->scale[j * ATTN__LANES + i] : 1;
+        for (int i = 0; i < ATTN__LANES; i++)
+            t[i] = ATTN__FN(is_product)(d) ? (attn__e)g->scale[j * ATTN__LANES + i] : 1;
         c[j] = attn__v_load(t);
     }
     ATTN__FN(pack)((attn__e *)w->q, x, own ? d->q_stride[3] : 1, d->dim, c);
@@ -3150,7 +3207,8 @@ ATTN__OUTLINE void ATTN__FN(take_queries)(attn__tile_args *g, attn__space *w) {
         for (ptrdiff_t i = 0; i < d->dim; i += ATTN__KT) {
             const ptrdiff_t n = d->dim - i < ATTN__KT ? d->dim - i : ATTN__KT;
             const attn__e *m = ATTN__FN(numbers)((attn__e *)w->k, d->w_score + i * d->dim, n * d->dim);
-            ATTN__FN(outputs)((attn__e *)w->spare, i ? (const attn__e *)w->spare : NULL, (const attn__e *)w->q + i * ATTN__TQ, m,
+            ATTN__FN(outputs)((attn__e *)w->spare, i ? (const attn__e *)w->spare : NULL,
+                              (const attn__e *)w->q + i * ATTN__TQ, m,
                               d->dim, n, d->dim, 0);
         }
         w->q = w->spare; w->spare = t;
@@ -3163,8 +3221,10 @@ ATTN__OUTLINE void ATTN__FN(take_queries)(attn__tile_args *g, attn__space *w) {
 typedef struct ATTN__FN(part) { ptrdiff_t k0, nk, from, to; } ATTN__FN(part);
 #define ATTN__ALL_LANES ((uint32_t)(((uint64_t)1 << ATTN__TQ) - 1))
 
-// vis[r] loses the bit of each lane that the bytes of its row hide; 64 keys at a time, turned by halves of a square of bits
-ATTN__OUTLINE void ATTN__FN(mask_bytes)(uint32_t *vis, const uint8_t *const *row, ptrdiff_t k0, ptrdiff_t nk, ptrdiff_t col,
+// vis[r] loses the bit of each lane that the bytes of its row hide; 64 keys at a time, turned by halves of a square of
+// bits
+ATTN__OUTLINE void ATTN__FN(mask_bytes)(uint32_t *vis, const uint8_t *const *row, ptrdiff_t k0, ptrdiff_t nk,
+                                        ptrdiff_t col,
                                         int drop) {
     for (ptrdiff_t r = 0; r < nk; r += 64) {
         const ptrdiff_t n = nk - r < 64 ? nk - r : 64;
@@ -3188,9 +3248,10 @@ ATTN__OUTLINE void ATTN__FN(mask_bytes)(uint32_t *vis, const uint8_t *const *row
         for (ptrdiff_t i = 0; i < n; i++) vis[r + i] &= (uint32_t)(bits[i % 32] >> (i / 32 * 32));
     }
 }
-// Which keys of the block a lane sees: vis[r] has bit `lane` for key k0 + r. Keys at the ends that no lane sees are left off.
-// 0 when none is seen.
-ATTN__OUTLINE int ATTN__FN(visible)(const attn__tile_args *g, uint32_t *vis, ptrdiff_t k0, ptrdiff_t nk, ATTN__FN(part) *p) {
+// Which keys of the block a lane sees: vis[r] has bit `lane` for key k0 + r. Keys at the ends that no lane sees are
+// left off. 0 when none is seen.
+ATTN__OUTLINE int ATTN__FN(visible)(const attn__tile_args *g, uint32_t *vis, ptrdiff_t k0, ptrdiff_t nk,
+                                    ATTN__FN(part) *p) {
     ptrdiff_t lo = k0, hi = k0 + nk, n;
     int plain;
     if (!g->every) {
@@ -3239,7 +3300,8 @@ ATTN__OUTLINE int ATTN__FN(visible)(const attn__tile_args *g, uint32_t *vis, ptr
 ATTN__OUTLINE void ATTN__FN(unsee)(const attn__e *s, uint32_t *vis, ATTN__FN(part) *p) {
     for (ptrdiff_t r = 0; r < p->nk; r++) {
         uint32_t hidden = 0;
-        ATTN__LANES_OF(j) hidden |= attn__v_bits(attn__v_lt(attn__v_load(s + r * ATTN__TQ + j * ATTN__LANES), attn__v_set(-ATTN__LARGEST)))
+        ATTN__LANES_OF(j) hidden |= attn__v_bits(attn__v_lt(attn__v_load(s + r * ATTN__TQ + j * ATTN__LANES),
+                                                            attn__v_set(-ATTN__LARGEST)))
                                     << (j * ATTN__LANES);
         vis[r] = (p->to > p->from ? vis[r] : ATTN__ALL_LANES) & ~hidden;
     }
@@ -3249,7 +3311,8 @@ ATTN__OUTLINE void ATTN__FN(unsee)(const attn__e *s, uint32_t *vis, ATTN__FN(par
 ATTN__OUTLINE attn__v ATTN__FN(kernel)(const attn_desc *d, attn__v square, attn__v scale, attn__v inverse) {
     attn__e u[ATTN__LANES];
     if (d->score == ATTN_SCORE_GAUSSIAN)
-        return attn__v_mul(attn__v_mul(attn__v_mul(square, inverse), inverse), attn__v_mul(scale, attn__v_set(ATTN__C(-0.5))));
+        return attn__v_mul(attn__v_mul(attn__v_mul(square, inverse), inverse),
+                           attn__v_mul(scale, attn__v_set(ATTN__C(-0.5))));
     attn__v_store(u, attn__v_mul(attn__v_mul(square, inverse), inverse));
     for (int i = 0; i < ATTN__LANES; i++) {
         const double s = (double)u[i], x = attn__sqrt_d(s);
@@ -3307,14 +3370,16 @@ ATTN__OUTLINE void ATTN__FN(others)(attn__tile_args *g, const attn__space *w, pt
     }
 }
 #ifndef ATTN__DOUBLE
-ATTN__OUTLINE void ATTN__FN(custom)(const attn__tile_args *g, const attn__space *w, const attn__e *k, ptrdiff_t row, ptrdiff_t k0,
+ATTN__OUTLINE void ATTN__FN(custom)(const attn__tile_args *g, const attn__space *w, const attn__e *k, ptrdiff_t row,
+                                    ptrdiff_t k0,
                                     ptrdiff_t nk) {
     const float *q[ATTN__TQ], *keys[ATTN__KT];
     attn_tile t;
     memset(&t, 0, sizeof t);
     for (int i = 0; i < g->lanes; i++) q[i] = (const float *)w->rows + i * g->d->dim;
     for (ptrdiff_t r = 0; r < nk; r++) keys[r] = k + r * row;
-    t.b = g->b; t.h = g->head[0]; t.i0 = g->query[0]; t.ni = g->lanes; t.j0 = k0; t.nj = nk; t.ld = ATTN__TQ; t.dim = g->d->dim;
+    t.b = g->b; t.h = g->head[0]; t.i0 = g->query[0]; t.ni = g->lanes; t.j0 = k0; t.nj = nk; t.ld = ATTN__TQ;
+    t.dim = g->d->dim;
     t.q = q; t.k = keys; t.user = g->d->user; t.worker = g->worker;
     g->d->custom(&t, (float *)w->s);
 }
@@ -3360,7 +3425,8 @@ ATTN__OUTLINE int ATTN__FN(additions)(const attn__tile_args *g, attn__e *t, attn
             attn__v_store(x, attn__v_fnma(attn__v_load(slope), gap, attn__v_load(x)));
         }
     }
-    if (d->rel_kind && g->in_line && d->rel_kind != ATTN_REL_WINDOW_2D) {   // depends on j - p alone, and lanes follow each other
+    // depends on j - p alone, and lanes follow each other
+    if (d->rel_kind && g->in_line && d->rel_kind != ATTN_REL_WINDOW_2D) {
         const ptrdiff_t n = nk + ATTN__TQ - 1;
         const int64_t p = g->query[0] + g->offset;
         for (ptrdiff_t i = 0; i < n; i++)               // line[i]: p is i - (nk - 1) further than the key
@@ -3370,18 +3436,21 @@ ATTN__OUTLINE int ATTN__FN(additions)(const attn__tile_args *g, attn__e *t, attn
             attn__v_store(x, attn__v_add(attn__v_load(x), attn__v_load(line + nk - 1 - r + lane)));
         }
     } else if (d->rel_kind) for (ptrdiff_t r = 0; r < nk; r++) for (int i = 0; i < g->lanes; i++)
-        t[r * ATTN__TQ + i] += (attn__e)d->rel_table[attn__rel_row(d, g->query[i], g->query[i] + g->offset, k0 + r) * d->heads + g->head[i]];
+        t[r * ATTN__TQ + i] += (attn__e)d->rel_table[attn__rel_row(d, g->query[i], g->query[i] + g->offset, k0 + r) *
+                                                     d->heads + g->head[i]];
     return attn__v_any(attn__v_lt(least, attn__v_set(-ATTN__LARGEST)));
 }
 #define ATTN__SHAPE_CAP 1
 #define ATTN__SHAPE_ADD 2
 #define ATTN__SHAPE_HIDE 4
 // Softcap, additions, masks: one sweep over the scores of keys from .. to-1. top takes the maximum.
-ATTN__OUTLINE void ATTN__FN(shape)(const attn__tile_args *g, const attn__space *w, const ATTN__FN(part) *p, int stages, ptrdiff_t from,
+ATTN__OUTLINE void ATTN__FN(shape)(const attn__tile_args *g, const attn__space *w, const ATTN__FN(part) *p, int stages,
+                                   ptrdiff_t from,
                                    ptrdiff_t to, attn__v *top) {
     const attn_desc *d = g->d;
     const attn__v hidden = attn__v_set(d->masked_score != 0 ? (attn__e)d->masked_score : ATTN__NEG_INF);
-    const attn__v cap = attn__v_set((attn__e)d->softcap), uncap = attn__v_set(d->softcap > 0 ? 1 / (attn__e)d->softcap : 0);
+    const attn__v cap = attn__v_set((attn__e)d->softcap),
+        uncap = attn__v_set(d->softcap > 0 ? 1 / (attn__e)d->softcap : 0);
     const int add = (stages & ATTN__SHAPE_ADD) && g->adds, hide = (stages & ATTN__SHAPE_HIDE) && p->to > p->from;
     attn__v most[ATTN__QV];                             // not *top: a store to s might change that
     ATTN__LANES_OF(j) most[j] = top[j];
@@ -3422,7 +3491,8 @@ ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, AT
     if (product) k = ATTN__FN(take_rows)(g, 1, (attn__e *)w->k, p->k0, p->nk, &row);
     if (product) {
         const int ends = !g->shaped && !g->adds;        // the maximum is had in registers where no key is hidden
-        ATTN__FN(products)(g, s, (const attn__e *)w->q, (attn__e *)w->k, k, row, p->nk, ends ? top : NULL, p->from, p->to);
+        ATTN__FN(products)(g, s, (const attn__e *)w->q, (attn__e *)w->k, k, row, p->nk, ends ? top : NULL, p->from,
+                           p->to);
         if (ends && p->to > p->from) {                  // and what shared a group of rows with hidden ones
             const ptrdiff_t from = p->from - ATTN__R3, to = p->to + ATTN__R3;
             ATTN__FN(shape)(g, w, p, all, from < 0 ? 0 : from, to > p->nk ? p->nk : to, top);
@@ -3451,8 +3521,9 @@ ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, AT
 
 // ---- weights of a block
 
-// Weights of scores: e^(s - m) as 2^(s log2(e) + shift), shift = -m log2(e), rounded once for all keys of the row: a common
-// factor near 1. Where m is so far out that it is not near 1, the difference comes first. m = -inf (nothing seen) shifts by 0.
+// Weights of scores: e^(s - m) as 2^(s log2(e) + shift), shift = -m log2(e), rounded once for all keys of the row: a
+// common factor near 1. Where m is so far out that it is not near 1, the difference comes first. m = -inf (nothing
+// seen) shifts by 0.
 typedef struct ATTN__FN(shift) { attn__v by, m, out; int any_out; } ATTN__FN(shift);
 ATTN__INL ATTN__FN(shift) ATTN__FN(shift_of)(attn__v m) {
     ATTN__FN(shift) z;
@@ -3470,7 +3541,9 @@ ATTN__INL attn__v ATTN__FN(weigh)(const ATTN__FN(shift) *z, attn__v s) {
                         attn__v_mul(attn__v_sub(s, z->m), attn__v_set(ATTN__LOG2E)), x);
     return ATTN__FN(exp2)(x);
 }
-ATTN__INL int ATTN__FN(is_softmax)(const attn_desc *d) { return d->norm == ATTN_NORM_SOFTMAX || d->norm == ATTN_NORM_TOP_K; }
+ATTN__INL int ATTN__FN(is_softmax)(const attn_desc *d) {
+    return d->norm == ATTN_NORM_SOFTMAX || d->norm == ATTN_NORM_TOP_K;
+}
 // The weight of a score by the other normalisers; m is the row's greatest score, tau its threshold.
 ATTN__OUTLINE attn__v ATTN__FN(weight)(const attn_desc *d, attn__v s, attn__v m, attn__v tau) {
     const attn__v zero = attn__v_set(0), one = attn__v_set(1);
@@ -3479,7 +3552,8 @@ ATTN__OUTLINE attn__v ATTN__FN(weight)(const attn_desc *d, attn__v s, attn__v m,
     case ATTN_NORM_SIGMOID:
         x = attn__v_div(one, attn__v_add(one, ATTN__FN(exp)(attn__v_sub(attn__v_set(-(attn__e)d->sigmoid_bias), s))));
         break;
-    case ATTN_NORM_RELU: x = attn__v_max(zero, s); x = d->relu_div != 0 ? attn__v_div(x, attn__v_set((attn__e)d->relu_div)) : x; break;
+    case ATTN_NORM_RELU: x = attn__v_max(zero, s);
+    x = d->relu_div != 0 ? attn__v_div(x, attn__v_set((attn__e)d->relu_div)) : x; break;
     case ATTN_NORM_NONE: x = s; break;
     case ATTN_NORM_SPARSEMAX: x = attn__v_max(zero, attn__v_sub(attn__v_sub(s, m), tau)); break;
     case ATTN_NORM_ENTMAX15:
@@ -3515,7 +3589,8 @@ ATTN__OUTLINE void ATTN__FN(choose)(const attn__e *s, const ATTN__FN(part) *p, A
 #define ATTN__COUNT_EACH(r, x, body)                                                                               \
     for (ptrdiff_t r = 0; r < n; r++) ATTN__UNROLL ATTN__LANES_OF(j) {                                            \
         const attn__v x = attn__v_load(s + r * ATTN__TQ + j * ATTN__LANES); body }
-// All scores of the rows, n keys: what top-k, sparsemax and entmax keep. source  Martins and Astudillo 2016; Peters et al. 2019
+// All scores of the rows, n keys: what top-k, sparsemax and entmax keep. source  Martins and Astudillo 2016; Peters et
+// al. 2019
 ATTN__OUTLINE void ATTN__FN(threshold)(const attn_desc *d, attn__e *s, ptrdiff_t n, ATTN__FN(state) *z) {
     const attn__v zero = attn__v_set(0), one = attn__v_set(1), none = attn__v_set(ATTN__NEG_INF);
     attn__v count[ATTN__QV], more[ATTN__QV];
@@ -3533,7 +3608,9 @@ ATTN__OUTLINE void ATTN__FN(threshold)(const attn_desc *d, attn__e *s, ptrdiff_t
             }
             if (!bit) break;
             ATTN__LANES_OF(j) count[j] = zero;
-            ATTN__COUNT_EACH(r, x, count[j] = attn__v_add(count[j], attn__v_sel(attn__v_lt(x, attn__v_load(t + j * ATTN__LANES)), zero, one));)
+            ATTN__COUNT_EACH(r, x, count[j] =
+                             attn__v_add(count[j], attn__v_sel(attn__v_lt(x, attn__v_load(t + j * ATTN__LANES)), zero,
+                                                               one));)
             for (int j = 0; j < ATTN__QV; j++) {
                 const uint32_t few = attn__v_bits(attn__v_lt(count[j], k));
                 for (int i = 0; i < ATTN__LANES; i++) {
@@ -3557,12 +3634,14 @@ ATTN__OUTLINE void ATTN__FN(threshold)(const attn_desc *d, attn__e *s, ptrdiff_t
         moved = 0;
         ATTN__LANES_OF(j) count[j] = more[j] = zero;
         ATTN__COUNT_EACH(r, x, {
-            const attn__v y = d->norm == ATTN_NORM_SPARSEMAX ? attn__v_sub(x, z->m[j]) : attn__v_mul(attn__v_sub(x, z->m[j]), attn__v_set(ATTN__C(0.5)));
+            const attn__v y = d->norm == ATTN_NORM_SPARSEMAX ? attn__v_sub(x, z->m[j])
+                : attn__v_mul(attn__v_sub(x, z->m[j]), attn__v_set(ATTN__C(0.5)));
             const attn__v over = attn__v_max(zero, attn__v_sub(y, z->tau[j]));
             if (d->norm == ATTN_NORM_SPARSEMAX) {
                 more[j] = attn__v_add(more[j], over);
                 count[j] = attn__v_add(count[j], attn__v_sel(attn__v_lt(zero, over), one, zero));
-            } else { more[j] = attn__v_fma(over, over, more[j]); count[j] = attn__v_add(count[j], attn__v_add(over, over)); } })
+            } else { more[j] = attn__v_fma(over, over, more[j]); count[j] =
+                     attn__v_add(count[j], attn__v_add(over, over)); } })
         ATTN__LANES_OF(j) {
             const attn__v by = attn__v_div(attn__v_sub(more[j], one), count[j]), to = attn__v_add(z->tau[j], by);
             const attn__m up = attn__v_lt(z->tau[j], to);
@@ -3572,8 +3651,8 @@ ATTN__OUTLINE void ATTN__FN(threshold)(const attn_desc *d, attn__e *s, ptrdiff_t
     }
 }
 #undef ATTN__COUNT_EACH
-// Lane by lane: where top exceeds m by 8 ln 2, m becomes top and the factor is e^(old m - top); elsewhere m stays, the factor
-// is 1.
+// Lane by lane: where top exceeds m by 8 ln 2, m becomes top and the factor is e^(old m - top); elsewhere m stays, the
+// factor is 1.
 #define ATTN__EXP(a) ATTN__FN(exp2)(attn__v_mul(a, attn__v_set(ATTN__LOG2E)))    // of a <= 6
 #define ATTN__GROWS(m, top) attn__v_lt(attn__v_add(m, attn__v_set(ATTN__C(5.545177444))), top)
 ATTN__INL attn__v ATTN__FN(rescale)(attn__v *m, attn__v top) {
@@ -3585,10 +3664,11 @@ ATTN__INL attn__v ATTN__FN(rescale)(attn__v *m, attn__v top) {
 // c[e][lane] *= f[lane]
 ATTN__INL void ATTN__FN(scale_lanes)(attn__e *c, ptrdiff_t rows, const attn__v *f) {
     for (ptrdiff_t d = 0; d < rows; d++) ATTN__UNROLL ATTN__LANES_OF(j)
-        attn__v_store(c + d * ATTN__TQ + j * ATTN__LANES, attn__v_mul(attn__v_load(c + d * ATTN__TQ + j * ATTN__LANES), f[j]));
+        attn__v_store(c + d * ATTN__TQ + j * ATTN__LANES, attn__v_mul(attn__v_load(c + d * ATTN__TQ + j * ATTN__LANES),
+                                                                      f[j]));
 }
-// Factors that join two partial results; an empty side (m = -inf, l = o = 0) leaves the other's bits as they are, since the
-// larger side's factor is 1 by choice and not by exp2(0).
+// Factors that join two partial results; an empty side (m = -inf, l = o = 0) leaves the other's bits as they are, since
+// the larger side's factor is 1 by choice and not by exp2(0).
 ATTN__INL void ATTN__FN(fold_factors)(attn__v *ma, attn__v mb, attn__v *ca, attn__v *cb) {
     const attn__v n = attn__v_max(*ma, mb), one = attn__v_set(1);
     *ca = attn__v_sel(attn__v_lt(*ma, n), ATTN__EXP(attn__v_sub(*ma, n)), one);
@@ -3597,7 +3677,8 @@ ATTN__INL void ATTN__FN(fold_factors)(attn__v *ma, attn__v mb, attn__v *ca, attn
 }
 #define ATTN__JOIN(a, ca, b, cb) attn__v_fma(b, cb, attn__v_mul(a, ca))
 // b joins a; o is NULL for a key without value
-ATTN__OUTLINE void ATTN__FN(fold)(attn__e *sum, ATTN__FN(state) *a, const attn__e *o, const ATTN__FN(state) *b, ptrdiff_t dv) {
+ATTN__OUTLINE void ATTN__FN(fold)(attn__e *sum, ATTN__FN(state) *a, const attn__e *o, const ATTN__FN(state) *b,
+                                  ptrdiff_t dv) {
     attn__v ca[ATTN__QV], cb[ATTN__QV];
     ATTN__LANES_OF(j) {
         ATTN__FN(fold_factors)(&a->m[j], b->m[j], &ca[j], &cb[j]);
@@ -3679,15 +3760,15 @@ ATTN__INL void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptrdiff
 #if ATTN__LANES > 1
 // ---- few rows that see the same keys: decoding
 //
-// Scores with keys in lanes (rows of k turned in registers), outputs with columns in lanes: k and v are read once for all rows
-// and nothing is padded to a tile. Every sum has the tile's order, so the bits are the tile's.
+// Scores with keys in lanes (rows of k turned in registers), outputs with columns in lanes: k and v are read once for
+// all rows and nothing is padded to a tile. Every sum has the tile's order, so the bits are the tile's.
 
 #if ATTN__LANES == 16
 #define ATTN__FEW_KEYS 2                                // vectors of keys at a time for one row
 #else
 #define ATTN__FEW_KEYS 1
 #endif
-#define ATTN__FEW_STRIP 16                              // rows of values that stay near for all sweeps over their columns
+#define ATTN__FEW_STRIP 16              // rows of values that stay near for all sweeps over their columns
 
 ATTN__INL attn__v ATTN__FN(load_as)(const char *p, ptrdiff_t i, const int type) {
 #ifdef attn__v_of_i8
@@ -3706,7 +3787,8 @@ ATTN__INL attn__v ATTN__FN(load_as)(const char *p, ptrdiff_t i, const int type) 
     return attn__v_load((const attn__e *)(const void *)p + i);
 }
 // t[g][i] = q[g] . k[i] for n vectors of keys, rows of k `row` bytes apart
-ATTN__INL void ATTN__FN(few_scores)(attn__e *t, const attn__e *q, ptrdiff_t dk, const char *k, ptrdiff_t row, const int rows, const int n,
+ATTN__INL void ATTN__FN(few_scores)(attn__e *t, const attn__e *q, ptrdiff_t dk, const char *k, ptrdiff_t row,
+                                    const int rows, const int n,
                                     const int type) {
     attn__v a[4][2];
     const ptrdiff_t ahead = 2 * n * ATTN__LANES * row;
@@ -3717,7 +3799,8 @@ ATTN__INL void ATTN__FN(few_scores)(attn__e *t, const attn__e *q, ptrdiff_t dk, 
         const char *x = k + b * ATTN__LANES * row;
         ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) {
             r[i] = ATTN__FN(load_as)(x + i * row, d, type);
-            ATTN__PREFETCH(x + i * row + ahead + d * (type == ATTN__OWN_TYPE ? (ptrdiff_t)sizeof(attn__e) : type == ATTN_Q8_0 ? 1 : 2));
+            ATTN__PREFETCH(x + i * row + ahead + d * (type == ATTN__OWN_TYPE ? (ptrdiff_t)sizeof(attn__e)
+                                                      : type == ATTN_Q8_0 ? 1 : 2));
         }
         ATTN__FN(transpose)(r);
         ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) ATTN__UNROLL for (int g = 0; g < rows; g++)
@@ -3726,13 +3809,15 @@ ATTN__INL void ATTN__FN(few_scores)(attn__e *t, const attn__e *q, ptrdiff_t dk, 
     for (; d < dk; d++) ATTN__UNROLL for (int b = 0; b < n; b++) {
         attn__e x[ATTN__LANES];
         for (int i = 0; i < ATTN__LANES; i++) x[i] = (attn__e)attn__stored(type, k + (b * ATTN__LANES + i) * row, d);
-        ATTN__UNROLL for (int g = 0; g < rows; g++) a[g][b] = attn__v_fma(attn__v_set(q[g * dk + d]), attn__v_load(x), a[g][b]);
+        ATTN__UNROLL for (int g = 0; g < rows; g++)
+            a[g][b] = attn__v_fma(attn__v_set(q[g * dk + d]), attn__v_load(x), a[g][b]);
     }
     ATTN__UNROLL for (int g = 0; g < rows; g++) ATTN__UNROLL for (int b = 0; b < n; b++)
         attn__v_store(t + g * ATTN__KT + b * ATTN__LANES, a[g][b]);
 }
 // o[g][n vectors] += sum over keys of p[g][key] v[key][column ..]; l, when given, is one more chain
-ATTN__INL void ATTN__FN(few_columns)(attn__e *o, ptrdiff_t o_row, const attn__e *p, const char *v, ptrdiff_t row, ptrdiff_t column,
+ATTN__INL void ATTN__FN(few_columns)(attn__e *o, ptrdiff_t o_row, const attn__e *p, const char *v, ptrdiff_t row,
+                                     ptrdiff_t column,
                                      ptrdiff_t nk, attn__e *l, const int rows, const int n, const int type) {
     attn__v a[4][4], sum[4];
     ATTN__UNROLL for (int g = 0; g < rows; g++) {
@@ -3756,15 +3841,19 @@ ATTN__INL void ATTN__FN(few_columns)(attn__e *o, ptrdiff_t o_row, const attn__e 
     }
 }
 // Both for one storage type: one row or four, four vectors of columns or one
-#define ATTN__FEW(type, TYPE)                                                                                       \
-    ATTN__OUTLINE void ATTN__FN(few_scores_##type)(attn__e *t, const attn__e *q, ptrdiff_t dk, const char *k, ptrdiff_t row, int rows) { \
+#define ATTN__FEW(type, TYPE)                                                                                     \
+    ATTN__OUTLINE void ATTN__FN(few_scores_##type)(attn__e *t, const attn__e *q, ptrdiff_t dk, const char *k,     \
+                                                   ptrdiff_t row, int rows) {                                     \
         if (rows == 1) ATTN__FN(few_scores)(t, q, dk, k, row, 1, ATTN__FEW_KEYS, TYPE);                           \
         else ATTN__FN(few_scores)(t, q, dk, k, row, 4, 1, TYPE);                                                  \
     }                                                                                                             \
-    ATTN__OUTLINE void ATTN__FN(few_columns_##type)(attn__e *o, ptrdiff_t o_row, const attn__e *p, const char *v, ptrdiff_t row,  \
-                                                    ptrdiff_t column, ptrdiff_t nk, attn__e *l, int rows, int n) { \
-        if (n == 1) for (int g = 0; g < rows; g++)                                                                \
-            ATTN__FN(few_columns)(o + g * o_row, o_row, p + g * ATTN__KT, v, row, column, nk, l ? l + g : NULL, 1, 1, TYPE); \
+    ATTN__OUTLINE void ATTN__FN(few_columns_##type)(attn__e *o, ptrdiff_t o_row, const attn__e *p, const char *v, \
+                                                    ptrdiff_t row, ptrdiff_t column, ptrdiff_t nk, attn__e *l,    \
+                                                    int rows, int n) {                                            \
+        if (n == 1)                                                                                               \
+            for (int g = 0; g < rows; g++)                                                                        \
+                ATTN__FN(few_columns)(o + g * o_row, o_row, p + g * ATTN__KT, v, row, column, nk,                 \
+                                      l ? l + g : NULL, 1, 1, TYPE);                                              \
         else if (rows == 1) ATTN__FN(few_columns)(o, o_row, p, v, row, column, nk, l, 1, 4, TYPE);                \
         else ATTN__FN(few_columns)(o, o_row, p, v, row, column, nk, l, 4, 4, TYPE);                               \
     }
@@ -3794,11 +3883,13 @@ ATTN__FEW(q8_0, ATTN_Q8_0)
 #else
 #define ATTN__FEW_F16(name, args)
 #endif
-#define ATTN__FEW_CALL(name, args) ATTN__FEW_Q8_0(name, args) ATTN__FEW_BF16(name, args) ATTN__FEW_F16(name, args) ATTN__FN(name##_own) args
+#define ATTN__FEW_CALL(name, args) \
+    ATTN__FEW_Q8_0(name, args) ATTN__FEW_BF16(name, args) ATTN__FEW_F16(name, args) ATTN__FN(name##_own) args
 
-// n rows from k0 on as few_ wants them: in place where they lie at one distance in a type that is loaded as such, else widened.
-// Rows from k0 + have on repeat the last.
-ATTN__OUTLINE const char *ATTN__FN(few_rows)(const attn__tile_args *g, int keys, attn__e *buffer, ptrdiff_t k0, ptrdiff_t have, ptrdiff_t n,
+// n rows from k0 on as few_ wants them: in place where they lie at one distance in a type that is loaded as such, else
+// widened. Rows from k0 + have on repeat the last.
+ATTN__OUTLINE const char *ATTN__FN(few_rows)(const attn__tile_args *g, int keys, attn__e *buffer, ptrdiff_t k0,
+                                             ptrdiff_t have, ptrdiff_t n,
                                              ptrdiff_t *row, int *type) {
     const attn__rows *x = keys ? &g->k : &g->v;
     const ptrdiff_t width = keys ? g->d->dim : g->d->vdim;
@@ -3813,12 +3904,16 @@ ATTN__OUTLINE const char *ATTN__FN(few_rows)(const attn__tile_args *g, int keys,
     direct |= x->type == ATTN_Q8_0;
 #endif
     *type = x->type; *row = x->row / attn__types[x->type].elements * attn__types[x->type].bytes;
-    if (direct && x->col == 1 && have == n && attn__rows_run(x, k0, n) == n && !(keys && ATTN__FN(stages)(g->d, 1))) return attn__row_at(x, k0);
+    if (direct && x->col == 1 && have == n && attn__rows_run(x, k0, n) == n && !(keys && ATTN__FN(stages)(g->d, 1)))
+        return attn__row_at(x, k0);
     {
         const attn__e *y = ATTN__FN(take_rows)(g, keys, buffer, k0, have, row);
         if (have < n) {
-            if (y != buffer) for (ptrdiff_t r = 0; r < have; r++) memcpy(buffer + r * width, y + r * *row, sizeof(attn__e) * (size_t)width);
-            for (ptrdiff_t r = have; r < n; r++) memcpy(buffer + r * width, buffer + (have - 1) * width, sizeof(attn__e) * (size_t)width);
+            if (y != buffer)
+                for (ptrdiff_t r = 0; r < have; r++)
+                    memcpy(buffer + r * width, y + r * *row, sizeof(attn__e) * (size_t)width);
+            for (ptrdiff_t r = have; r < n; r++)
+                memcpy(buffer + r * width, buffer + (have - 1) * width, sizeof(attn__e) * (size_t)width);
             y = buffer; *row = width;
         }
         *type = ATTN__OWN_TYPE; *row *= (ptrdiff_t)sizeof(attn__e);
@@ -3826,8 +3921,10 @@ ATTN__OUTLINE const char *ATTN__FN(few_rows)(const attn__tile_args *g, int keys,
     }
 }
 // One span: keys k0 .. stop-1 from nothing. z gets m and l; o is left in w->o[1] as a tile's.
-ATTN__OUTLINE void ATTN__FN(few_span)(const attn__tile_args *g, const attn__space *w, ptrdiff_t k0, ptrdiff_t stop, ATTN__FN(state) *z) {
-    const ptrdiff_t dk = g->d->dim, dv = g->d->vdim, vectors = (dv + ATTN__LANES - 1) / ATTN__LANES, o_row = vectors * ATTN__LANES;
+ATTN__OUTLINE void ATTN__FN(few_span)(const attn__tile_args *g, const attn__space *w, ptrdiff_t k0, ptrdiff_t stop,
+                                      ATTN__FN(state) *z) {
+    const ptrdiff_t dk = g->d->dim, dv = g->d->vdim, vectors = (dv + ATTN__LANES - 1) / ATTN__LANES,
+        o_row = vectors * ATTN__LANES;
     const int lanes = g->lanes, step = lanes == 1 ? 1 : 4, group = (lanes + step - 1) / step * step;
     const ptrdiff_t keys = (lanes == 1 ? ATTN__FEW_KEYS : 1) * ATTN__LANES;
     attn__e *t = (attn__e *)w->s, *o = (attn__e *)w->o[0], *q = (attn__e *)w->rows, m[ATTN__TQ], l[ATTN__TQ];
@@ -3838,15 +3935,19 @@ ATTN__OUTLINE void ATTN__FN(few_span)(const attn__tile_args *g, const attn__spac
         ptrdiff_t row;
         int type;
         for (ptrdiff_t i = 0; i < nk; i += keys) {
-            const ptrdiff_t at = i + keys <= nk || nk < keys ? i : nk - keys;      // overlaps the keys before: the same scores
-            const char *k = ATTN__FN(few_rows)(g, 1, (attn__e *)w->k, first + at, nk < keys ? nk : keys, keys, &row, &type);
-            for (int u = 0; u < lanes; u += step) ATTN__FEW_CALL(few_scores, (t + u * ATTN__KT + at, q + u * dk, dk, k, row, step));
+            // overlaps the keys before: the same scores
+            const ptrdiff_t at = i + keys <= nk || nk < keys ? i : nk - keys;
+            const char *k = ATTN__FN(few_rows)(g, 1, (attn__e *)w->k, first + at, nk < keys ? nk : keys, keys, &row,
+                                               &type);
+            for (int u = 0; u < lanes; u += step)
+                ATTN__FEW_CALL(few_scores, (t + u * ATTN__KT + at, q + u * dk, dk, k, row, step));
         }
         for (int u = 0; u < group; u++) {
             attn__e *s = t + u * ATTN__KT;
             attn__v top = attn__v_set(ATTN__NEG_INF), vm = attn__v_set(m[u]);
             ATTN__FN(shift) shift;
-            for (ptrdiff_t i = 0; i < nk; i += ATTN__LANES) top = attn__v_max(attn__v_load_n(s + i, nk - i, ATTN__NEG_INF), top);
+            for (ptrdiff_t i = 0; i < nk; i += ATTN__LANES)
+                top = attn__v_max(attn__v_load_n(s + i, nk - i, ATTN__NEG_INF), top);
             top = attn__v_set(attn__v_hmax(top));
             if (attn__v_any(ATTN__GROWS(vm, top))) {
                 attn__e x[ATTN__LANES];
@@ -3865,7 +3966,8 @@ ATTN__OUTLINE void ATTN__FN(few_span)(const attn__tile_args *g, const attn__spac
             const char *v = ATTN__FN(few_rows)(g, 0, (attn__e *)w->v, first + r, n, n, &row, &type);
             for (ptrdiff_t c = 0; c < n * row; c += 64) ATTN__PREFETCH(v + 2 * ATTN__FEW_STRIP * row + c);
             for (int u = 0; u < lanes; u += step) for (ptrdiff_t i = 0, wide; i < vectors; i += wide) {
-                const ptrdiff_t column = (i + 1) * ATTN__LANES <= dv ? i * ATTN__LANES : dv - ATTN__LANES;    // the last may repeat some
+                // the last may repeat some
+                const ptrdiff_t column = (i + 1) * ATTN__LANES <= dv ? i * ATTN__LANES : dv - ATTN__LANES;
                 wide = (i + 4) * ATTN__LANES <= dv ? 4 : 1;
                 ATTN__FEW_CALL(few_columns, (o + u * o_row + i * ATTN__LANES, o_row, t + u * ATTN__KT + r,
                                              v, row, column, n,
@@ -3876,15 +3978,18 @@ ATTN__OUTLINE void ATTN__FN(few_span)(const attn__tile_args *g, const attn__spac
     memset(w->o[1], 0, sizeof(attn__e) * (size_t)(dv * ATTN__TQ));
     for (int u = 0; u < lanes; u++) for (ptrdiff_t e = 0; e < dv; e++) {
         const ptrdiff_t last = (vectors - 1) * ATTN__LANES;
-        ((attn__e *)w->o[1])[e * ATTN__TQ + u] = o[u * o_row + (e < last ? e : last + e - (dv < ATTN__LANES ? 0 : dv - ATTN__LANES))];
+        ((attn__e *)w->o[1])[e * ATTN__TQ + u] =
+            o[u * o_row + (e < last ? e : last + e - (dv < ATTN__LANES ? 0 : dv - ATTN__LANES))];
     }
     ATTN__LANES_OF(j) { z->m[j] = attn__v_load(m + j * ATTN__LANES); z->l[j] = attn__v_load(l + j * ATTN__LANES); }
     z->begun = 1;
 }
 ATTN__INL int ATTN__FN(is_few)(const attn__tile_args *g) {
     const attn_desc *d = g->d;
-    return g->lanes <= (ATTN__TQ / 4) && d->vdim >= ATTN__LANES && g->lo_least == g->lo_most && g->hi_least == g->hi_most &&
-           !g->masks && !g->adds && !g->shaped && !d->weights && d->norm == ATTN_NORM_SOFTMAX && d->dropout == 0 && !d->keep_weights &&
+    return g->lanes <= (ATTN__TQ / 4) && d->vdim >= ATTN__LANES && g->lo_least == g->lo_most &&
+        g->hi_least == g->hi_most &&
+           !g->masks && !g->adds && !g->shaped && !d->weights && d->norm == ATTN_NORM_SOFTMAX && d->dropout == 0 &&
+               !d->keep_weights &&
            (d->score == ATTN_SCORE_DOT || d->score == ATTN_SCORE_COSINE);
 }
 ATTN__OUTLINE void ATTN__FN(few_queries)(const attn__tile_args *g, attn__e *q) {
@@ -3895,7 +4000,8 @@ ATTN__OUTLINE void ATTN__FN(few_queries)(const attn__tile_args *g, attn__e *q) {
         attn__e *y = q + u * d->dim;
         if (u >= (g->lanes == 1 ? 1 : (g->lanes + 3) / 4 * 4)) break;
         ATTN__FN(widen)(y, d->q_type, (const char *)g->q[lane], d->q_stride[3], d->dim);
-        if (ready) ATTN__FN(ready)(d, y, ready, d->q_norm, d->rope_q_pos ? d->rope_q_pos[g->b * d->queries + g->query[lane]]
+        if (ready)
+            ATTN__FN(ready)(d, y, ready, d->q_norm, d->rope_q_pos ? d->rope_q_pos[g->b * d->queries + g->query[lane]]
                                                                          : g->query[lane] + g->offset);
         for (ptrdiff_t i = 0; i < d->dim; i++) y[i] *= (attn__e)g->scale[lane];
     }
@@ -3940,9 +4046,11 @@ ATTN__OUTLINE void ATTN__FN(finish_weights)(const attn__tile_args *g, int lane, 
     const ATTN__FN(shift) z = ATTN__FN(shift_of)(attn__v_set(m));
     for (ptrdiff_t i = 0; i < d->keys; i += ATTN__LANES) {    // a hidden key weighs 0, also beside a NaN
         const attn__v s = attn__v_load_n(x + i, d->keys - i, 0);
-        const attn__v y = ATTN__FN(is_softmax)(d) ? ATTN__FN(weigh)(&z, s) : ATTN__FN(weight)(d, s, attn__v_set(m), attn__v_set(tau));
+        const attn__v y = ATTN__FN(is_softmax)(d) ? ATTN__FN(weigh)(&z, s)
+            : ATTN__FN(weight)(d, s, attn__v_set(m), attn__v_set(tau));
         attn__v_store_n(x + i, d->keys - i,
-                        attn__v_sel(attn__v_lt(s, attn__v_set(-ATTN__LARGEST)), attn__v_set(0), attn__v_mul(y, attn__v_set(r))));
+                        attn__v_sel(attn__v_lt(s, attn__v_set(-ATTN__LARGEST)), attn__v_set(0),
+                                    attn__v_mul(y, attn__v_set(r))));
     }
     if (d->dropout > 0 || d->keep_weights)
         for (ptrdiff_t i = 0; i < d->keys; i += ATTN__KT) {
@@ -3963,11 +4071,14 @@ ATTN__OUTLINE void ATTN__FN(take_best)(const attn__tile_args *g, const attn__spa
         if (g->weights[lane] && g->d->weights_stage == ATTN_WEIGHTS_SOFTMAX && lane < g->lanes)
             memset(g->weights[lane], 0, sizeof(attn__e) * (size_t)g->d->keys);
         if (j < 0) continue;
-        if (g->d->dropout > 0 || g->d->keep_weights) attn__dropout(g->d, g->b, g->head[lane], g->query[lane], j, 1, &factor);
-        if (g->weights[lane] && g->d->weights_stage == ATTN_WEIGHTS_SOFTMAX) ((attn__e *)g->weights[lane])[j] = (attn__e)factor;
+        if (g->d->dropout > 0 || g->d->keep_weights)
+            attn__dropout(g->d, g->b, g->head[lane], g->query[lane], j, 1, &factor);
+        if (g->weights[lane] && g->d->weights_stage == ATTN_WEIGHTS_SOFTMAX)
+            ((attn__e *)g->weights[lane])[j] = (attn__e)factor;
         {
             const attn__e *v = ATTN__FN(take_rows)(g, 0, (attn__e *)w->v, j, 1, &row);
-            for (ptrdiff_t e = 0; e < g->d->vdim; e++) o[e * ATTN__TQ + lane] = factor != 0 ? v[e] * (attn__e)factor : 0;
+            for (ptrdiff_t e = 0; e < g->d->vdim; e++)
+                o[e * ATTN__TQ + lane] = factor != 0 ? v[e] * (attn__e)factor : 0;
         }
     }
     ATTN__LANES_OF(j) z->l[j] = attn__v_load(l + j * ATTN__LANES);
@@ -3975,7 +4086,8 @@ ATTN__OUTLINE void ATTN__FN(take_best)(const attn__tile_args *g, const attn__spa
 ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
     const attn_desc *d = g->d;
     const size_t o_bytes = sizeof(attn__e) * (size_t)(d->vdim * ATTN__TQ);
-    const int local = !ATTN__FN(is_softmax)(d);         // weights that need no maximum: m is a constant, o is only added to
+    // weights that need no maximum: m is a constant, o is only added to
+    const int local = !ATTN__FN(is_softmax)(d);
     attn__space w;
     attn__e *o;
     ATTN__FN(state) z, sum, start;
@@ -4046,7 +4158,8 @@ ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
         const attn__v x = sum.l[j], zero = attn__v_set(0);
         r[j] = attn__v_sel(attn__v_lt(zero, x), attn__v_div(attn__v_set(1), x),
                            attn__v_sel(attn__v_lt(x, attn__v_set(ATTN__C(1e-38))), zero, x));
-        if (d->norm == ATTN_NORM_SIGMOID || d->norm == ATTN_NORM_RELU || d->norm == ATTN_NORM_NONE) r[j] = attn__v_set(1);
+        if (d->norm == ATTN_NORM_SIGMOID || d->norm == ATTN_NORM_RELU || d->norm == ATTN_NORM_NONE)
+            r[j] = attn__v_set(1);
         attn__v_store(m + j * ATTN__LANES, sum.m[j]); attn__v_store(l + j * ATTN__LANES, x);
         attn__v_store(rl + j * ATTN__LANES, r[j]); attn__v_store(tau + j * ATTN__LANES, sum.tau[j]);
     }
@@ -4084,7 +4197,8 @@ ATTN__FUNC void ATTN__FN(append)(attn__append_args *g) {
         row.in = attn__row_at(to, token);
         for (ptrdiff_t c = 0; c < n; c += attn__types[to->type].elements) {
             float block[32];
-            if (attn__types[to->type].elements == 1) { attn__store(to->type, row.out, c * to->col, (double)x[c]); continue; }
+            if (attn__types[to->type].elements == 1) { attn__store(to->type, row.out, c * to->col,
+                                                                   (double)x[c]); continue; }
             for (int u = 0; u < 32; u++) block[u] = (float)x[c + u];
             attn__quantise(to->type, row.out + c / 32 * attn__types[to->type].bytes, block);
         }
@@ -5751,14 +5865,17 @@ ATTN_DEF attn_status attn_format(const attn_tensor *t, attn_write write, void *u
 
 // ---- checks: one function a group of fields, in the order of the desc
 
-ATTN__FUNC attn_status attn__wrong_at(attn__text *t, attn_status s, const char *field, ptrdiff_t i, int64_t value, const char *why) {
+ATTN__FUNC attn_status attn__wrong_at(attn__text *t, attn_status s, const char *field, ptrdiff_t i, int64_t value,
+                                      const char *why) {
     attn__say(t, field); attn__say(t, "["); attn__say_int(t, (int64_t)i);
     return attn__wrong(t, s, "]", value, why);
 }
 // All-zero strides are contiguous [n0,n1,n2,n3]; with mask, [N,M] shared by the first two axes.
-ATTN__FUNC attn_status attn__fill_strides(ptrdiff_t s[4], ptrdiff_t n1, ptrdiff_t n2, ptrdiff_t n3, int mask, const char *field,
+ATTN__FUNC attn_status attn__fill_strides(ptrdiff_t s[4], ptrdiff_t n1, ptrdiff_t n2, ptrdiff_t n3, int mask,
+                                          const char *field,
                                           attn__text *why) {
-    for (int i = 0; i < 4; i++) if (s[i] < 0) return attn__wrong_at(why, ATTN_ERR_RANGE, field, i, s[i], "negative stride");
+    for (int i = 0; i < 4; i++)
+        if (s[i] < 0) return attn__wrong_at(why, ATTN_ERR_RANGE, field, i, s[i], "negative stride");
     if (s[0] || s[1] || s[2] || s[3]) return ATTN_OK;
     s[3] = 1; s[2] = n3; s[1] = mask ? 0 : attn__mul_size(n2, n3); s[0] = mask ? 0 : attn__mul_size(n1, s[1]);
     if (s[1] < 0 || s[0] < 0) return attn__wrong(why, ATTN_ERR_RANGE, field, 0, "the array does not fit in memory");
@@ -5773,19 +5890,22 @@ ATTN__FUNC attn_status attn__check_sizes(attn_desc *d, attn__text *why) {
     const struct { const char *name; ptrdiff_t x; } size[] = {
         { "batch", d->batch }, { "heads", d->heads }, { "kv_heads", d->kv_heads }, { "queries", d->queries },
         { "keys", d->keys }, { "dim", d->dim }, { "vdim", d->vdim } };
-    for (int i = 0; i < 7; i++) if (size[i].x < 0) return attn__wrong(why, ATTN_ERR_SHAPE, size[i].name, size[i].x, "negative");
+    for (int i = 0; i < 7; i++)
+        if (size[i].x < 0) return attn__wrong(why, ATTN_ERR_SHAPE, size[i].name, size[i].x, "negative");
     if (d->heads == 0) return attn__wrong(why, ATTN_ERR_SHAPE, "heads", 0, "at least 1");
     if (d->dim == 0) return attn__wrong(why, ATTN_ERR_SHAPE, "dim", 0, "at least 1");
     if (!d->batch) d->batch = 1;
     if (!d->kv_heads) d->kv_heads = d->heads;
     if (!d->vdim) d->vdim = d->dim;
-    if (d->heads % d->kv_heads) return attn__wrong(why, ATTN_ERR_SHAPE, "heads", d->heads, "not a multiple of kv_heads");
+    if (d->heads % d->kv_heads)
+        return attn__wrong(why, ATTN_ERR_SHAPE, "heads", d->heads, "not a multiple of kv_heads");
     if (d->keys > INT32_MAX) return attn__wrong(why, ATTN_ERR_RANGE, "keys", d->keys, "beyond 2^31 - 1");
     if (d->queries > INT32_MAX) return attn__wrong(why, ATTN_ERR_RANGE, "queries", d->queries, "beyond 2^31 - 1");
     if (d->dim > 65536) return attn__wrong(why, ATTN_ERR_RANGE, "dim", d->dim, "beyond 65536");
     if (d->vdim > 65536) return attn__wrong(why, ATTN_ERR_RANGE, "vdim", d->vdim, "beyond 65536");
     if (attn__mul_size(attn__mul_size(d->batch, d->heads), attn__mul_size(d->queries, 8)) < 0)
-        return attn__wrong(why, ATTN_ERR_RANGE, "queries", d->queries, "batch x heads x queries does not fit in memory");
+        return attn__wrong(why, ATTN_ERR_RANGE, "queries", d->queries,
+                           "batch x heads x queries does not fit in memory");
     return ATTN_OK;
 }
 ATTN__FUNC attn_status attn__check_words(const attn_desc *d, attn__text *why) {
@@ -5809,7 +5929,8 @@ ATTN__FUNC attn_status attn__check_words(const attn_desc *d, attn__text *why) {
 }
 // What is not there yet, and what has no meaning together.
 ATTN__FUNC attn_status attn__check_offered(const attn_desc *d, attn__text *why) {
-    const int softmax = d->norm == ATTN_NORM_SOFTMAX || d->norm == ATTN_NORM_TOP_K, raw = d->weights && d->weights_stage;
+    const int softmax = d->norm == ATTN_NORM_SOFTMAX || d->norm == ATTN_NORM_TOP_K, raw = d->weights &&
+        d->weights_stage;
     const struct { int wrong; const char *name; int64_t value; const char *why; } no[] = {
         { d->arith != 0, "arith", d->arith, "not there yet" },
         { d->free_order != 0, "free_order", d->free_order, "not there yet" },
@@ -5818,7 +5939,8 @@ ATTN__FUNC attn_status attn__check_offered(const attn_desc *d, attn__text *why) 
         { d->off_by_one && !softmax, "off_by_one", d->off_by_one, "has no meaning with this norm" },
         { d->custom && d->q_type == ATTN_F64, "custom", ATTN__UNSAID, "f32 scores only" },
         { d->ring && d->masked_score != 0, "masked_score", ATTN__UNSAID, "the keys before a ring are gone" },
-        { d->ring && raw && d->weights_stage < ATTN_WEIGHTS_BIASED, "weights_stage", d->weights_stage, "the keys before a ring are gone" } };
+        { d->ring && raw && d->weights_stage < ATTN_WEIGHTS_BIASED, "weights_stage", d->weights_stage,
+          "the keys before a ring are gone" } };
     for (size_t i = 0; i < sizeof no / sizeof no[0]; i++)
         if (no[i].wrong) return attn__wrong(why, ATTN_ERR_UNSUPPORTED, no[i].name, no[i].value, no[i].why);
     return ATTN_OK;
@@ -5837,7 +5959,8 @@ ATTN__FUNC attn_status attn__check_types(const attn_desc *d, attn__text *why) {
         if ((t == ATTN_F64) != (d->q_type == ATTN_F64))
             return attn__wrong(why, ATTN_ERR_DTYPE, names[i], t, "f64 goes with f64 alone (q_type)");
         if (blocks && (i == 1 ? d->dim : d->vdim) % 32)
-            return attn__wrong(why, ATTN_ERR_SHAPE, i == 1 ? "dim" : "vdim", i == 1 ? d->dim : d->vdim, "not a multiple of the block of 32");
+            return attn__wrong(why, ATTN_ERR_SHAPE, i == 1 ? "dim" : "vdim", i == 1 ? d->dim : d->vdim,
+                               "not a multiple of the block of 32");
     }
     if (!attn__table_for(d)) {
         attn__say(why, "q_type = f64: left out of this build");
@@ -5847,7 +5970,8 @@ ATTN__FUNC attn_status attn__check_types(const attn_desc *d, attn__text *why) {
 }
 // Offset of each query's position by causal and align; causal decides, another align beside it is a contradiction.
 ATTN__FUNC attn_status attn__check_position(attn_desc *d, attn__text *why) {
-    static const int32_t align_of[ATTN_CAUSAL_COUNT] = { 0, ATTN_ALIGN_LOWER_RIGHT, ATTN_ALIGN_UPPER_LEFT, ATTN_ALIGN_AT };
+    static const int32_t align_of[ATTN_CAUSAL_COUNT] = { 0, ATTN_ALIGN_LOWER_RIGHT, ATTN_ALIGN_UPPER_LEFT,
+                                                         ATTN_ALIGN_AT };
     if (d->causal) {
         if (d->align && d->align != align_of[d->causal])
             return attn__wrong(why, ATTN_ERR_RANGE, "align", d->align, "contradicts causal");
@@ -5860,44 +5984,67 @@ ATTN__FUNC attn_status attn__check_position(attn_desc *d, attn__text *why) {
     if (!d->window && (d->window_left || d->window_right))
         return attn__wrong(why, ATTN_ERR_RANGE, d->window_left ? "window_left" : "window_right",
                            d->window_left ? d->window_left : d->window_right, "needs window = 1");
-    if (d->window && d->window_left < -1) return attn__wrong(why, ATTN_ERR_RANGE, "window_left", d->window_left, "below -1 (open)");
-    if (d->window && d->window_right < -1) return attn__wrong(why, ATTN_ERR_RANGE, "window_right", d->window_right, "below -1 (open)");
+    if (d->window && d->window_left < -1)
+        return attn__wrong(why, ATTN_ERR_RANGE, "window_left", d->window_left, "below -1 (open)");
+    if (d->window && d->window_right < -1)
+        return attn__wrong(why, ATTN_ERR_RANGE, "window_right", d->window_right, "below -1 (open)");
     return ATTN_OK;
 }
 // Numbers and pointers that an axis needs; `values` as in attn__check.
 ATTN__FUNC attn_status attn__check_axes(const attn_desc *d, int values, attn__text *why) {
-    const int t5 = d->rel_kind == ATTN_REL_T5, compact = d->score >= ATTN_SCORE_GAUSSIAN && d->score <= ATTN_SCORE_TRICUBE;
+    const int t5 = d->rel_kind == ATTN_REL_T5, compact = d->score >= ATTN_SCORE_GAUSSIAN &&
+        d->score <= ATTN_SCORE_TRICUBE;
     const ptrdiff_t turned = d->rope_dim ? d->rope_dim : d->dim;
     const struct { int wrong; attn_status status; const char *name; int64_t value; const char *why; } no[] = {
-        { d->scale < 0 && (compact || d->score == ATTN_SCORE_NEG_L2), ATTN_ERR_RANGE, "scale", ATTN__UNSAID, "negative: the score of a distance falls" },
-        { !(d->norm_eps >= 0) || !attn__finite((double)d->norm_eps), ATTN_ERR_RANGE, "norm_eps", ATTN__UNSAID, "negative, Inf or NaN" },
-        { !(d->softcap >= 0) || !attn__finite((double)d->softcap), ATTN_ERR_RANGE, "softcap", ATTN__UNSAID, "negative, Inf or NaN" },
-        { !attn__finite((double)d->masked_score), ATTN_ERR_RANGE, "masked_score", ATTN__UNSAID, "Inf or NaN: 0 leaves hidden keys out" },
+        { d->scale < 0 && (compact || d->score == ATTN_SCORE_NEG_L2), ATTN_ERR_RANGE, "scale", ATTN__UNSAID,
+          "negative: the score of a distance falls" },
+        { !(d->norm_eps >= 0) || !attn__finite((double)d->norm_eps), ATTN_ERR_RANGE, "norm_eps", ATTN__UNSAID,
+          "negative, Inf or NaN" },
+        { !(d->softcap >= 0) || !attn__finite((double)d->softcap), ATTN_ERR_RANGE, "softcap", ATTN__UNSAID,
+          "negative, Inf or NaN" },
+        { !attn__finite((double)d->masked_score), ATTN_ERR_RANGE, "masked_score", ATTN__UNSAID,
+          "Inf or NaN: 0 leaves hidden keys out" },
         { !(d->dropout >= 0 && d->dropout <= 1), ATTN_ERR_RANGE, "dropout", ATTN__UNSAID, "outside 0 <= p <= 1" },
-        { !(d->relu_div >= 0) || !attn__finite((double)d->relu_div), ATTN_ERR_RANGE, "relu_div", ATTN__UNSAID, "negative, Inf or NaN" },
+        { !(d->relu_div >= 0) || !attn__finite((double)d->relu_div), ATTN_ERR_RANGE, "relu_div", ATTN__UNSAID,
+          "negative, Inf or NaN" },
         { !attn__finite((double)d->sigmoid_bias), ATTN_ERR_RANGE, "sigmoid_bias", ATTN__UNSAID, "Inf or NaN" },
         { d->norm == ATTN_NORM_TOP_K && d->top_k < 1, ATTN_ERR_RANGE, "top_k", d->top_k, "at least 1" },
-        { d->score == ATTN_SCORE_ADDITIVE && (d->score_width < 1 || d->score_width > 65536), ATTN_ERR_RANGE, "score_width", d->score_width, "outside 1..65536" },
-        { d->rope_kind && (turned % 2 || turned < 2 || turned > d->dim), ATTN_ERR_SHAPE, "rope_dim", turned, "odd, or outside 2..dim" },
-        { d->block_mask && (d->block_q < 1 || d->block_k < 1), ATTN_ERR_RANGE, d->block_q < 1 ? "block_q" : "block_k", d->block_q < 1 ? d->block_q : d->block_k, "at least 1" },
-        { d->block_mask && d->block_heads != d->heads && d->block_heads > 1, ATTN_ERR_SHAPE, "block_heads", d->block_heads, "neither 1 nor heads" },
-        { d->rel_kind == ATTN_REL_OFFSET && (d->rel_count < 1 || d->rel_count % 2 == 0), ATTN_ERR_RANGE, "rel_count", d->rel_count, "odd and at least 1" },
-        { t5 && (d->rel_count < (d->rel_both_ways ? 4 : 2) || d->rel_count % (d->rel_both_ways ? 4 : 2)), ATTN_ERR_RANGE, "rel_count", d->rel_count, "halves of it must hold near and far" },
-        { t5 && d->rel_max_distance <= d->rel_count / (d->rel_both_ways ? 4 : 2), ATTN_ERR_RANGE, "rel_max_distance", d->rel_max_distance, "not beyond the exact buckets" },
-        { d->rel_kind == ATTN_REL_WINDOW_2D && (d->rel_height < 1 || d->rel_width < 1 || d->rel_height > 32768 || d->rel_width > 32768), ATTN_ERR_RANGE, "rel_height", d->rel_height, "height and width in 1..32768" },
-        { d->rel_kind == ATTN_REL_WINDOW_2D && ((int64_t)d->rel_height * d->rel_width < d->queries || (int64_t)d->rel_height * d->rel_width < d->keys), ATTN_ERR_SHAPE, "rel_height", d->rel_height, "queries or keys beyond height x width" },
+        { d->score == ATTN_SCORE_ADDITIVE && (d->score_width < 1 || d->score_width > 65536), ATTN_ERR_RANGE,
+          "score_width", d->score_width, "outside 1..65536" },
+        { d->rope_kind && (turned % 2 || turned < 2 || turned > d->dim), ATTN_ERR_SHAPE, "rope_dim", turned,
+          "odd, or outside 2..dim" },
+        { d->block_mask && (d->block_q < 1 || d->block_k < 1), ATTN_ERR_RANGE, d->block_q < 1 ? "block_q" : "block_k",
+          d->block_q < 1 ? d->block_q : d->block_k, "at least 1" },
+        { d->block_mask && d->block_heads != d->heads && d->block_heads > 1, ATTN_ERR_SHAPE, "block_heads",
+          d->block_heads, "neither 1 nor heads" },
+        { d->rel_kind == ATTN_REL_OFFSET && (d->rel_count < 1 || d->rel_count % 2 == 0), ATTN_ERR_RANGE, "rel_count",
+          d->rel_count, "odd and at least 1" },
+        { t5 && (d->rel_count < (d->rel_both_ways ? 4 : 2) || d->rel_count % (d->rel_both_ways ? 4 : 2)),
+          ATTN_ERR_RANGE, "rel_count", d->rel_count, "halves of it must hold near and far" },
+        { t5 && d->rel_max_distance <= d->rel_count / (d->rel_both_ways ? 4 : 2), ATTN_ERR_RANGE, "rel_max_distance",
+          d->rel_max_distance, "not beyond the exact buckets" },
+        { d->rel_kind == ATTN_REL_WINDOW_2D && (d->rel_height < 1 || d->rel_width < 1 || d->rel_height > 32768 ||
+                                                d->rel_width > 32768), ATTN_ERR_RANGE, "rel_height", d->rel_height,
+                                                    "height and width in 1..32768" },
+        { d->rel_kind == ATTN_REL_WINDOW_2D &&
+          ((int64_t)d->rel_height * d->rel_width < d->queries || (int64_t)d->rel_height * d->rel_width < d->keys),
+              ATTN_ERR_SHAPE, "rel_height", d->rel_height, "queries or keys beyond height x width" },
         { d->ring < 0, ATTN_ERR_RANGE, "ring", d->ring, "negative" },
         { d->block_table && d->page < 1, ATTN_ERR_RANGE, "page", d->page, "at least 1" },
-        { d->block_table && (d->page_count < 0 || d->pages_per_row < 0), ATTN_ERR_SHAPE, d->page_count < 0 ? "page_count" : "pages_per_row", d->page_count < 0 ? d->page_count : d->pages_per_row, "negative" },
+        { d->block_table && (d->page_count < 0 || d->pages_per_row < 0), ATTN_ERR_SHAPE, d->page_count < 0
+          ? "page_count" : "pages_per_row", d->page_count < 0 ? d->page_count : d->pages_per_row, "negative" },
         { d->ring && d->block_table, ATTN_ERR_RANGE, "ring", d->ring, "beside block_table" },
         { d->k_cache && d->cu_k, ATTN_ERR_RANGE, "cu_k", ATTN__UNSAID, "beside a cache" } };
     const struct { int needed; const void *p; const char *name; } need[] = {
         { d->score == ATTN_SCORE_BILINEAR, d->w_score, "w_score" }, { d->score == ATTN_SCORE_ADDITIVE, d->w_q, "w_q" },
         { d->score == ATTN_SCORE_ADDITIVE, d->w_k, "w_k" }, { d->score == ATTN_SCORE_ADDITIVE, d->w_v, "w_v" },
         { d->rel_kind != 0, d->rel_table, "rel_table" }, { d->rope_kind != 0, d->rope_cos, "rope_cos" },
-        { d->rope_kind != 0, d->rope_sin, "rope_sin" }, { d->doc_k != NULL, d->doc_q, "doc_q" }, { d->doc_q != NULL, d->doc_k, "doc_k" },
-        { d->cu_k != NULL, d->cu_q, "cu_q" }, { d->cu_q != NULL && !d->k_cache, d->cu_k, "cu_k" }, { d->k_cache != NULL, d->v_cache, "v_cache" },
-        { d->v_cache || d->ring || d->block_table, d->k_cache, "k_cache" }, { d->k_cache != NULL, d->key_lengths, "key_lengths" } };
+        { d->rope_kind != 0, d->rope_sin, "rope_sin" }, { d->doc_k != NULL, d->doc_q, "doc_q" },
+            { d->doc_q != NULL, d->doc_k, "doc_k" },
+        { d->cu_k != NULL, d->cu_q, "cu_q" }, { d->cu_q != NULL && !d->k_cache, d->cu_k, "cu_k" },
+            { d->k_cache != NULL, d->v_cache, "v_cache" },
+        { d->v_cache || d->ring || d->block_table, d->k_cache, "k_cache" },
+            { d->k_cache != NULL, d->key_lengths, "key_lengths" } };
     for (size_t i = 0; i < sizeof no / sizeof no[0]; i++)
         if (no[i].wrong) return attn__wrong(why, no[i].status, no[i].name, no[i].value, no[i].why);
     if (d->score == ATTN_SCORE_CUSTOM && !d->custom && values) return attn__missing(why, "custom");
@@ -5905,17 +6052,21 @@ ATTN__FUNC attn_status attn__check_axes(const attn_desc *d, int values, attn__te
         if (need[i].needed && !need[i].p) return attn__missing(why, need[i].name);
     return ATTN_OK;
 }
-ATTN__FUNC attn_status attn__check_each(const int32_t *x, ptrdiff_t n, int64_t low, int64_t high, const char *name, const char *why_not,
+ATTN__FUNC attn_status attn__check_each(const int32_t *x, ptrdiff_t n, int64_t low, int64_t high, const char *name,
+                                        const char *why_not,
                                         attn__text *why) {
     for (ptrdiff_t i = 0; x && i < n; i++)
         if (x[i] < low || x[i] > high) return attn__wrong_at(why, ATTN_ERR_RANGE, name, i, x[i], why_not);
     return ATTN_OK;
 }
-ATTN__FUNC attn_status attn__check_packed(const int32_t *cu, ptrdiff_t n, ptrdiff_t most, const char *name, attn__text *why) {
+ATTN__FUNC attn_status attn__check_packed(const int32_t *cu, ptrdiff_t n, ptrdiff_t most, const char *name,
+                                          attn__text *why) {
     if (cu[0] < 0) return attn__wrong_at(why, ATTN_ERR_RANGE, name, 0, cu[0], "negative");
     for (ptrdiff_t b = 0; b < n; b++) {
         if (cu[b + 1] < cu[b]) return attn__wrong_at(why, ATTN_ERR_RANGE, name, b + 1, cu[b + 1], "falls");
-        if (cu[b + 1] - cu[b] > most) return attn__wrong_at(why, ATTN_ERR_RANGE, name, b + 1, cu[b + 1], "a sequence longer than queries or keys");
+        if (cu[b + 1] - cu[b] > most)
+            return attn__wrong_at(why, ATTN_ERR_RANGE, name, b + 1, cu[b + 1],
+                                  "a sequence longer than queries or keys");
     }
     return ATTN_OK;
 }
@@ -5933,23 +6084,29 @@ ATTN__FUNC attn_status attn__check_lengths(const attn_desc *d, attn__text *why) 
     if (d->cu_k) ATTN__TRY(attn__check_packed(d->cu_k, n, d->keys, "cu_k", why));
     for (ptrdiff_t i = 0; d->tree_parent && i < d->queries; i++)
         if (d->tree_parent[i] < -1 || d->tree_parent[i] >= i)
-            return attn__wrong_at(why, ATTN_ERR_RANGE, "tree_parent", i, d->tree_parent[i], "neither -1 nor an earlier node");
+            return attn__wrong_at(why, ATTN_ERR_RANGE, "tree_parent", i, d->tree_parent[i],
+                                  "neither -1 nor an earlier node");
     for (ptrdiff_t b = 0; d->ring && d->causal == ATTN_CAUSAL_LOWER_RIGHT && b < n; b++)
         if (attn__queries_in_use(d, b) > d->ring && d->key_lengths[b] > d->ring)
-            return attn__wrong(why, ATTN_ERR_RANGE, "queries", d->queries, "more than slots of the ring: keys of the first are gone");
+            return attn__wrong(why, ATTN_ERR_RANGE, "queries", d->queries,
+                               "more than slots of the ring: keys of the first are gone");
     for (ptrdiff_t b = 0; d->block_table && b < n; b++) {
         const ptrdiff_t last = d->key_lengths[b] ? (d->key_lengths[b] - 1) / d->page + 1 : 0;
-        if (last > d->pages_per_row) return attn__wrong_at(why, ATTN_ERR_RANGE, "key_lengths", b, d->key_lengths[b], "beyond the pages of the row");
+        if (last > d->pages_per_row)
+            return attn__wrong_at(why, ATTN_ERR_RANGE, "key_lengths", b, d->key_lengths[b],
+                                  "beyond the pages of the row");
         for (ptrdiff_t i = 0; i < last; i++) {
             const int32_t page = d->block_table[b * d->pages_per_row + i];
             if (page < 0 || page >= d->page_count)
-                return attn__wrong_at(why, ATTN_ERR_RANGE, "block_table", b * d->pages_per_row + i, page, "outside 0..page_count-1");
+                return attn__wrong_at(why, ATTN_ERR_RANGE, "block_table", b * d->pages_per_row + i, page,
+                                      "outside 0..page_count-1");
         }
     }
     if (d->rope_kind) {
         const int64_t last = (int64_t)d->rope_positions - 1;
         ATTN__TRY(attn__check_each(d->rope_q_pos, n * d->queries, 0, last, "rope_q_pos", "outside the table", why));
-        if (!d->k_cache) ATTN__TRY(attn__check_each(d->rope_k_pos, n * d->keys, 0, last, "rope_k_pos", "outside the table", why));
+        if (!d->k_cache)
+            ATTN__TRY(attn__check_each(d->rope_k_pos, n * d->keys, 0, last, "rope_k_pos", "outside the table", why));
         if (!d->rope_k_pos && !d->k_cache && d->keys - 1 > last)
             return attn__wrong(why, ATTN_ERR_RANGE, "rope_positions", last + 1, "fewer than keys");
         for (ptrdiff_t b = 0; !d->rope_q_pos && b < n; b++) {
@@ -5968,14 +6125,16 @@ ATTN__FUNC ptrdiff_t attn__slots(const attn_desc *d) { return d->block_table ? d
 // Extents of q, k, v, o as the strides walk them: packed sequences are one entry, a cache has its own.
 typedef struct attn__extents { ptrdiff_t q[4], k[4], v[4], o[4], mask[4], lse[4]; } attn__extents;
 ATTN__FUNC attn__extents attn__extents_of(const attn_desc *d, int values) {
-    const ptrdiff_t packed_q = d->cu_q ? values ? d->cu_q[d->batch] : d->queries : 0, packed_k = d->cu_k ? values ? d->cu_k[d->batch] : d->keys : 0;
+    const ptrdiff_t packed_q = d->cu_q ? values ? d->cu_q[d->batch] : d->queries : 0, packed_k = d->cu_k ? values
+        ? d->cu_k[d->batch] : d->keys : 0;
     const ptrdiff_t cache = d->block_table ? d->page_count : d->batch, slots = attn__slots(d);
     const attn__extents x = {
         { d->cu_q ? 1 : d->batch, d->heads, d->cu_q ? packed_q : d->queries, d->dim },
         { d->cu_k ? 1 : cache, d->kv_heads, d->cu_k ? packed_k : slots, d->dim },
         { d->cu_k ? 1 : cache, d->kv_heads, d->cu_k ? packed_k : slots, d->vdim },
         { d->cu_q ? 1 : d->batch, d->heads, d->cu_q ? packed_q : d->queries, d->vdim },
-        { d->batch, d->heads, d->queries, d->keys }, { 1, d->cu_q ? 1 : d->batch, d->heads, d->cu_q ? packed_q : d->queries } };
+        { d->batch, d->heads, d->queries, d->keys },
+            { 1, d->cu_q ? 1 : d->batch, d->heads, d->cu_q ? packed_q : d->queries } };
     return x;
 }
 // An array of the desc: what the overlap test asks of it
@@ -5986,31 +6145,36 @@ ATTN__FUNC uintptr_t attn__array_end(const attn__array *a) {
         if (a->n[i] == 0) return (uintptr_t)a->at;
         last = a->stride ? last + (a->n[i] - 1) * a->stride[i] : last * a->n[i] + a->n[i] - 1;
     }
-    return (uintptr_t)a->at + (uintptr_t)(last / attn__types[a->type].elements + 1) * (uintptr_t)attn__types[a->type].bytes;
+    return (uintptr_t)a->at + (uintptr_t)(last / attn__types[a->type].elements + 1) *
+        (uintptr_t)attn__types[a->type].bytes;
 }
 ATTN__FUNC attn__set attn__array_set(const attn__array *a) {
     const int per = attn__types[a->type].elements;
     ptrdiff_t blocks[4], step[4];
-    for (int i = 0; i < 4; i++) { blocks[i] = a->n[i] / (i < 3 ? 1 : per); if (a->stride) step[i] = a->stride[i] / (i < 3 ? per : 1); }
+    for (int i = 0; i < 4; i++) { blocks[i] = a->n[i] / (i < 3 ? 1 : per); if (a->stride) step[i] =
+                                  a->stride[i] / (i < 3 ? per : 1); }
     return attn__set_of(a->at, blocks, a->stride ? step : NULL, attn__types[a->type].bytes);
 }
 // Outputs may lie over nothing: nearly always told by their ends, else by the sets of their elements.
 ATTN__FUNC attn_status attn__check_apart(const attn__array *x, const attn__array *y, attn__text *why) {
     attn__set a, b;
-    if (!x->at || !y->at || attn__array_end(x) <= (uintptr_t)y->at || attn__array_end(y) <= (uintptr_t)x->at) return ATTN_OK;
+    if (!x->at || !y->at || attn__array_end(x) <= (uintptr_t)y->at || attn__array_end(y) <= (uintptr_t)x->at)
+        return ATTN_OK;
     a = attn__array_set(x); b = attn__array_set(y);
     if (!attn__meet(&a, &b)) return ATTN_OK;
     attn__say(why, x->name); attn__say(why, " lies over "); attn__say(why, y->name);
     return ATTN_ERR_OVERLAP;
 }
-ATTN__FUNC attn_status attn__check_extent(const ptrdiff_t n[4], const ptrdiff_t s[4], int type, const char *name, attn__text *why) {
+ATTN__FUNC attn_status attn__check_extent(const ptrdiff_t n[4], const ptrdiff_t s[4], int type, const char *name,
+                                          attn__text *why) {
     ptrdiff_t x = 0;
     for (int i = 0; i < 4; i++) x = attn__add_size(x, attn__mul_size(n[i] ? n[i] - 1 : 0, s[i]));
     if (attn__mul_size(attn__add_size(x, 1), attn__types[type].bytes) < 0)
         return attn__wrong_at(why, ATTN_ERR_RANGE, name, 2, s[2], "the array does not fit in memory");
     for (int i = 0; i < 4 && attn__types[type].elements > 1; i++)
         if (i < 3 ? s[i] % attn__types[type].elements : s[i] != 1)
-            return attn__wrong_at(why, ATTN_ERR_RANGE, name, i, s[i], i < 3 ? "not whole blocks of 32" : "blocks lie along the last axis");
+            return attn__wrong_at(why, ATTN_ERR_RANGE, name, i, s[i], i < 3 ? "not whole blocks of 32"
+                                  : "blocks lie along the last axis");
     return ATTN_OK;
 }
 ATTN__FUNC attn_status attn__check_arrays(const attn_desc *d, int values, attn__text *why) {
@@ -6034,10 +6198,12 @@ ATTN__FUNC attn_status attn__check_arrays(const attn_desc *d, int values, attn__
         const attn__array a[10] = { { "o", d->o, x.o, d->o_stride, d->o_type }, { "lse", d->lse, x.lse, NULL, f },
             { "weights", d->weights, x.mask, NULL, f }, { "q", d->q, x.q, d->q_stride, d->q_type },
             { "k", d->k_cache ? d->k_cache : d->k, x.k, d->k_stride, d->k_type },
-            { "v", d->v_cache ? d->v_cache : d->v, x.v, d->v_stride, d->v_type }, { "bias", d->bias, x.mask, d->bias_stride, d->bias_type },
+            { "v", d->v_cache ? d->v_cache : d->v, x.v, d->v_stride, d->v_type },
+                { "bias", d->bias, x.mask, d->bias_stride, d->bias_type },
             { "keep", d->keep, x.mask, d->keep_stride, ATTN_U8 }, { "drop", d->drop, x.mask, d->drop_stride, ATTN_U8 },
             { "keep_weights", d->keep_weights, x.mask, NULL, ATTN_U8 } };
-        const int same = d->o == d->q && d->vdim == d->dim && d->o_type == d->q_type && !memcmp(d->o_stride, d->q_stride, sizeof d->o_stride);
+        const int same = d->o == d->q && d->vdim == d->dim && d->o_type == d->q_type &&
+            !memcmp(d->o_stride, d->q_stride, sizeof d->o_stride);
         const attn__set o = attn__array_set(&a[0]);
         if (attn__meets_itself(&o, x.o, d->o_stride)) {
             attn__say(why, "o_stride: elements of o lie over each other");
@@ -6053,8 +6219,8 @@ ATTN__FUNC void attn__pack_strides(ptrdiff_t s[4], const int32_t *cu, ptrdiff_t 
     if (cu && !s[0] && !s[1] && !s[2] && !s[3]) { s[1] = cols; s[2] = heads * cols; s[3] = 1; }
     if (cu) s[0] = 0;
 }
-// The whole check; d becomes the desc with every default filled in. Without `values` only sizes are looked at: pointers may
-// still be missing.
+// The whole check; d becomes the desc with every default filled in. Without `values` only sizes are looked at: pointers
+// may still be missing.
 ATTN__FUNC attn_status attn__check(const attn_desc *user, attn_desc *d, int values, attn__text *why) {
     ATTN__TRY(attn__take_desc(d, sizeof *d, user, why));
     ATTN__TRY(attn__check_words(d, why));
@@ -6064,8 +6230,10 @@ ATTN__FUNC attn_status attn__check(const attn_desc *user, attn_desc *d, int valu
     ATTN__TRY(attn__check_position(d, why));
     ATTN__TRY(attn__check_axes(d, values, why));
     if (!d->heads || !d->block_heads) d->block_heads = 1;
-    attn__pack_strides(d->q_stride, d->cu_q, d->heads, d->dim); attn__pack_strides(d->o_stride, d->cu_q, d->heads, d->vdim);
-    attn__pack_strides(d->k_stride, d->cu_k, d->kv_heads, d->dim); attn__pack_strides(d->v_stride, d->cu_k, d->kv_heads, d->vdim);
+    attn__pack_strides(d->q_stride, d->cu_q, d->heads, d->dim);
+    attn__pack_strides(d->o_stride, d->cu_q, d->heads, d->vdim);
+    attn__pack_strides(d->k_stride, d->cu_k, d->kv_heads, d->dim);
+    attn__pack_strides(d->v_stride, d->cu_k, d->kv_heads, d->vdim);
     ATTN__TRY(attn__fill_strides(d->q_stride, d->heads, d->queries, d->dim, 0, "q_stride", why));
     ATTN__TRY(attn__fill_strides(d->k_stride, d->kv_heads, attn__slots(d), d->dim, 0, "k_stride", why));
     ATTN__TRY(attn__fill_strides(d->v_stride, d->kv_heads, attn__slots(d), d->vdim, 0, "v_stride", why));
@@ -6082,10 +6250,14 @@ ATTN__FUNC attn_status attn__check(const attn_desc *user, attn_desc *d, int valu
 typedef struct attn__plan {
     attn_desc d;
     const attn__table *table;
-    ptrdiff_t group, rows, units, tiles, total, per;   // heads side by side in lanes, rows of such a unit, units of an entry,
-    int bytes, near_heads, across;                     // tiles of a unit, tiles in all, of a task; near_heads: small contiguous
-    size_t work;                                       // heads, the next is touched early; across: heads share a mask or bias,
-                                                       // whose rows serve all heads while they are near. work: of one worker
+    // heads side by side in lanes, rows of such a unit, units of an entry,
+    ptrdiff_t group, rows, units, tiles, total, per;
+    // tiles of a unit, tiles in all, of a task; near_heads: small contiguous
+    int bytes, near_heads, across;
+    // heads, the next is touched early; across: heads share a mask or bias,
+    size_t work;
+                                                       // whose rows serve all heads while they are near. work: of one
+                                                       // worker
     char *space;
     double scale;
 } attn__plan;
@@ -6125,7 +6297,8 @@ ATTN__FUNC int64_t attn__offset(const attn_desc *d, ptrdiff_t b) {
     return 0;
 }
 // Keys lo..hi-1 that query i of entry b may see
-ATTN__FUNC void attn__limits(const attn_desc *d, ptrdiff_t b, ptrdiff_t i, int64_t offset, ptrdiff_t *lo, ptrdiff_t *hi) {
+ATTN__FUNC void attn__limits(const attn_desc *d, ptrdiff_t b, ptrdiff_t i, int64_t offset, ptrdiff_t *lo,
+                             ptrdiff_t *hi) {
     const int64_t n = attn__keys_in_use(d, b), p = (int64_t)i + offset;
     int64_t from = d->ring && n > d->ring ? n - d->ring : 0, to = n;
     if (d->row_lengths && d->row_lengths[b * d->queries + i] < to) to = d->row_lengths[b * d->queries + i];
@@ -6139,19 +6312,24 @@ ATTN__FUNC void attn__limits(const attn_desc *d, ptrdiff_t b, ptrdiff_t i, int64
     *lo = (ptrdiff_t)from; *hi = (ptrdiff_t)to;
 }
 // The lanes of one tile: rows r0 .. of i*G + g of a unit of G heads; lanes past the end repeat the last row.
-ATTN__FUNC void attn__fill_lanes(const attn__plan *p, attn__tile_args *g, ptrdiff_t unit, ptrdiff_t rows, ptrdiff_t r0) {
+ATTN__FUNC void attn__fill_lanes(const attn__plan *p, attn__tile_args *g, ptrdiff_t unit, ptrdiff_t rows,
+                                 ptrdiff_t r0) {
     const attn_desc *d = &p->d;
-    const ptrdiff_t b = g->b, e = p->bytes, first = d->cu_q ? d->cu_q[b] : 0, total = d->cu_q ? d->cu_q[d->batch] : d->queries;
+    const ptrdiff_t b = g->b, e = p->bytes, first = d->cu_q ? d->cu_q[b] : 0, total = d->cu_q ? d->cu_q[d->batch]
+        : d->queries;
     const ptrdiff_t used = attn__queries_in_use(d, b);
-    const int tq = p->table->tq, steady = !d->causal && !d->window && !d->row_lengths && !d->query_lengths;   // one range for all rows
+    // one range for all rows
+    const int tq = p->table->tq, steady = !d->causal && !d->window && !d->row_lengths && !d->query_lengths;
     g->lanes = rows - r0 < tq ? (int)(rows - r0) : tq;
     g->dead = 0; g->in_line = p->group == 1;
     g->hi_most = g->lo_most = 0; g->lo_least = g->hi_least = PTRDIFF_MAX;
     for (int lane = 0; lane < tq; lane++) {
-        const ptrdiff_t r = r0 + (lane < g->lanes ? lane : g->lanes - 1), i = r / p->group, h = unit * p->group + r % p->group;
+        const ptrdiff_t r = r0 + (lane < g->lanes ? lane : g->lanes - 1), i = r / p->group,
+            h = unit * p->group + r % p->group;
         const ptrdiff_t row = d->cu_q ? h * total + first + i : (b * d->heads + h) * d->queries + i;
         g->query[lane] = i; g->head[lane] = h;
-        if (d->alibi || d->alibi_slopes) g->slope[lane] = lane && h == g->head[lane - 1] ? g->slope[lane - 1] : attn__slope(d, h);
+        if (d->alibi || d->alibi_slopes)
+            g->slope[lane] = lane && h == g->head[lane - 1] ? g->slope[lane - 1] : attn__slope(d, h);
         g->scale[lane] = p->scale * (d->logit_scale ? (double)d->logit_scale[h] : 1);
 #define ATTN__AT(field, type, i) \
         (b * d->field##_stride[0] + h * d->field##_stride[1] + (i) * d->field##_stride[2]) * attn__types[type].bytes
@@ -6171,7 +6349,8 @@ ATTN__FUNC void attn__fill_lanes(const attn__plan *p, attn__tile_args *g, ptrdif
         if (g->hi[lane] > g->hi_most) g->hi_most = g->hi[lane];
         if (lane < g->lanes && i >= used) g->dead++;
     }
-    g->end = !g->every ? g->hi_most : d->k_cache ? attn__keys_in_use(d, b) : d->cu_k ? d->cu_k[b + 1] - d->cu_k[b] : d->keys;
+    g->end = !g->every ? g->hi_most : d->k_cache ? attn__keys_in_use(d, b) : d->cu_k ? d->cu_k[b + 1] - d->cu_k[b]
+        : d->keys;
     g->start = g->every ? 0 : g->lo_least / ATTN__SPAN * ATTN__SPAN;
     if (g->start > g->end) g->start = g->end;
     if (d->masked_score == 0) g->dead = 0;
@@ -6183,7 +6362,8 @@ ATTN__FUNC attn__rows attn__rows_of(const attn_desc *d, int keys, ptrdiff_t b, p
     attn__rows x;
     memset(&x, 0, sizeof x);
     x.type = keys ? d->k_type : d->v_type; x.row = s[2]; x.col = s[3];
-    if (at) x.at = (const char *)at + ((d->block_table ? 0 : b * s[0]) + hk * s[1] + (d->cu_k ? d->cu_k[b] * s[2] : 0)) /
+    if (at)
+        x.at = (const char *)at + ((d->block_table ? 0 : b * s[0]) + hk * s[1] + (d->cu_k ? d->cu_k[b] * s[2] : 0)) /
                                       attn__types[x.type].elements * attn__types[x.type].bytes;
     if (d->block_table) { x.page = d->page; x.page_step = s[0]; x.table = d->block_table + b * d->pages_per_row; }
     x.ring = d->ring;
@@ -6209,7 +6389,9 @@ ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
     g->work = (char *)g + ((sizeof *g + 63) & ~(size_t)63);
     g->d = d; g->worker = worker;
     g->masks = d->doc_k || d->block_mask || d->tree_parent ? 2 : d->keep || d->drop;
-    g->every = d->masked_score != 0 || (d->weights && (d->weights_stage == ATTN_WEIGHTS_SCORES || d->weights_stage == ATTN_WEIGHTS_CAPPED));
+    g->every = d->masked_score != 0 || (d->weights &&
+                                        (d->weights_stage == ATTN_WEIGHTS_SCORES ||
+                                         d->weights_stage == ATTN_WEIGHTS_CAPPED));
     g->adds = d->bias || d->alibi || d->alibi_slopes || d->rel_kind;
     g->shaped = g->every || d->softcap != 0 || d->custom ||
                 (d->score != ATTN_SCORE_DOT && d->score != ATTN_SCORE_BILINEAR && d->score != ATTN_SCORE_COSINE) ||
@@ -6218,7 +6400,8 @@ ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
         const ptrdiff_t of_entry = p->units * p->tiles, b = t / of_entry;
         const ptrdiff_t unit = p->across ? t % p->units : t % of_entry / p->tiles, at = b * p->units + unit;
         const ptrdiff_t r0 = (p->across ? t % of_entry / p->units : t % p->tiles) * p->table->tq;
-        const ptrdiff_t hk = unit * p->group / (d->heads / d->kv_heads), rows = d->cu_q ? (d->cu_q[b + 1] - d->cu_q[b]) * p->group : p->rows;
+        const ptrdiff_t hk = unit * p->group / (d->heads / d->kv_heads), rows = d->cu_q
+            ? (d->cu_q[b + 1] - d->cu_q[b]) * p->group : p->rows;
         if (r0 >= rows) continue;
         g->b = b; g->offset = attn__offset(d, b);
         g->tree = attn__keys_in_use(d, b) - d->queries;
@@ -6232,12 +6415,13 @@ ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
         p->table->tile(g);
     }
 }
-// Tasks: a few more than workers, each some tiles; small calls stay whole. Heads of a group lie side by side in lanes only
-// where one alone does not fill them.
+// Tasks: a few more than workers, each some tiles; small calls stay whole. Heads of a group lie side by side in lanes
+// only where one alone does not fill them.
 ATTN__FUNC void attn__plan_tasks(attn__plan *p) {
     const attn_desc *d = &p->d;
     const ptrdiff_t workers = attn__workers(d->parallel);
-    const double flops = 4.0 * (double)d->batch * (double)d->heads * (double)d->queries * (double)d->keys * (double)d->dim;
+    const double flops = 4.0 * (double)d->batch * (double)d->heads * (double)d->queries * (double)d->keys *
+        (double)d->dim;
     const int dot = d->score == ATTN_SCORE_DOT || d->score == ATTN_SCORE_CUSTOM;
     p->table = attn__table_for(d);
     p->bytes = p->table->bytes;
@@ -6250,9 +6434,12 @@ ATTN__FUNC void attn__plan_tasks(attn__plan *p) {
     p->work = attn__tile_bytes(d);
     p->across = p->units > 1 && d->queries * (d->bias ? 4 : 1) > 524288 / (d->keys + 1) &&
                 ((d->bias && !d->bias_stride[1]) || (d->keep && !d->keep_stride[1]) || (d->drop && !d->drop_stride[1]));
-    p->near_heads = !p->across && d->heads == d->kv_heads && d->keys * d->dim <= 32768 && d->queries * d->dim <= 32768 && d->dim == d->vdim &&
-                    !d->cu_q && !d->k_cache && d->k_stride[3] == 1 && d->v_stride[3] == 1 && d->q_stride[3] == 1 && d->o_stride[3] == 1 &&
-                    d->k_type == d->q_type && d->v_type == d->q_type && d->o_type == d->q_type && p->bytes == attn__types[d->q_type].bytes;
+    p->near_heads = !p->across && d->heads == d->kv_heads && d->keys * d->dim <= 32768 &&
+        d->queries * d->dim <= 32768 && d->dim == d->vdim &&
+                    !d->cu_q && !d->k_cache && d->k_stride[3] == 1 && d->v_stride[3] == 1 && d->q_stride[3] == 1 &&
+                        d->o_stride[3] == 1 &&
+                    d->k_type == d->q_type && d->v_type == d->q_type && d->o_type == d->q_type &&
+                        p->bytes == attn__types[d->q_type].bytes;
 }
 // `want` bytes of the caller's workspace or our own; *own is to be freed.
 ATTN__FUNC attn_status attn__borrow(const attn_desc *d, size_t want, char **space, void **own) {
@@ -6306,23 +6493,30 @@ ATTN__FUNC attn_status attn__check_append(const attn_desc *user, attn_desc *d, a
     ATTN__TRY(attn__fill_strides(d->v_new_stride, d->kv_heads, d->new_keys, d->vdim, 0, "v_new_stride", why));
     {
         const attn__extents x = attn__extents_of(d, 1);
-        const ptrdiff_t nk[4] = { d->batch, d->kv_heads, d->new_keys, d->dim }, nv[4] = { d->batch, d->kv_heads, d->new_keys, d->vdim };
-        const attn__array a[4] = { { "k_cache", d->k_cache, x.k, d->k_stride, d->k_type }, { "v_cache", d->v_cache, x.v, d->v_stride, d->v_type },
-            { "k_new", d->k_new, nk, d->k_new_stride, d->q_type }, { "v_new", d->v_new, nv, d->v_new_stride, d->q_type } };
+        const ptrdiff_t nk[4] = { d->batch, d->kv_heads, d->new_keys, d->dim },
+            nv[4] = { d->batch, d->kv_heads, d->new_keys, d->vdim };
+        const attn__array a[4] = { { "k_cache", d->k_cache, x.k, d->k_stride, d->k_type },
+                                   { "v_cache", d->v_cache, x.v, d->v_stride, d->v_type },
+            { "k_new", d->k_new, nk, d->k_new_stride, d->q_type },
+                { "v_new", d->v_new, nv, d->v_new_stride, d->q_type } };
         for (int i = 0; i < 2; i++) for (int j = i + 1; j < 4; j++) ATTN__TRY(attn__check_apart(&a[i], &a[j], why));
     }
     for (ptrdiff_t b = 0; b < d->batch; b++) {
         const ptrdiff_t n = d->key_lengths[b] + d->new_keys;
-        if (n > d->keys) return attn__wrong_at(why, ATTN_ERR_RANGE, "key_lengths", b, d->key_lengths[b], "the cache is full: new_keys go beyond keys");
+        if (n > d->keys)
+            return attn__wrong_at(why, ATTN_ERR_RANGE, "key_lengths", b, d->key_lengths[b],
+                                  "the cache is full: new_keys go beyond keys");
         if (d->rope_kind && !d->rope_k_pos && n > d->rope_positions)
             return attn__wrong(why, ATTN_ERR_RANGE, "rope_positions", d->rope_positions, "fewer than tokens");
         if (!d->block_table || d->new_keys == 0) continue;
         if ((n - 1) / d->page >= d->pages_per_row)
-            return attn__wrong_at(why, ATTN_ERR_RANGE, "key_lengths", b, d->key_lengths[b], "the cache is full: no page left in the row");
+            return attn__wrong_at(why, ATTN_ERR_RANGE, "key_lengths", b, d->key_lengths[b],
+                                  "the cache is full: no page left in the row");
         table = d->block_table + b * d->pages_per_row;
         for (ptrdiff_t i = d->key_lengths[b] / d->page; i <= (n - 1) / d->page; i++)
             if (table[i] < 0 || table[i] >= d->page_count)
-                return attn__wrong_at(why, ATTN_ERR_RANGE, "block_table", b * d->pages_per_row + i, table[i], "outside 0..page_count-1");
+                return attn__wrong_at(why, ATTN_ERR_RANGE, "block_table", b * d->pages_per_row + i, table[i],
+                                      "outside 0..page_count-1");
     }
     return ATTN_OK;
 }
@@ -6344,7 +6538,8 @@ ATTN_DEF attn_status attn_append(const attn_desc *user) {
     attn__give_back(own);
     return ATTN_OK;
 }
-ATTN_DEF attn_status attn_merge(float *o, float *lse, const float *o2, const float *lse2, ptrdiff_t rows, ptrdiff_t vdim) {
+ATTN_DEF attn_status attn_merge(float *o, float *lse, const float *o2, const float *lse2, ptrdiff_t rows,
+                                ptrdiff_t vdim) {
     if (rows < 0 || vdim < 0) return ATTN_ERR_SHAPE;
     if (rows == 0) return ATTN_OK;
     if (!lse || !lse2 || (vdim > 0 && (!o || !o2))) return ATTN_ERR_NULL;
@@ -6360,7 +6555,8 @@ ATTN_DEF attn_status attn_merge(float *o, float *lse, const float *o2, const flo
         ca = attn__exp_d(a - m); cb = attn__exp_d(b - m); sum = ca + cb;
         lse[r] = (float)(m + attn__log_d(sum));
         ca /= sum; cb /= sum;
-        for (ptrdiff_t e = 0; e < vdim; e++) o[r * vdim + e] = (float)(ca * (double)o[r * vdim + e] + cb * (double)o2[r * vdim + e]);
+        for (ptrdiff_t e = 0; e < vdim; e++)
+            o[r * vdim + e] = (float)(ca * (double)o[r * vdim + e] + cb * (double)o2[r * vdim + e]);
     }
     return ATTN_OK;
 }
@@ -6382,7 +6578,8 @@ ATTN_DEF const char *attn_explain(attn_status s, const attn_desc *d, char *text,
     attn__text t = attn__text_of(text, n);
     attn_desc full;
     attn_status again = attn__check(d, &full, 1, &t);
-    if (again == ATTN_OK && s != ATTN_OK && full.k_cache && (full.new_keys || full.k_new)) again = attn__check_append(d, &full, &t);
+    if (again == ATTN_OK && s != ATTN_OK && full.k_cache && (full.new_keys || full.k_new))
+        again = attn__check_append(d, &full, &t);
     if (s == ATTN_ERR_WORKSPACE && again == ATTN_OK && t.left) {
         attn__wrong(&t, s, "workspace_bytes", (int64_t)full.workspace_bytes, "attn_workspace asks for ");
         attn__say_int(&t, (int64_t)attn_workspace(d));
@@ -6397,17 +6594,18 @@ ATTN_DEF const char *attn_explain(attn_status s, const attn_desc *d, char *text,
     F(size) F(q) F(k) F(v) F(o) F(q_type) F(k_type) F(v_type) F(o_type) F(q_stride) F(k_stride) F(v_stride)        \
     F(o_stride) F(batch) F(heads) F(kv_heads) F(queries) F(keys) F(dim) F(vdim) F(arith) F(scale) F(logit_scale)   \
     F(qk_norm) F(norm_eps) F(q_norm) F(k_norm) F(align) F(query_offset) F(query_offsets) F(causal) F(window)       \
-    F(window_left) F(window_right) F(key_lengths) F(query_lengths) F(row_lengths) F(masked_score) F(keep) F(drop)  \
-    F(keep_stride) F(drop_stride) F(bias) F(bias_type) F(bias_stride) F(block_mask) F(block_heads) F(block_q)      \
-    F(block_k) F(doc_q) F(doc_k) F(prefix) F(tree_parent) F(alibi_slopes) F(alibi) F(rel_kind) F(rel_table)        \
-    F(rel_count) F(rel_max_distance) F(rel_both_ways) F(rel_height) F(rel_width) F(score) F(w_score) F(w_q) F(w_k) \
-    F(w_v) F(score_width) F(kernel_width) F(custom) F(custom_grad) F(user) F(softcap) F(sink) F(off_by_one) F(norm) \
-    F(sigmoid_bias) F(relu_div) F(top_k) F(rope_kind) F(rope_dim) F(rope_cos) F(rope_sin) F(rope_positions)        \
-    F(rope_q_pos) F(rope_k_pos) F(dropout) F(keep_weights) F(seed) F(cu_q) F(cu_k) F(k_cache) F(v_cache) F(k_new)  \
-    F(v_new) F(new_keys) F(k_new_stride) F(v_new_stride) F(block_table) F(pages_per_row) F(page) F(page_count) F(ring) F(weights_stage) F(weights) \
-    F(lse) F(grad_o) F(grad_lse) F(grad_q) F(grad_k) F(grad_v) F(grad_bias) F(grad_sink) F(grad_scale)             \
-    F(grad_slopes) F(grad_rel_table) F(grad_w_score) F(grad_w_q) F(grad_w_k) F(grad_w_v) F(grad_kernel_width)      \
-    F(grad_type) F(accumulate) F(workspace) F(workspace_bytes) F(parallel) F(isa) F(free_order)
+    F(window_left) F(window_right) F(key_lengths) F(query_lengths) F(row_lengths) F(masked_score) F(keep)          \
+    F(drop) F(keep_stride) F(drop_stride) F(bias) F(bias_type) F(bias_stride) F(block_mask) F(block_heads)         \
+    F(block_q) F(block_k) F(doc_q) F(doc_k) F(prefix) F(tree_parent) F(alibi_slopes) F(alibi) F(rel_kind)          \
+    F(rel_table) F(rel_count) F(rel_max_distance) F(rel_both_ways) F(rel_height) F(rel_width) F(score)             \
+    F(w_score) F(w_q) F(w_k) F(w_v) F(score_width) F(kernel_width) F(custom) F(custom_grad) F(user) F(softcap)     \
+    F(sink) F(off_by_one) F(norm) F(sigmoid_bias) F(relu_div) F(top_k) F(rope_kind) F(rope_dim) F(rope_cos)        \
+    F(rope_sin) F(rope_positions) F(rope_q_pos) F(rope_k_pos) F(dropout) F(keep_weights) F(seed) F(cu_q) F(cu_k)   \
+    F(k_cache) F(v_cache) F(k_new) F(v_new) F(new_keys) F(k_new_stride) F(v_new_stride) F(block_table)             \
+    F(pages_per_row) F(page) F(page_count) F(ring) F(weights_stage) F(weights) F(lse) F(grad_o) F(grad_lse)        \
+    F(grad_q) F(grad_k) F(grad_v) F(grad_bias) F(grad_sink) F(grad_scale) F(grad_slopes) F(grad_rel_table)         \
+    F(grad_w_score) F(grad_w_q) F(grad_w_k) F(grad_w_v) F(grad_kernel_width) F(grad_type) F(accumulate)            \
+    F(workspace) F(workspace_bytes) F(parallel) F(isa) F(free_order)
 ATTN_DEF int attn_desc_layout(int i, attn_field *field) {
     static const attn_field fields[] = {
 #define ATTN__ROW(name) { #name, offsetof(attn_desc, name), sizeof(((attn_desc *)0)->name) },

@@ -474,7 +474,7 @@ static double storage(int type, double x) {
     return type == ATTN_BF16 ? fabs(x) / 256 : 0;
 }
 static void near_unit(const attn_desc *d, const char *what, double got, double want, double unit, double stored) {
-    double tiny = d->q_type == ATTN_F64 ? 1e-300 : 1e-36, tol = axes_loose * ref_rel(d) * unit + stored + tiny;
+    double tiny = d->q_type == ATTN_F64 ? 1e-300 : 1e-35, tol = axes_loose * ref_rel(d) * unit + stored + tiny;
     if (want != want) { test_fail(__FILE__, __LINE__, "the oracle is not a number"); return; }
     if (fabs(got - want) - stored - tiny > axes_worst * unit && unit < HUGE_VAL && d->q_type != ATTN_F64)
         axes_worst = (fabs(got - want) - stored - tiny) / unit;
