@@ -607,7 +607,7 @@ static void attention_table(void) {
     table_head("attention f32: heads x queries x keys x dim, 4 flops a pair seen and feature; denormal: time against "
                "the row above");
     for (int i = 0; i < COUNT(attention_list); i++) last = attention_row("attention", &attention_list[i], last);
-    short_table();
+    if (!bench.no_short) short_table();
 }
 
 static void decode_table(void) {
@@ -658,6 +658,7 @@ static void help(void) {
          "  --seconds S    time for each row, default 0.3\n"
          "  --cpu-time     one thread: process time, where other programs share the machine; default: wall time\n"
          "  --json         the same rows as JSON\n"
+         "  --no-short     attention without the calls of 1..64 queries\n"
          "Columns: best and median of k samples; rate at the best; share of the machine's limit (FMA peak, reading or\n"
          "copying memory; the larger of one probe before and one after the row), or ratio to another row; the aim;\n"
          "\"below\" marks a lost row; \"moved\": the probes differ by more than 5 %, four times over: no share.\n"
@@ -716,6 +717,7 @@ int main(int argc, char **argv) {
         if (!strcmp(argv[i], "all")) wanted = ~0u;
         else if (!strcmp(argv[i], "--json")) bench.json = 1;
         else if (!strcmp(argv[i], "--cpu-time")) bench.cpu_time = 1;
+        else if (!strcmp(argv[i], "--no-short")) bench.no_short = 1;
         else if (!strcmp(argv[i], "--help")) { help(); return 0; }
         else if (!strcmp(argv[i], "--isa") && isa_number(value)) { bench.isa = isa_number(value); i++; }
         else if (!strcmp(argv[i], "--threads") && atoi(value) > 0) { bench.threads = atoi(value); i++; }

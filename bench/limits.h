@@ -21,7 +21,7 @@ static const size_t SEGMENT = (size_t)64 << 20;     // one timed stretch of memo
 static const size_t SEGMENTS = 6;
 
 static struct {
-    int isa, threads, json, cpu_time, rows, failed;
+    int isa, threads, json, cpu_time, no_short, rows, failed;
     double seconds;
     const attn_parallel *pool;
     char *probe;                    // memory of the limits; the cases have their own, so that a copy spoils no input
