@@ -18,7 +18,7 @@ SANITIZE := -O1 -g -fno-omit-frame-pointer -DROUNDS=200
 SIMDE := -DATTN_USE_SIMDE -DATTN_SIMDE_NEON $(NATIVE)
 
 .PHONY: all examples demo test test-ulp test-sweep conformance hygiene hygiene-seen integration sanitize simde simde-avx2 \
-        matrix arm bench peers peers-setup size compile-time shared install dist docs docs-check clean help FORCE
+        matrix arm bench bench-check peers peers-setup size compile-time shared install dist docs docs-check clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -127,6 +127,9 @@ arm: ## the part of matrix for ARM, 64 and 32 bits
 
 bench: $(B)/bench ## measure this machine; BENCH="decode --isa avx2" chooses (bench --help)
 	./$< $(BENCH)
+
+bench-check: $(B)/bench ## the bench itself: warnings, options, the same rows in its table and its JSON
+	@CC="$(CC)" CXX="$(CXX)" B="$(B)" sh tests/bench.sh
 
 PYTHON ?= python3
 TORCH ?= torch==2.13.0+cpu # the build without CUDA; another: make peers-setup TORCH=torch
