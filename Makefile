@@ -17,8 +17,9 @@ VECTORS := $(sort $(wildcard tests/conformance/*.safetensors))
 SANITIZE := -O1 -g -fno-omit-frame-pointer -DROUNDS=200
 SIMDE := -DATTN_USE_SIMDE -DATTN_SIMDE_NEON $(NATIVE)
 
-.PHONY: all examples demo test test-ulp test-sweep conformance hygiene hygiene-seen integration sanitize simde simde-avx2 \
-        matrix arm bench bench-check peers peers-setup size compile-time shared install dist docs docs-check clean help FORCE
+.PHONY: all examples demo test test-ulp test-sweep conformance hygiene hygiene-seen integration sanitize simde \
+        simde-avx2 matrix arm bench bench-check peers peers-setup size compile-time shared install dist docs docs-check \
+        clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -51,7 +52,8 @@ $(B)/%/test_vec: LIBS = -lm
 
 examples: $(addprefix $(B)/,$(EXAMPLES)) ## build every program of examples/
 
-demo: $(B)/regression $(B)/speed ## kernel regression on the Nile series; then the double loop against every pass of this machine
+demo: $(B)/regression $(B)/speed \
+      ## kernel regression on the Nile series; then the double loop against every pass of this machine
 	./$(B)/regression
 	@echo
 	./$(B)/speed
@@ -82,15 +84,18 @@ $(B)/examples.log: $(addprefix $(B)/,$(EXAMPLES)) FORCE
 	@$(call script,tests/test_examples.sh $(B))
 FORCE:
 
-test: $(patsubst %,$(B)/%.log,$(TESTS) conformance hygiene readme cookbook regression examples) ## everything that needs cc and make only, at most two minutes
+test: $(patsubst %,$(B)/%.log,$(TESTS) conformance hygiene readme cookbook regression examples) \
+      ## everything that needs cc and make only, at most two minutes
 	@sh tests/sum.sh $^
 
 test-ulp: $(B)/test_vec ## every one of the 2^32 floats through each function, with the worst case (some minutes)
 	./$< --all
 
-test-sweep: tests/test_attention.c tests/test_axes.c $(HEADERS) ## random descriptors: ROUNDS=20000 of each; SEED=n for others
+test-sweep: tests/test_attention.c tests/test_axes.c $(HEADERS) \
+            ## random descriptors: ROUNDS=20000 of each; SEED=n for others
 	@mkdir -p $(B)
-	for t in attention axes; do $(CC) $(CFLAGS) -DROUNDS=$(or $(ROUNDS),20000) -I. tests/test_$$t.c -o $(B)/sweep $(LDFLAGS) && \
+	for t in attention axes; do \
+	    $(CC) $(CFLAGS) -DROUNDS=$(or $(ROUNDS),20000) -I. tests/test_$$t.c -o $(B)/sweep $(LDFLAGS) && \
 	$(B)/sweep --seed $(or $(SEED),1) sweep || exit 1; done
 
 conformance: $(B)/conformance ## vectors made by others, with a table; ISA=scalar caps the instruction set
@@ -106,7 +111,8 @@ integration: ## the snippets of docs/integration.md: plain cc, C++, CMake, Meson
 	CC="$(CC)" CXX="$(CXX)" sh tests/integration.sh
 
 sanitize: $(patsubst %,$(B)/address/%.log,$(filter-out test_vec,$(TESTS)) conformance) \
-          $(patsubst %,$(B)/thread/%.log,test_base test_attention test_matmul test_softmax) ## address and undefined; threads apart
+          $(patsubst %,$(B)/thread/%.log,test_base test_attention test_matmul test_softmax) \
+          ## address and undefined; threads apart
 	@sh tests/sum.sh $^
 
 simde: $(patsubst %,$(B)/simde/%.log,$(TESTS) conformance) $(if $(wildcard bench/bench.c),$(B)/simde/bench) \
@@ -165,7 +171,8 @@ install: ## attn.h and a pkg-config file below DESTDIR and PREFIX
 
 dist: ## build/dist: attn.h and its checksum, once its version is the same everywhere
 	@sh tests/version.sh
-	rm -rf $(B)/dist && mkdir -p $(B)/dist && cp attn.h $(B)/dist/ && cd $(B)/dist && sha256sum attn.h > attn.h.sha256
+	rm -rf $(B)/dist && mkdir -p $(B)/dist && cp attn.h $(B)/dist/ && cd $(B)/dist && \
+	    sha256sum attn.h > attn.h.sha256
 	@cat $(B)/dist/attn.h.sha256
 
 docs: $(B)/docs ## make docs/reference.md from attn.h again

@@ -40,26 +40,30 @@
 //               3 tape       gradients of whatever depth 2 computed: attn_backward(c, loss), attn_sgd
 //               4 layers     (not yet here)
 //
-// ERRORS        Depth 1 returns an attn_status; attn_explain writes the sentence (field, value, reason). A call that fails
-//               has written nothing to its outputs. Depth 2 and up: a failed call returns the context's own empty tensor,
-//               never NULL; the first error stays, with its text, until attn_clear(c), and later calls do nothing, so a
-//               chain of calls is checked once at its end: if (attn_error(c)) puts(attn_message(c));
+// ERRORS        Depth 1 returns an attn_status; attn_explain writes the sentence (field, value, reason). A call that
+//               fails has written nothing to its outputs. Depth 2 and up: a failed call returns the context's own
+//   empty             tensor, never NULL; the first error stays, with its text, until attn_clear(c), and later
+//   calls do             nothing, so a chain of calls is checked once at its end: if (attn_error(c))
+//   puts(attn_message(c));
 //
-// MEMORY        Depth 1 allocates nothing when a workspace is given (attn_workspace says how much), else it takes one block
-//               by ATTN_MALLOC and frees it. A context lives in memory that you give, or in chunks by ATTN_MALLOC; parameters
-//               grow from one end, values from the other; attn_mark and attn_reset give back values only.
+// MEMORY        Depth 1 allocates nothing when a workspace is given (attn_workspace says how much), else it takes one
+//               block by ATTN_MALLOC and frees it. A context lives in memory that you give, or in chunks by
+//               ATTN_MALLOC; parameters grow from one end, values from the other; attn_mark and attn_reset give back
+//               values only.
 //
-// THREADS       None that you did not ask for. desc.parallel is one function that runs n tasks: yours (OpenMP, a job system)
-//               or attn_pool_open's. Everything is reentrant on distinct workspaces and contexts. The only mutable static
-//               is one word with the detected instruction sets. The number of threads never changes a bit of a result.
+// THREADS       None that you did not ask for. desc.parallel is one function that runs n tasks: yours (OpenMP, a job
+//               system) or attn_pool_open's. Everything is reentrant on distinct workspaces and contexts. The only
+//               mutable static is one word with the detected instruction sets. The number of threads never changes a
+//               bit of a result.
 //
-// PRECISION     f32 arrays are computed in f32, f64 in f64 (correct, not fast). exp is within 1 ULP, tanh and erf within 4,
-//               on every instruction set (docs/precision.md). Masked keys are left out by a predicate, never by a large
-//               negative number, and what is masked never reaches a result, NaN included.
+// PRECISION     f32 arrays are computed in f32, f64 in f64 (correct, not fast). exp is within 1 ULP, tanh and erf
+//               within 4, on every instruction set (docs/precision.md). Masked keys are left out by a predicate,
+//   never             by a large negative number, and what is masked never reaches a result, NaN included.
 //
-// THE ROW RULE  The bits of output row (b,h,i) depend on its own q, its keys and values and its options alone: not on batch,
-//               heads, number of queries, threads, chunking or strides. Keys are worked in blocks counted from key 0, in
-//               spans of 1024 that are folded left to right. It holds within one build, pass and set of options.
+// THE ROW RULE  The bits of output row (b,h,i) depend on its own q, its keys and values and its options alone: not on
+//               batch, heads, number of queries, threads, chunking or strides. Keys are worked in blocks counted from
+//               key 0, in spans of 1024 that are folded left to right. It holds within one build, pass and set of
+//               options.
 //
 // -O0           A debug build runs the kernels unoptimised, some 30 times slower. Two lines give back the speed:
 //                   cc -O2 -c -x c -DATTN_IMPLEMENTATION attn.h -o attn.o       (once)
@@ -72,9 +76,10 @@
 //     ATTN_IMPLEMENTATION  not set         in one file: the functions, not only their declarations
 //     ATTN_STATIC          not set         every function is static: a private copy for this file
 //     ATTN_DEF             extern          what stands before each declaration (dllexport, a visibility attribute)
-//     ATTN_MALLOC(n)       malloc          with ATTN_REALLOC(p, n) and ATTN_FREE(p): your allocator, all three or none
-//     ATTN_ASSERT(x)       nothing         checks of the library's own invariants, never of your input
-//     ATTN_NO_STDLIB       not set         no malloc: caller's workspace and arena; only memcpy, memmove, memset, memcmp (or bcmp)
+//     ATTN_MALLOC(n)       malloc          with ATTN_REALLOC(p, n) and ATTN_FREE(p): your allocator, all three or
+//   none   ATTN_ASSERT(x)       nothing         checks of the library's own invariants, never of your input
+//     ATTN_NO_STDLIB       not set         no malloc: caller's workspace and arena;
+//                                          only memcpy, memmove, memset, memcmp (or bcmp)
 //     ATTN_NO_STDIO        not set         leaves out attn_to_file, the one function that knows FILE
 //     ATTN_NO_THREADS      not set         leaves out attn_pool_open; the parallel hook stays
 //     ATTN_NO_SIMD         not set         scalar passes only
@@ -89,7 +94,8 @@
 //     ATTN_SIMDE_NEON      not set         with it: the neon block instead
 //     ATTN_ONLY_KERNELS    not set         depth 1 alone: no tensors, tape, layers, drawing
 //     ATTN_NO_DISPATCH     not set         no re-inclusion: one pass, the best that the compiler flags allow as such
-//     ATTN_FILENAME        "attn.h"        the name under which the header finds itself: set it when you rename the file
+//     ATTN_FILENAME        "attn.h"        the name under which the header finds itself:
+//                                          set it when you rename the file
 //
 #ifndef ATTN__CONFIG
 #define ATTN__CONFIG
@@ -216,8 +222,9 @@ ATTN_DEF const char *attn_type_str(int type);
 
 // ---- threads
 
-// How to run tasks side by side. run must call task(arg, i, worker) for each i in 0..n-1 and return when all are done;
-// worker is in 0..workers-1 and never the same in two calls at once. OpenMP, TBB or a job system in a few lines.
+// How to run tasks side by side. run must call task(arg, i, worker) for each i in 0..n-1 and return when all are
+// done; worker is in 0..workers-1 and never the same in two calls at once. OpenMP, TBB or a job system in a few
+//   lines.
 typedef struct attn_parallel {
     void (*run)(void *user, void (*task)(void *arg, ptrdiff_t i, int worker), void *arg, ptrdiff_t n);
     void *user;
@@ -225,8 +232,9 @@ typedef struct attn_parallel {
 } attn_parallel;
 
 #ifndef ATTN_NO_THREADS
-// A pool of `threads` workers, the caller's thread among them (0 = one for each processor); NULL when none can be had.
-// Idle workers block. attn_pool_close(NULL) does nothing. A pool serves one call at a time; a second caller waits.
+// A pool of `threads` workers, the caller's thread among them (0 = one for each processor); NULL when none can be
+// had. Idle workers block. attn_pool_close(NULL) does nothing. A pool serves one call at a time; a second caller
+//   waits.
 ATTN_DEF const attn_parallel *attn_pool_open(int threads);
 ATTN_DEF void attn_pool_close(const attn_parallel *pool);
 #endif
@@ -244,15 +252,16 @@ enum { ATTN_MAP_EXP, ATTN_MAP_TANH, ATTN_MAP_ERF, ATTN_MAP_RELU, ATTN_MAP_SQUARE
 // errors  NULL, RANGE (op, n < 0)
 ATTN_DEF attn_status attn_map_f32(int op, float *y, const float *x, ptrdiff_t n, int isa);
 ATTN_DEF attn_status attn_map_f64(int op, double *y, const double *x, ptrdiff_t n);
-// Sum of x[i]*y[i]. bf16 is a uint16_t with the upper half of a float; products are exact, sums f32 in an order of the
-// pass's own. The i8 sum is exact (n up to 2^16). avx512v, neon82 and neon86 have instructions for these.
+// Sum of x[i]*y[i]. bf16 is a uint16_t with the upper half of a float; products are exact, sums f32 in an order of
+// the pass's own. The i8 sum is exact (n up to 2^16). avx512v, neon82 and neon86 have instructions for these.
 // errors  NULL, RANGE
 ATTN_DEF attn_status attn_dot_bf16(float *sum, const uint16_t *x, const uint16_t *y, ptrdiff_t n, int isa);
 ATTN_DEF attn_status attn_dot_i8(int32_t *sum, const int8_t *x, const int8_t *y, ptrdiff_t n, int isa);
 
 // ---- depth 1: matrix product
 
-// c = alpha a b + beta c for each of `batch` matrices: a [m,k], b [k,n], c [m,n]. {0} and the sizes is a plain product.
+// c = alpha a b + beta c for each of `batch` matrices: a [m,k], b [k,n], c [m,n]. {0} and the sizes is a plain
+//   product.
 typedef struct attn_matmul_desc {
     size_t size;                      // 0 = sizeof(attn_matmul_desc)
     const void *a, *b;
@@ -276,7 +285,8 @@ typedef struct attn_matmul_desc {
 // Same bits for any number of threads. source  Goto and van de Geijn 2008; BLIS (Van Zee and van de Geijn 2015)
 ATTN_DEF attn_status attn_matmul_f32(const attn_matmul_desc *d);
 ATTN_DEF attn_status attn_matmul_f64(const attn_matmul_desc *d);
-// Bytes of workspace that a call with this desc wants, 0 when none or when it is wrong; pointers may still be missing.
+// Bytes of workspace that a call with this desc wants, 0 when none or when it is wrong; pointers may still be
+//   missing.
 ATTN_DEF size_t attn_matmul_workspace(const attn_matmul_desc *d);
 
 // ---- depth 1: softmax over rows
@@ -325,9 +335,10 @@ typedef struct attn_tile {
     void *user;
 } attn_tile;
 
-// How attention is computed. Zero is the default of every field; arrays are [B,H,N,D] contiguous unless strides are given
-// (in elements, order B,H,N,D; all zero = contiguous). Masks and bias: all-zero strides = contiguous [N,M] shared by B and
-// H; otherwise a stride of 0 repeats along that axis. Stages run in the order of the comment on attn_fwd.
+// How attention is computed. Zero is the default of every field; arrays are [B,H,N,D] contiguous unless strides are
+// given (in elements, order B,H,N,D; all zero = contiguous). Masks and bias: all-zero strides = contiguous [N,M]
+// shared by B and H; otherwise a stride of 0 repeats along that axis. Stages run in the order of the comment on
+//   attn_fwd.
 typedef struct attn_desc {
     size_t size;                      // 0 = sizeof(attn_desc); a binding sets its own
     // -- arrays
@@ -335,8 +346,10 @@ typedef struct attn_desc {
     const void *k;                    // [B,Hk,M,D]
     const void *v;                    // [B,Hk,M,E]
     void *o;                          // [B,H,N,E]; may be q's very array
-    int32_t q_type, k_type, v_type, o_type;   // ATTN_F32, F16, BF16, or all F64; k and v also Q8_0, Q4_0, Q4_1 along D (E)
-    ptrdiff_t q_stride[4], k_stride[4], v_stride[4], o_stride[4];   // quantised arrays: elements too, rows of whole blocks
+    int32_t q_type, k_type, v_type, o_type;   // ATTN_F32, F16, BF16, or all F64;
+                                              // k and v also Q8_0, Q4_0, Q4_1 along D (E)
+    ptrdiff_t q_stride[4], k_stride[4], v_stride[4], o_stride[4];   // quantised arrays: elements too,
+                                                                    // rows of whole blocks
     // -- sizes
     ptrdiff_t batch;                  // B; 0 = 1
     ptrdiff_t heads, kv_heads;        // H, Hk; kv_heads 0 = heads; query head h reads key head h / (H / Hk)
@@ -360,7 +373,8 @@ typedef struct attn_desc {
     const int32_t *key_lengths;       // [B]: keys j >= length do not exist
     const int32_t *query_lengths;     // [B]: rows i >= length are zeros
     const int32_t *row_lengths;       // [B,N]: keys row i may see
-    float masked_score;               // 0 = hidden keys are left out; else every key 0..M-1 takes part, hidden ones with this score
+    float masked_score;               // 0 = hidden keys are left out; else every key 0..M-1 takes part, hidden ones
+                                      // with this score
     // -- masks and bias
     const uint8_t *keep;              // 1 = may attend (PyTorch's SDPA, ONNX)
     const uint8_t *drop;              // 1 = may not (PyTorch's MultiheadAttention); both set: they intersect
@@ -373,8 +387,8 @@ typedef struct attn_desc {
     int32_t block_heads, block_q, block_k;
     const int32_t *doc_q, *doc_k;     // [B,N], [B,M], both or none: equal ids see each other
     const int32_t *prefix;            // [B]: causal hides no key j < prefix
-    const int32_t *tree_parent;       // [N]: the last N keys in use are the queries' own nodes: hidden but for the row's own and
-                                      // its ancestors; -1 = root, else parent < i
+    const int32_t *tree_parent;       // [N]: the last N keys in use are the queries' own nodes: hidden but for the
+                                      // row's own and its ancestors; -1 = root, else parent < i
     // -- tables added to scores
     const float *alibi_slopes;        // [H]: - slope |p_i - j|
     int32_t alibi;                    // 1: the slopes of the paper for H heads, when alibi_slopes is NULL
@@ -382,14 +396,16 @@ typedef struct attn_desc {
     const float *rel_table;           // [rel_count,H]; 2-D: [(2 height - 1)(2 width - 1),H]
     int32_t rel_count;                // OFFSET: odd, row = clamp(j - p_i) + rel_count / 2. T5: buckets of j - p_i
     int32_t rel_max_distance, rel_both_ways;      // T5
-    int32_t rel_height, rel_width;    // WINDOW_2D (Swin): token = y width + x, row (yi - yj + height - 1)(2 width - 1) + xi - xj + width - 1
+    int32_t rel_height, rel_width;    // WINDOW_2D (Swin): token = y width + x,
+                                      // row (yi - yj + height - 1)(2 width - 1) + xi - xj + width - 1
     // -- score
     int32_t score;                    // ATTN_SCORE_
     const float *w_score;             // bilinear: q' W k, W [D,D]
-    const float *w_q, *w_k, *w_v;     // additive: w_v . tanh(w_q q + w_k k): [score_width,D], [score_width,D], [score_width]
+    const float *w_q, *w_k, *w_v;     // additive: w_v . tanh(w_q q + w_k k):
+                                      // [score_width,D], [score_width,D], [score_width]
     ptrdiff_t score_width;
-    const float *kernel_width;        // [H], u = |q - k| / width: gaussian - u^2 / 2; the compact kernels log K(u), hidden where
-                                      // K = 0; NULL = 1. COSINE: q.k / (|q| |k|). NEG_L2: - |q - k|
+    const float *kernel_width;        // [H], u = |q - k| / width: gaussian - u^2 / 2; the compact kernels log K(u),
+                                      // hidden where K = 0; NULL = 1. COSINE: q.k / (|q| |k|). NEG_L2: - |q - k|
     void (*custom)(const attn_tile *t, float *s);      // turns the scaled score into the one that softcap takes
     void (*custom_grad)(const attn_tile *t, const float *s, float *ds);
     void *user;
@@ -397,9 +413,9 @@ typedef struct attn_desc {
     const float *sink;                // [H]: a key with this score and no value
     int32_t off_by_one;               // 1: a sink of 0
     // -- normaliser: weights p from scores s of the keys that are seen
-    int32_t norm;                     // ATTN_NORM_: softmax; hard 1 at the first maximum; average 1 / count; sigmoid(s + sigmoid_bias);
-    float sigmoid_bias, relu_div;     // relu max(s, 0) / relu_div (0 = 1); none s; top-k softmax of the top_k greatest (first on
-    int32_t top_k;                    // ties); sparsemax; entmax of 1.5
+    int32_t norm;                     // ATTN_NORM_: softmax; hard 1 at the first maximum; average 1 / count;
+    float sigmoid_bias, relu_div;     // sigmoid(s + sigmoid_bias); relu max(s, 0) / relu_div (0 = 1); none s;
+    int32_t top_k;                    // top-k softmax of the top_k greatest (first on ties); sparsemax; entmax of 1.5
     // -- rope, from a table (attn_rope_table makes one)
     int32_t rope_kind, rope_dim;      // ATTN_ROPE_: no default pairing; columns from rope_dim (0 = D) on stay
     const float *rope_cos, *rope_sin; // [rope_positions, rope_dim / 2]
@@ -410,23 +426,27 @@ typedef struct attn_desc {
     const uint8_t *keep_weights;      // philox({j / 4, i, h, b}, seed) >= p 2^32, or where keep_weights [B,H,N,M] is 1
     uint64_t seed;
     // -- packed sequences
-    const int32_t *cu_q, *cu_k;       // [B+1], both or none: sequence b is rows cu[b] .. cu[b+1]-1 of q, o [T,H,D] and k, v
-                                      // [Tk,Hk,D] (stride 0 is not used); queries, keys are at least the largest; lse is [H,T]
+    const int32_t *cu_q, *cu_k;       // [B+1], both or none: sequence b is rows cu[b] .. cu[b+1]-1 of q, o [T,H,D] and
+                                      // k, v [Tk,Hk,D] (stride 0 is not used); queries, keys are at least the largest;
+                                      // lse is [H,T]
     // -- cache, instead of k and v: tokens 0 .. key_lengths[b]-1 are in it; keys is its capacity
     void *k_cache, *v_cache;          // [B,Hk,keys,D]; k_type, v_type, k_stride, v_stride are the cache's
     const void *k_new, *v_new;        // attn_append: [B,Hk,new_keys,D], of q_type
     ptrdiff_t new_keys;
     ptrdiff_t k_new_stride[4], v_new_stride[4];
-    const int32_t *block_table;       // [B,pages_per_row] of page numbers: token t lies in page table[b][t / page], slot t % page
-    ptrdiff_t pages_per_row, page, page_count;   // of caches [page_count,Hk,page,D]: strides are page, head, slot, column
-    int32_t ring;                     // slots of a ring [B,Hk,ring,D]: token t at slot t % ring, the last ring tokens are there;
-                                      // keys is the most tokens ever, not a size
+    const int32_t *block_table;       // [B,pages_per_row] of page numbers: token t lies in page table[b][t / page],
+                                      // slot t % page
+    ptrdiff_t pages_per_row, page, page_count;   // of caches [page_count,Hk,page,D]:
+                                                 // strides are page, head, slot, column
+    int32_t ring;                     // slots of a ring [B,Hk,ring,D]: token t at slot t % ring, the last ring tokens
+                                      // are there; keys is the most tokens ever, not a size
     // -- outputs beside o
-    int32_t weights_stage;            // ATTN_WEIGHTS_: scores are scaled, capped after softcap, biased after tables and masks (-inf)
-    void *weights;                    // [B,H,N,M] contiguous, f32 (f64 for f64); NULL = not wanted. Stages scores and capped hold
-                                      // every key, hidden ones too
-    void *lse;                        // [B,H,N] f32 (f64 for f64): natural log of the sum of exp of the scores and sinks; -inf
-                                      // where there are none
+    int32_t weights_stage;            // ATTN_WEIGHTS_: scores are scaled, capped after softcap, biased after tables and
+                                      // masks (-inf)
+    void *weights;                    // [B,H,N,M] contiguous, f32 (f64 for f64); NULL = not wanted. Stages scores and
+                                      // capped hold every key, hidden ones too
+    void *lse;                        // [B,H,N] f32 (f64 for f64): natural log of the sum of exp of the scores and
+                                      // sinks; -inf where there are none
     // -- gradients (attn_bwd, later)
     const void *grad_o, *grad_lse;
     void *grad_q, *grad_k, *grad_v, *grad_bias, *grad_sink, *grad_scale, *grad_slopes, *grad_rel_table;
@@ -440,26 +460,28 @@ typedef struct attn_desc {
     int32_t free_order;               // 1: decode may add in its fastest order: the row rule is not kept
 } attn_desc;
 
-// o = norm(s) v, a row at a time. Order of stages: qk_norm, rope, score, scale and logit_scale, custom, softcap, bias and
-// tables, masks, sinks, norm, dropout. A key is seen only if every rule given allows it. A row that sees no key is zeros in o
-// and weights, -inf in lse (with a sink: the sink).
+// o = norm(s) v, a row at a time. Order of stages: qk_norm, rope, score, scale and logit_scale, custom, softcap, bias
+// and tables, masks, sinks, norm, dropout. A key is seen only if every rule given allows it. A row that sees no
+// key is zeros in o and weights, -inf in lse (with a sink: the sink).
 // errors  NULL, SHAPE, DTYPE, RANGE, OVERLAP, WORKSPACE, MEMORY, UNSUPPORTED, VERSION; outputs are then untouched
 // source  Vaswani et al. 2017; online softmax in tiles: Rabe and Staats 2021, Dao et al. 2022
 ATTN_DEF attn_status attn_fwd(const attn_desc *d);
-// Writes k_new and v_new as tokens key_lengths[b] .. key_lengths[b] + new_keys - 1 of the cache, converted to its type; qk_norm
-// and rope of the desc are applied to k_new here, and to q alone by attn_fwd. Add new_keys to the lengths after ATTN_OK;
-// a lower length is a rollback, a copied row of the table a fork.
+// Writes k_new and v_new as tokens key_lengths[b] .. key_lengths[b] + new_keys - 1 of the cache, converted to its
+// type; qk_norm and rope of the desc are applied to k_new here, and to q alone by attn_fwd. Add new_keys to the
+// lengths after ATTN_OK; a lower length is a rollback, a copied row of the table a fork.
 // errors  as attn_fwd; RANGE when the cache is full
 ATTN_DEF attn_status attn_append(const attn_desc *d);
-// Joins partial results over disjoint sets of keys, in place: o [rows,E] and lse [rows] take in o2 and lse2. Associative within
-// rounding; lse -inf is its identity, to the bit. errors  NULL, SHAPE. source  Milakov and Gimelshein 2018
-ATTN_DEF attn_status attn_merge(float *o, float *lse, const float *o2, const float *lse2, ptrdiff_t rows, ptrdiff_t vdim);
+// Joins partial results over disjoint sets of keys, in place: o [rows,E] and lse [rows] take in o2 and lse2.
+// Associative within rounding; lse -inf is its identity, to the bit. errors  NULL, SHAPE.
+// source  Milakov and Gimelshein 2018
+ATTN_DEF attn_status attn_merge(float *o, float *lse, const float *o2, const float *lse2, ptrdiff_t rows,
+                                ptrdiff_t vdim);
 // cos and sin [positions, dim / 2] of angles pos / theta^(2t / dim); theta 0 = 10000. source  Su et al. 2021
 // errors  NULL, SHAPE (dim odd), RANGE
 ATTN_DEF attn_status attn_rope_table(float *cos_out, float *sin_out, ptrdiff_t positions, ptrdiff_t dim, double theta);
-// Bytes that attn_fwd wants; 0 for a desc that is wrong in itself. Looks at no pointer: they may still be missing, and
-// overlaps are not judged. One thread: depends on dim and vdim alone, but for top-k, sparsemax and entmax (+ keys) and for
-// the additive score (+ score_width).
+// Bytes that attn_fwd wants; 0 for a desc that is wrong in itself. Looks at no pointer: they may still be missing,
+// and overlaps are not judged. One thread: depends on dim and vdim alone, but for top-k, sparsemax and entmax (+
+// keys) and for the additive score (+ score_width).
 ATTN_DEF size_t attn_workspace(const attn_desc *d);
 // Enough on one thread for what depends on dim and vdim alone: a constant, for static arrays.
 #define ATTN_WORKSPACE(dim, vdim) ((size_t)(65536 + 1280 * ((dim) + 63) + 1536 * ((vdim) + 63)))
@@ -492,8 +514,8 @@ typedef struct attn_ctx_desc {
 #define ATTN_MAX_RANK 6
 enum { ATTN_TENSOR_PARAM = 1, ATTN_TENSOR_EMPTY = 2, ATTN_TENSOR_RECORDED = 4 };
 
-// A strided view of an array. Read its fields; only the library writes them. Lives as long as its context or, for values,
-// until attn_reset to a mark taken before it was made.
+// A strided view of an array. Read its fields; only the library writes them. Lives as long as its context or, for
+// values, until attn_reset to a mark taken before it was made.
 typedef struct attn_tensor {
     void *data;
     int32_t type, rank, flags;
@@ -504,8 +526,8 @@ typedef struct attn_tensor {
     size_t place;                     // where in the arena it was made
 } attn_tensor;
 
-// A context inside mem, or in growing chunks by ATTN_MALLOC when mem is NULL. desc may be NULL. NULL when memory is too
-// small or there is none. A context is used by one thread at a time.
+// A context inside mem, or in growing chunks by ATTN_MALLOC when mem is NULL. desc may be NULL. NULL when memory
+// is too small or there is none. A context is used by one thread at a time.
 ATTN_DEF attn_ctx *attn_open(void *mem, size_t bytes, const attn_ctx_desc *desc);
 ATTN_DEF void attn_close(attn_ctx *c);
 // First error since attn_clear, and its text: operator, argument, both shapes. "" when there is none.
@@ -526,7 +548,8 @@ ATTN_DEF attn_tensor *attn_full(attn_ctx *c, int type, int rank, const ptrdiff_t
 // A copy of data, contiguous, of that type.
 ATTN_DEF attn_tensor *attn_from(attn_ctx *c, int type, int rank, const ptrdiff_t *shape, const void *data);
 // A view of your memory, no copy; stride NULL = contiguous.
-ATTN_DEF attn_tensor *attn_wrap(attn_ctx *c, int type, int rank, const ptrdiff_t *shape, const ptrdiff_t *stride, void *data);
+ATTN_DEF attn_tensor *attn_wrap(attn_ctx *c, int type, int rank, const ptrdiff_t *shape, const ptrdiff_t *stride,
+                                void *data);
 // Zeros that outlive attn_reset and whose gradient attn_backward collects. f32 or f64.
 ATTN_DEF attn_tensor *attn_param(attn_ctx *c, int type, int rank, const ptrdiff_t *shape);
 // First parameter, the others by ->next.
@@ -536,11 +559,13 @@ ATTN_DEF attn_tensor *attn_uniform(attn_ctx *c, attn_tensor *t, double low, doub
 ATTN_DEF attn_tensor *attn_normal(attn_ctx *c, attn_tensor *t, double mean, double deviation);
 // 0, 1, .., n-1.
 ATTN_DEF attn_tensor *attn_arange(attn_ctx *c, int type, ptrdiff_t n);
-// Number of elements; the one element of a tensor of one (0 and an error otherwise); all elements, row-major, into out.
+// Number of elements; the one element of a tensor of one (0 and an error otherwise); all elements, row-major, into
+//   out.
 ATTN_DEF ptrdiff_t attn_count(const attn_tensor *t);
 ATTN_DEF double attn_item(attn_ctx *c, const attn_tensor *t);
 ATTN_DEF attn_status attn_read(attn_ctx *c, const attn_tensor *t, void *out);
-// Takes `bytes` bytes of UTF-8 text, not terminated; returns 0 when taken, anything else stops the writer with ATTN_ERR_IO.
+// Takes `bytes` bytes of UTF-8 text, not terminated; returns 0 when taken, anything else stops the writer with
+// ATTN_ERR_IO.
 typedef int (*attn_write)(void *user, const char *text, size_t bytes);
 #if !defined(ATTN_NO_STDIO) && !defined(ATTN_NO_STDLIB)
 // An attn_write whose user is a FILE *.
@@ -549,11 +574,11 @@ ATTN_DEF int attn_to_file(void *file, const char *text, size_t bytes);
 // Prints t as NumPy does (4 digits, summary beyond 1000 elements), a line break at the end.
 ATTN_DEF attn_status attn_format(const attn_tensor *t, attn_write write, void *user);
 
-// ---- depth 2: operators. Shapes broadcast from the last axis as in NumPy; types must match; negative axes count from
-// the end. On the tape unless it says otherwise. errors  SHAPE (names both), DTYPE, RANGE (axis), MEMORY, NULL
+// ---- depth 2: operators. Shapes broadcast from the last axis as in NumPy; types must match; negative axes count
+// from the end. On the tape unless it says otherwise. errors  SHAPE (names both), DTYPE, RANGE (axis), MEMORY, NULL
 
-// Every operator, once: name, tensors in, what the tape keeps, whether a derivative exists (HAS, NONE by nature, LATER),
-// the derivative (g = gradient of the result y).
+// Every operator, once: name, tensors in, what the tape keeps, whether a derivative exists (HAS, NONE by nature,
+// LATER), the derivative (g = gradient of the result y).
 #define ATTN_OP_LIST(ROW)                                                                                          \
     ROW(ADD, add, 2, NOTHING, HAS, "da = g, db = g, summed over broadcast axes")                                   \
     ROW(SUB, sub, 2, NOTHING, HAS, "da = g, db = -g")                                                              \
@@ -585,7 +610,13 @@ enum {
     ATTN_OP_COUNT
 };
 enum { ATTN_GRAD_HAS, ATTN_GRAD_NONE, ATTN_GRAD_LATER };
-typedef struct attn_op_info { const char *name; int inputs; const char *keeps; int has; const char *grad; } attn_op_info;
+typedef struct attn_op_info {
+    const char *name;
+    int inputs;
+    const char *keeps;
+    int has;
+    const char *grad;
+} attn_op_info;
 // The row of an operator; NULL past the last.
 ATTN_DEF const attn_op_info *attn_op(int op);
 
@@ -603,8 +634,8 @@ ATTN_DEF attn_tensor *attn_sum(attn_ctx *c, attn_tensor *x, int axis);
 ATTN_DEF attn_tensor *attn_mean(attn_ctx *c, attn_tensor *x, int axis);
 ATTN_DEF attn_tensor *attn_sum_all(attn_ctx *c, attn_tensor *x);
 ATTN_DEF attn_tensor *attn_mean_all(attn_ctx *c, attn_tensor *x);
-// Largest element along an axis, kept with extent 1; the first of equals; NaN wins. argmax (not NULL) receives its index, i32.
-// An axis of extent 0 is an error (SHAPE).
+// Largest element along an axis, kept with extent 1; the first of equals; NaN wins. argmax (not NULL) receives its
+// index, i32. An axis of extent 0 is an error (SHAPE).
 ATTN_DEF attn_tensor *attn_max(attn_ctx *c, attn_tensor *x, int axis, attn_tensor **argmax);
 ATTN_DEF attn_tensor *attn_argmax(attn_ctx *c, attn_tensor *x, int axis);
 // a [..,m,k], b [..,k,n] -> [..,m,n]; the axes before the last two broadcast. Transposes are views and cost nothing.
@@ -622,7 +653,8 @@ ATTN_DEF attn_tensor *attn_slice(attn_ctx *c, attn_tensor *x, int axis, ptrdiff_
 ATTN_DEF attn_tensor *attn_broadcast(attn_ctx *c, attn_tensor *x, int rank, const ptrdiff_t *shape);
 // A contiguous copy, x itself when it is.
 ATTN_DEF attn_tensor *attn_contiguous(attn_ctx *c, attn_tensor *x);
-// Mean over n rows of -log softmax(x)[target]: x [n,classes], targets i32 [n] in 0..classes-1 (RANGE otherwise). Rank 0.
+// Mean over n rows of -log softmax(x)[target]: x [n,classes], targets i32 [n] in 0..classes-1 (RANGE otherwise).
+// Rank 0.
 ATTN_DEF attn_tensor *attn_cross_entropy(attn_ctx *c, attn_tensor *x, attn_tensor *targets);
 // Mean of (a - b)^2 over all elements. Rank 0.
 ATTN_DEF attn_tensor *attn_mse(attn_ctx *c, attn_tensor *a, attn_tensor *b);
@@ -632,17 +664,19 @@ ATTN_DEF attn_tensor *attn_sdpa(attn_ctx *c, attn_tensor *q, attn_tensor *k, att
 
 // ---- depth 3: tape
 
-// 1: operators are recorded from here on whatever their inputs; 0 (at opening): only those that depend on a parameter;
-// -1: none. Returns what was set before.
+// 1: operators are recorded from here on whatever their inputs; 0 (at opening): only those that depend on a
+// parameter; -1: none. Returns what was set before.
 ATTN_DEF int attn_record(attn_ctx *c, int on);
-// Gradients of a loss of one element: every recorded tensor it depends on gets ->grad; parameters' gradients add up until
-// attn_zero_grad. A second call for the same record is ATTN_ERR_STATE. First derivatives only.
+// Gradients of a loss of one element: every recorded tensor it depends on gets ->grad; parameters' gradients add up
+// until attn_zero_grad. A second call for the same record is ATTN_ERR_STATE. First derivatives only.
 ATTN_DEF attn_status attn_backward(attn_ctx *c, attn_tensor *loss);
 ATTN_DEF void attn_zero_grad(attn_ctx *c);
-// param -= rate * grad for every parameter with a gradient; momentum 0 = plain. source  Robbins and Monro 1951; Polyak 1964
+// param -= rate * grad for every parameter with a gradient; momentum 0 = plain.
+// source  Robbins and Monro 1951; Polyak 1964
 ATTN_DEF attn_status attn_sgd(attn_ctx *c, double rate, double momentum);
 
-// ---- draw: pictures as SVG text, or in the terminal ----------------------------------------------------------------
+// ---- draw: pictures as SVG text, or in the terminal
+//   ----------------------------------------------------------------
 
 // Colour maps as in matplotlib. COOLWARM is for signed data: without `low` and `high` its range is symmetric about 0.
 enum {
@@ -718,8 +752,8 @@ typedef struct attn_plot_desc {
                                // 4 right bottom. There is one only if a series has a name.
 } attn_plot_desc;
 
-// Writes lines and points over a light grid as one <svg> element, made like that of attn_heatmap_svg. Nothing is drawn
-// outside the axes. A line with more points than four a pixel is drawn by the extremes of each pixel column.
+// Writes lines and points over a light grid as one <svg> element, made like that of attn_heatmap_svg. Nothing is
+// drawn outside the axes. A line with more points than four a pixel is drawn by the extremes of each pixel column.
 // errors  NULL (desc, write, series or y with points), RANGE (count, n, kind, color, dash, legend, size, a picture
 //         below 120 x 90 or above 16384, low >= high, not finite, low <= 0 on a logarithmic axis), IO
 ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, void *user);
@@ -729,7 +763,8 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, vo
 }
 #endif
 #endif // ATTN_H
-// ---- END OF API: what follows is the implementation --------------------------------------------------------------------
+// ---- END OF API: what follows is the implementation
+//   -----------------------------------------------------------------
 
 #if defined(ATTN_IMPLEMENTATION) && (!defined(ATTN__DONE) || defined(ATTN__AGAIN))
 #ifndef ATTN__AGAIN // ======== base and tensor: compiled once ========
@@ -770,7 +805,8 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, vo
 #define ATTN__LOAD_WORD(p) __atomic_load_n(p, __ATOMIC_RELAXED)
 #define ATTN__STORE_WORD(p, x) __atomic_store_n(p, x, __ATOMIC_RELAXED)
 #if (defined(__x86_64__) || (defined(__i386__) && defined(__SSE2_MATH__))) && !defined(ATTN_USE_SIMDE)
-#define ATTN__HIDE_F(x) __asm__("" : "+v"(x))        // a float or vector value that must not be folded into the next step
+#define ATTN__HIDE_F(x) __asm__("" : "+v"(x))        // a float or vector value that must not be folded into the next
+                                                     // step
 #elif defined(__aarch64__)
 #define ATTN__HIDE_F(x) __asm__("" : "+w"(x))
 #else
@@ -818,7 +854,8 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, vo
 #ifndef ATTN__ARM
 #define ATTN__ARM 0
 #endif
-// The dot-product overlays: gcc's arm_neon.h has their intrinsics always, clang's from 17 on or when the flags ask for them.
+// The dot-product overlays: gcc's arm_neon.h has their intrinsics always, clang's from 17 on or when the flags ask
+// for them.
 #if ATTN__ARM && defined(__aarch64__) && !defined(ATTN_NO_NEON82) && \
     (!defined(__clang__) || __clang_major__ >= 17 || defined(__ARM_FEATURE_DOTPROD))
 #define ATTN__ARM82 1
@@ -1324,8 +1361,8 @@ static const uint32_t attn__lane_bits[4] = { 1, 2, 4, 8 };
 #ifndef ATTN_ONLY_KERNELS
 // ---- contexts: an arena with two ends
 
-// Values are a chain of chunks; base: bytes of values in the chunks before. In memory that was given there is one chunk, and
-// parameters come down from its end; a growing context has a second chain for them.
+// Values are a chain of chunks; base: bytes of values in the chunks before. In memory that was given there is one
+// chunk, and parameters come down from its end; a growing context has a second chain for them.
 typedef struct attn__chunk {
     struct attn__chunk *prev, *next;
     size_t base, used, size;
@@ -1465,14 +1502,16 @@ ATTN__FUNC attn_tensor *attn__fail(attn_ctx *c, attn_status s, const char *op, c
     attn__say(&t, why);
     return &c->empty;
 }
-ATTN__FUNC attn_tensor *attn__fail_shapes(attn_ctx *c, const char *op, const attn_tensor *a, const attn_tensor *b, const char *why) {
+ATTN__FUNC attn_tensor *attn__fail_shapes(attn_ctx *c, const char *op, const attn_tensor *a, const attn_tensor *b,
+                                          const char *why) {
     attn__text t = attn__fail_text(c, ATTN_ERR_SHAPE, op);
     attn__say_shape(&t, a->rank, a->shape);
     if (b) { attn__say(&t, " and "); attn__say_shape(&t, b->rank, b->shape); }
     attn__say(&t, ": "); attn__say(&t, why);
     return &c->empty;
 }
-ATTN__FUNC attn_tensor *attn__fail_number(attn_ctx *c, attn_status s, const char *op, const char *what, ptrdiff_t x, const char *why) {
+ATTN__FUNC attn_tensor *attn__fail_number(attn_ctx *c, attn_status s, const char *op, const char *what, ptrdiff_t x,
+                                          const char *why) {
     attn__text t = attn__fail_text(c, s, op);
     attn__wrong(&t, s, what, x, why);
     return &c->empty;
@@ -1504,7 +1543,8 @@ ATTN__FUNC int attn__same_shape(const attn_tensor *a, const attn_tensor *b) {
     return a->rank == b->rank && !memcmp(a->shape, b->shape, sizeof(ptrdiff_t) * (size_t)a->rank);
 }
 // A handle of that shape; data, uninitialised, with room
-ATTN__FUNC attn_tensor *attn__new(attn_ctx *c, const char *op, int type, int rank, const ptrdiff_t *shape, int room, int param) {
+ATTN__FUNC attn_tensor *attn__new(attn_ctx *c, const char *op, int type, int rank, const ptrdiff_t *shape, int room,
+                                  int param) {
     const size_t head = (sizeof(attn_tensor) + 63) & ~(size_t)63, place = attn__place(c);
     ptrdiff_t n = 1;
     attn_tensor *t;
@@ -1536,7 +1576,10 @@ ATTN__FUNC attn_tensor *attn__new(attn_ctx *c, const char *op, int type, int ran
 ATTN__FUNC int attn__ready(attn_ctx *c, const char *op, const attn_tensor *a, const attn_tensor *b) {
     if (c->error) return 0;
     if (!a || !b) { attn__fail(c, ATTN_ERR_NULL, op, "an input is NULL"); return 0; }
-    if ((a->flags | b->flags) & ATTN_TENSOR_EMPTY) { attn__fail(c, ATTN_ERR_STATE, op, "an input failed before"); return 0; }
+    if ((a->flags | b->flags) & ATTN_TENSOR_EMPTY) {
+        attn__fail(c, ATTN_ERR_STATE, op, "an input failed before");
+        return 0;
+    }
     return 1;
 }
 ATTN__FUNC int attn__axis(attn_ctx *c, const char *op, const attn_tensor *x, int *axis) {
@@ -1546,7 +1589,8 @@ ATTN__FUNC int attn__axis(attn_ctx *c, const char *op, const attn_tensor *x, int
     return 1;
 }
 // A second handle on x's data
-ATTN__FUNC attn_tensor *attn__view(attn_ctx *c, const char *op, const attn_tensor *x, int rank, const ptrdiff_t *shape) {
+ATTN__FUNC attn_tensor *attn__view(attn_ctx *c, const char *op, const attn_tensor *x, int rank,
+                                   const ptrdiff_t *shape) {
     attn_tensor *t = attn__new(c, op, x->type, rank, shape, 0, 0);
     if (!(t->flags & ATTN_TENSOR_EMPTY)) t->data = x->data;
     return t;
@@ -1575,13 +1619,21 @@ ATTN__FUNC double attn__get(int type, const void *p) {
     case ATTN_I32: memcpy(&i, p, 4); return (double)i;
     case ATTN_I64: memcpy(&l, p, 8); return (double)l;
     case ATTN_I8: return (double)*(const int8_t *)p;
-    case ATTN_BF16: { uint16_t h; uint32_t u; memcpy(&h, p, 2); u = (uint32_t)h << 16; memcpy(&f, &u, 4); return (double)f; }
+    case ATTN_BF16: {
+        uint16_t h;
+        uint32_t u;
+        memcpy(&h, p, 2);
+        u = (uint32_t)h << 16;
+        memcpy(&f, &u, 4);
+        return (double)f;
+    }
     case ATTN_F16: {
         uint16_t h;
         double x;
         memcpy(&h, p, 2);
         if ((h >> 10 & 31) == 31) x = attn__from_bits_d(h & 1023 ? ATTN__D_NAN : ATTN__D_INF);
-        else if (h >> 10 & 31) x = attn__from_bits_d(((uint64_t)(h >> 10 & 31) + 1008) << 52 | (uint64_t)(h & 1023) << 42);
+        else if (h >> 10 & 31)
+            x = attn__from_bits_d(((uint64_t)(h >> 10 & 31) + 1008) << 52 | (uint64_t)(h & 1023) << 42);
         else x = (double)(h & 1023) * (1.0 / 16777216.0);
         return h >> 15 ? -x : x;
     }
@@ -1650,9 +1702,9 @@ ATTN__FUNC attn__node *attn__record_op(attn_ctx *c, int op, attn_tensor *y, attn
 //     attn__bits64(p)                bits of 64 bytes that are not 0; only where there is an instruction
 //     _fma_at(acc, s, i, v)          acc + s[i] v with a packet of ATTN__PACKET scalars read at once
 //     transpose(r)                   LANES x LANES in registers
-// Shapes of the kernels: ATTN__QV vectors of queries (or columns) times a number of rows of scalars. ROWS: scalars that
-// follow each other along the contraction (keys of a score); COLS: along the rows (columns of the output, packed a).
-// Without packets the two are one kernel.
+// Shapes of the kernels: ATTN__QV vectors of queries (or columns) times a number of rows of scalars. ROWS: scalars
+// that follow each other along the contraction (keys of a score); COLS: along the rows (columns of the output,
+// packed a). Without packets the two are one kernel.
 
 #define ATTN__FN(name) ATTN__CAT(ATTN__CAT(attn__, name), ATTN__CAT(_, ATTN__ISA))
 
@@ -1670,8 +1722,8 @@ ATTN__FUNC attn__node *attn__record_op(attn_ctx *c, int op, attn_tensor *y, attn
 #define ATTN__INF_BITS 0x7f800000u
 #endif
 
-// Shapes: QV vectors of columns by R3, R2, R1 rows; E2 columns of an output; KT keys of a block; MC, KC, NC blocks of a
-// matrix product; MR rows of its panels, C2 the size below.
+// Shapes: QV vectors of columns by R3, R2, R1 rows; E2 columns of an output; KT keys of a block; MC, KC, NC blocks
+// of a matrix product; MR rows of its panels, C2 the size below.
 #if ATTN__LANES == 16
 #define ATTN__QV 2
 #define ATTN__R3 12
@@ -2381,8 +2433,8 @@ enum { ATTN__LOOP_COPY, ATTN__LOOP_ADD, ATTN__LOOP_SUB, ATTN__LOOP_MUL, ATTN__LO
        ATTN__LOOP_SQUARE, ATTN__LOOP_EXP, ATTN__LOOP_TANH, ATTN__LOOP_ERF, ATTN__LOOP_RELU, ATTN__LOOP_MUL_SCALE,
        ATTN__LOOP_TANH_GRAD, ATTN__LOOP_RELU_GRAD, ATTN__LOOP_SQUARE_SUB };
 
-// ---- attention: what a tile reads of the desc beside arrays. Plain code, compiled once: it is off where its field is
-// zero
+// ---- attention: what a tile reads of the desc beside arrays. Plain code, compiled once: it is off where its
+// field is zero
 
 // Clears vis[r], bit of a lane, where document, block or tree hides key k0 + r from it.
 ATTN__FUNC void attn__hide_more(const attn__tile_args *g, uint32_t *vis, ptrdiff_t k0, ptrdiff_t nk, int tq) {
@@ -2798,7 +2850,8 @@ ATTN__OUTLINE void ATTN__FN(pack_rows)(attn__e *t, const attn__e *a, ptrdiff_t a
     }
     for (; p < k; p++) for (int i = 0; i < w; i++) t[p * w + i] = i < n ? a[i * ars + p * acs] * s : 0;
 }
-// Four full panels of TQ columns at once from contiguous rows: longer runs of a row, and the rows to come are touched.
+// Four full panels of TQ columns at once from contiguous rows: longer runs of a row, and the rows to come are
+//   touched.
 ATTN__OUTLINE void ATTN__FN(pack_cols4)(attn__e *t, const attn__e *b, ptrdiff_t brs, ptrdiff_t k) {
     for (ptrdiff_t p = 0; p < k; p++, b += brs, t += ATTN__TQ) {
         if (p + 16 < k)
@@ -2961,10 +3014,10 @@ ATTN__FUNC void ATTN__FN(gemv)(attn__gemm_args *g) {
 // ---- attention: queries in lanes
 //
 // A vector holds one score of LANES rows. Keys and values are read as scalars by the microkernel, so maximum,
-// exponential and sum over keys are vertical. The order of a row's arithmetic is its own (the row rule, in the manual):
-// scores are one fma chain over d; a block of KT keys from key 0 rescales the lane when its block maximum exceeds the
-// running one by 2^8; l and o are one chain over keys; spans of SPAN keys start from nothing and are folded left to
-// right.
+// exponential and sum over keys are vertical. The order of a row's arithmetic is its own (the row rule, in the
+// manual): scores are one fma chain over d; a block of KT keys from key 0 rescales the lane when its block maximum
+// exceeds the running one by 2^8; l and o are one chain over keys; spans of SPAN keys start from nothing and are
+// folded left to right.
 
 #define ATTN__LANES_OF(j) for (int j = 0; j < ATTN__QV; j++)
 
@@ -3177,8 +3230,8 @@ ATTN__INL int ATTN__FN(is_product)(const attn_desc *d) {
     return d->score == ATTN_SCORE_DOT || d->score == ATTN_SCORE_BILINEAR || d->score == ATTN_SCORE_COSINE ||
         d->score == ATTN_SCORE_CUSTOM;
 }
-// q[d][lane] from the rows of the tile: widened, made ready, scaled where the score is a product, through W where there
-// is one
+// q[d][lane] from the rows of the tile: widened, made ready, scaled where the score is a product, through W where
+// there is one
 ATTN__OUTLINE void ATTN__FN(take_queries)(attn__tile_args *g, attn__space *w) {
     const attn_desc *d = g->d;
     const attn__e *x[ATTN__TQ];
@@ -3221,8 +3274,8 @@ ATTN__OUTLINE void ATTN__FN(take_queries)(attn__tile_args *g, attn__space *w) {
 typedef struct ATTN__FN(part) { ptrdiff_t k0, nk, from, to; } ATTN__FN(part);
 #define ATTN__ALL_LANES ((uint32_t)(((uint64_t)1 << ATTN__TQ) - 1))
 
-// vis[r] loses the bit of each lane that the bytes of its row hide; 64 keys at a time, turned by halves of a square of
-// bits
+// vis[r] loses the bit of each lane that the bytes of its row hide; 64 keys at a time, turned by halves of a
+// square of bits
 ATTN__OUTLINE void ATTN__FN(mask_bytes)(uint32_t *vis, const uint8_t *const *row, ptrdiff_t k0, ptrdiff_t nk,
                                         ptrdiff_t col,
                                         int drop) {
@@ -3476,7 +3529,8 @@ ATTN__OUTLINE void ATTN__FN(keep_scores)(const attn__tile_args *g, const attn__e
             if (lane + i < g->lanes) attn__v_store_n((attn__e *)g->weights[lane + i] + k0 + r, nk - r, t[i]);
     }
 }
-// Final scores of the part in w->s, hidden ones -inf (masked_score); top takes their maximum, p where some are hidden.
+// Final scores of the part in w->s, hidden ones -inf (masked_score); top takes their maximum, p where some are
+//   hidden.
 ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, ATTN__FN(part) *p, attn__v *top) {
     const attn_desc *d = g->d;
     attn__e *s = (attn__e *)w->s;
@@ -3589,8 +3643,8 @@ ATTN__OUTLINE void ATTN__FN(choose)(const attn__e *s, const ATTN__FN(part) *p, A
 #define ATTN__COUNT_EACH(r, x, body)                                                                               \
     for (ptrdiff_t r = 0; r < n; r++) ATTN__UNROLL ATTN__LANES_OF(j) {                                            \
         const attn__v x = attn__v_load(s + r * ATTN__TQ + j * ATTN__LANES); body }
-// All scores of the rows, n keys: what top-k, sparsemax and entmax keep. source  Martins and Astudillo 2016; Peters et
-// al. 2019
+// All scores of the rows, n keys: what top-k, sparsemax and entmax keep. source  Martins and Astudillo 2016;
+// Peters et al. 2019
 ATTN__OUTLINE void ATTN__FN(threshold)(const attn_desc *d, attn__e *s, ptrdiff_t n, ATTN__FN(state) *z) {
     const attn__v zero = attn__v_set(0), one = attn__v_set(1), none = attn__v_set(ATTN__NEG_INF);
     attn__v count[ATTN__QV], more[ATTN__QV];
@@ -3651,8 +3705,8 @@ ATTN__OUTLINE void ATTN__FN(threshold)(const attn_desc *d, attn__e *s, ptrdiff_t
     }
 }
 #undef ATTN__COUNT_EACH
-// Lane by lane: where top exceeds m by 8 ln 2, m becomes top and the factor is e^(old m - top); elsewhere m stays, the
-// factor is 1.
+// Lane by lane: where top exceeds m by 8 ln 2, m becomes top and the factor is e^(old m - top); elsewhere m stays,
+// the factor is 1.
 #define ATTN__EXP(a) ATTN__FN(exp2)(attn__v_mul(a, attn__v_set(ATTN__LOG2E)))    // of a <= 6
 #define ATTN__GROWS(m, top) attn__v_lt(attn__v_add(m, attn__v_set(ATTN__C(5.545177444))), top)
 ATTN__INL attn__v ATTN__FN(rescale)(attn__v *m, attn__v top) {
@@ -3667,8 +3721,8 @@ ATTN__INL void ATTN__FN(scale_lanes)(attn__e *c, ptrdiff_t rows, const attn__v *
         attn__v_store(c + d * ATTN__TQ + j * ATTN__LANES, attn__v_mul(attn__v_load(c + d * ATTN__TQ + j * ATTN__LANES),
                                                                       f[j]));
 }
-// Factors that join two partial results; an empty side (m = -inf, l = o = 0) leaves the other's bits as they are, since
-// the larger side's factor is 1 by choice and not by exp2(0).
+// Factors that join two partial results; an empty side (m = -inf, l = o = 0) leaves the other's bits as they are,
+// since the larger side's factor is 1 by choice and not by exp2(0).
 ATTN__INL void ATTN__FN(fold_factors)(attn__v *ma, attn__v mb, attn__v *ca, attn__v *cb) {
     const attn__v n = attn__v_max(*ma, mb), one = attn__v_set(1);
     *ca = attn__v_sel(attn__v_lt(*ma, n), ATTN__EXP(attn__v_sub(*ma, n)), one);
@@ -3886,8 +3940,8 @@ ATTN__FEW(q8_0, ATTN_Q8_0)
 #define ATTN__FEW_CALL(name, args) \
     ATTN__FEW_Q8_0(name, args) ATTN__FEW_BF16(name, args) ATTN__FEW_F16(name, args) ATTN__FN(name##_own) args
 
-// n rows from k0 on as few_ wants them: in place where they lie at one distance in a type that is loaded as such, else
-// widened. Rows from k0 + have on repeat the last.
+// n rows from k0 on as few_ wants them: in place where they lie at one distance in a type that is loaded as such,
+// else widened. Rows from k0 + have on repeat the last.
 ATTN__OUTLINE const char *ATTN__FN(few_rows)(const attn__tile_args *g, int keys, attn__e *buffer, ptrdiff_t k0,
                                              ptrdiff_t have, ptrdiff_t n,
                                              ptrdiff_t *row, int *type) {
@@ -4400,8 +4454,8 @@ static const attn__table ATTN__FN(table) = {
 // -------------------------------------------------------------------------------------------------------------------
 // >>passes
 //
-// One stanza a pass: target on, name and lanes, this file again, target off. gcc's push_options keeps the floating-point
-// mode of >>base; intrinsics are functions with targets of their own.
+// One stanza a pass: target on, name and lanes, this file again, target off. gcc's push_options keeps the
+// floating-point mode of >>base; intrinsics are functions with targets of their own.
 #if defined(__clang__)
 #define ATTN__TARGET_ON(set) ATTN__PRAGMA(clang attribute push(__attribute__((target(set))), apply_to = function))
 #define ATTN__TARGET_OFF ATTN__PRAGMA(clang attribute pop)
@@ -4570,9 +4624,11 @@ ATTN__FUNC int attn__detect(void) {
     if (!(one[2] >> 27 & 1)) return found;                                  // OSXSAVE
     xcr = attn__xcr0();
     attn__cpuid(7, 0, r);
-    if ((xcr & 6) != 6 || !(one[2] >> 12 & 1) || !(one[2] >> 29 & 1) || !(r[1] >> 5 & 1)) return found;   // FMA F16C AVX2
+    if ((xcr & 6) != 6 || !(one[2] >> 12 & 1) || !(one[2] >> 29 & 1) || !(r[1] >> 5 & 1))
+        return found;                                                       // FMA F16C AVX2
     found |= 1 << ATTN_ISA_AVX2;
-    if ((xcr & 0xe6) != 0xe6 || !(r[1] >> 16 & 1) || !(r[1] >> 17 & 1) || !(r[1] >> 30 & 1) || !(r[1] >> 31 & 1)) return found;
+    if ((xcr & 0xe6) != 0xe6 || !(r[1] >> 16 & 1) || !(r[1] >> 17 & 1) || !(r[1] >> 30 & 1) || !(r[1] >> 31 & 1))
+        return found;
     found |= 1 << ATTN_ISA_AVX512;
     if (!(r[2] >> 11 & 1) || r[0] < 1) return found;                        // VNNI
     attn__cpuid(7, 1, r);
@@ -4646,7 +4702,8 @@ ATTN_DEF double attn_peak_loop(ptrdiff_t loops, int isa) {
 #define ATTN__TEXT_(x) #x
 #define ATTN__TEXT(x) ATTN__TEXT_(x)
 ATTN_DEF const char *attn_build_info(void) {
-    return "attn.h " ATTN__TEXT(ATTN_VERSION_MAJOR) "." ATTN__TEXT(ATTN_VERSION_MINOR) "." ATTN__TEXT(ATTN_VERSION_PATCH)
+    return "attn.h " ATTN__TEXT(ATTN_VERSION_MAJOR) "." ATTN__TEXT(ATTN_VERSION_MINOR) "."
+        ATTN__TEXT(ATTN_VERSION_PATCH)
 #if defined(__clang__)
         ", clang " ATTN__TEXT(__clang_major__)
 #elif defined(__TINYC__)
@@ -4728,8 +4785,10 @@ ATTN__FUNC attn_status attn__take_desc(void *full, size_t bytes, const void *des
     if (!desc) return attn__missing(why, "desc");
     memcpy(&size, desc, sizeof size);
     if (size == 0) size = bytes;
-    if (size < sizeof size) return attn__wrong(why, ATTN_ERR_RANGE, "size", (int64_t)size, "smaller than the field itself");
-    if (size > bytes) return attn__wrong(why, ATTN_ERR_VERSION, "size", (int64_t)size, "longer than this version's desc");
+    if (size < sizeof size)
+        return attn__wrong(why, ATTN_ERR_RANGE, "size", (int64_t)size, "smaller than the field itself");
+    if (size > bytes)
+        return attn__wrong(why, ATTN_ERR_VERSION, "size", (int64_t)size, "longer than this version's desc");
     memset(full, 0, bytes);
     memcpy(full, desc, size);
     return ATTN_OK;
@@ -4738,7 +4797,11 @@ ATTN__FUNC int attn__isa_wrong(int isa) { return isa < 0 || isa >= ATTN_ISA_COUN
 
 // ---- do two arrays share an element? Judged on sets: heads interleaved in one packed buffer do not.
 
-typedef struct attn__set { uintptr_t at; int axes, bytes; ptrdiff_t n[4], step[4]; } attn__set;   // bytes: of an element, as steps
+typedef struct attn__set {
+    uintptr_t at;
+    int axes, bytes;                  // bytes: of an element, as steps
+    ptrdiff_t n[4], step[4];
+} attn__set;
 ATTN__FUNC attn__set attn__set_of(const void *p, const ptrdiff_t n[4], const ptrdiff_t *stride, int bytes) {
     attn__set s;
     s.at = (uintptr_t)p; s.axes = 0; s.bytes = bytes;
@@ -4816,7 +4879,8 @@ ATTN_DEF attn_status attn_map_f32(int op, float *y, const float *x, ptrdiff_t n,
 ATTN_DEF attn_status attn_map_f64(int op, double *y, const double *x, ptrdiff_t n) {
     return attn__map(ATTN_F64, op, y, x, n, 0);
 }
-ATTN__FUNC attn_status attn__dot(attn__dot_args *g, const void *sum, const void *x, const void *y, ptrdiff_t n, int isa, int bf16) {
+ATTN__FUNC attn_status attn__dot(attn__dot_args *g, const void *sum, const void *x, const void *y, ptrdiff_t n,
+                                 int isa, int bf16) {
     const attn__table *t = attn__tables[attn__pick(isa)];
     if (!sum || (n > 0 && (!x || !y))) return ATTN_ERR_NULL;
     if (n < 0 || attn__isa_wrong(isa)) return ATTN_ERR_RANGE;
@@ -4857,14 +4921,16 @@ ATTN__FUNC void attn__mm_swap(attn__gemm_args *g) {      // c' = b' a'
     *g = h;
 }
 // Largest index that rows x cols x batch with these strides reach, in bytes; -1 when it does not fit.
-ATTN__FUNC ptrdiff_t attn__reach(ptrdiff_t m, ptrdiff_t n, ptrdiff_t batch, ptrdiff_t rs, ptrdiff_t cs, ptrdiff_t bs, int bytes) {
+ATTN__FUNC ptrdiff_t attn__reach(ptrdiff_t m, ptrdiff_t n, ptrdiff_t batch, ptrdiff_t rs, ptrdiff_t cs, ptrdiff_t bs,
+                                 int bytes) {
     ptrdiff_t x = attn__add_size(attn__mul_size(m - 1, rs), attn__mul_size(n - 1, cs));
     x = attn__add_size(attn__add_size(x, attn__mul_size(batch - 1, bs)), 1);
     return attn__mul_size(x, bytes);
 }
 ATTN__FUNC attn_status attn__mm_overlap(const attn__mm_plan *p, attn__text *why) {
     const attn__gemm_args *g = &p->g;
-    const ptrdiff_t na[4] = { 1, p->batch, g->m, g->k }, nb[4] = { 1, p->batch, g->k, g->n }, nc[4] = { 1, p->batch, g->m, g->n };
+    const ptrdiff_t na[4] = { 1, p->batch, g->m, g->k }, nb[4] = { 1, p->batch, g->k, g->n };
+    const ptrdiff_t nc[4] = { 1, p->batch, g->m, g->n };
     const ptrdiff_t sa[4] = { 0, p->a_batch, g->ars, g->acs }, sb[4] = { 0, p->b_batch, g->brs, g->bcs };
     const ptrdiff_t sc[4] = { 0, p->c_batch, g->crs, g->ccs };
     const attn__set a = attn__set_of(g->a, na, sa, p->bytes), b = attn__set_of(g->b, nb, sb, p->bytes);
@@ -4875,7 +4941,8 @@ ATTN__FUNC attn_status attn__mm_overlap(const attn__mm_plan *p, attn__text *why)
     if (g->k > 0 && attn__meet(&c, &b)) { attn__say(why, "c lies over b"); return ATTN_ERR_OVERLAP; }
     return ATTN_OK;
 }
-ATTN__FUNC attn_status attn__mm_check(const attn_matmul_desc *user, int type, int values, attn__mm_plan *p, attn__text *why) {
+ATTN__FUNC attn_status attn__mm_check(const attn_matmul_desc *user, int type, int values, attn__mm_plan *p,
+                                      attn__text *why) {
     attn_matmul_desc d;
     attn__gemm_args *g = &p->g;
     const attn_status s = attn__take_desc(&d, sizeof d, user, why);
@@ -4884,9 +4951,12 @@ ATTN__FUNC attn_status attn__mm_check(const attn_matmul_desc *user, int type, in
     if (d.n < 0) return attn__wrong(why, ATTN_ERR_SHAPE, "n", d.n, "negative");
     if (d.k < 0) return attn__wrong(why, ATTN_ERR_SHAPE, "k", d.k, "negative");
     if (d.batch < 0) return attn__wrong(why, ATTN_ERR_SHAPE, "batch", d.batch, "negative");
-    if (d.a_row < 0 || d.a_col < 0 || d.a_batch < 0) return attn__wrong(why, ATTN_ERR_RANGE, "a_row", d.a_row, "negative stride");
-    if (d.b_row < 0 || d.b_col < 0 || d.b_batch < 0) return attn__wrong(why, ATTN_ERR_RANGE, "b_row", d.b_row, "negative stride");
-    if (d.c_row < 0 || d.c_col < 0 || d.c_batch < 0) return attn__wrong(why, ATTN_ERR_RANGE, "c_row", d.c_row, "negative stride");
+    if (d.a_row < 0 || d.a_col < 0 || d.a_batch < 0)
+        return attn__wrong(why, ATTN_ERR_RANGE, "a_row", d.a_row, "negative stride");
+    if (d.b_row < 0 || d.b_col < 0 || d.b_batch < 0)
+        return attn__wrong(why, ATTN_ERR_RANGE, "b_row", d.b_row, "negative stride");
+    if (d.c_row < 0 || d.c_col < 0 || d.c_batch < 0)
+        return attn__wrong(why, ATTN_ERR_RANGE, "c_row", d.c_row, "negative stride");
     if (d.trans_a != 0 && d.trans_a != 1) return attn__wrong(why, ATTN_ERR_RANGE, "trans_a", d.trans_a, "0 or 1");
     if (d.trans_b != 0 && d.trans_b != 1) return attn__wrong(why, ATTN_ERR_RANGE, "trans_b", d.trans_b, "0 or 1");
     if (attn__isa_wrong(d.isa)) return attn__wrong(why, ATTN_ERR_RANGE, "isa", d.isa, "no such instruction set");
@@ -4906,7 +4976,8 @@ ATTN__FUNC attn_status attn__mm_check(const attn_matmul_desc *user, int type, in
     p->c_batch = d.c_batch;
     if (p->batch > 1 && !d.c_batch) {
         p->c_batch = attn__mul_size(d.m, d.n);
-        if (d.c_row != d.n || d.c_col != 1) return attn__wrong(why, ATTN_ERR_OVERLAP, "c_batch", 0, "needed when c has strides");
+        if (d.c_row != d.n || d.c_col != 1)
+            return attn__wrong(why, ATTN_ERR_OVERLAP, "c_batch", 0, "needed when c has strides");
     }
     if (d.m == 0 || d.n == 0) return ATTN_OK;
     if (values && !d.c) return attn__missing(why, "c");
@@ -4920,7 +4991,8 @@ ATTN__FUNC attn_status attn__mm_check(const attn_matmul_desc *user, int type, in
         return attn__wrong(why, ATTN_ERR_RANGE, "n", d.n, "c does not fit in memory");
     return values ? attn__mm_overlap(p, why) : ATTN_OK;
 }
-// Chooses the shape of the work: one row reads b as it lies; else the orientation in which c is contiguous along columns.
+// Chooses the shape of the work: one row reads b as it lies; else the orientation in which c is contiguous along
+// columns.
 ATTN__FUNC void attn__mm_plan_work(attn__mm_plan *p, int workers) {
     attn__gemm_args *g = &p->g;
     const attn__table *t = p->table;
@@ -4964,7 +5036,8 @@ ATTN__FUNC void attn__mm_task(void *arg, ptrdiff_t i, int worker) {
         for (ptrdiff_t r = 0; r < g.m; r++) {
             attn__loop_args l;
             memset(&l, 0, sizeof l);
-            l.op = p->beta == 0 ? ATTN__LOOP_COPY : ATTN__LOOP_SCALE; l.s = p->beta; l.n = g.n; l.ys = g.ccs ? g.ccs : 1;
+            l.op = p->beta == 0 ? ATTN__LOOP_COPY : ATTN__LOOP_SCALE;
+            l.s = p->beta; l.n = g.n; l.ys = g.ccs ? g.ccs : 1;
             l.y = (char *)g.c + r * g.crs * e; l.as = l.ys; l.a = l.b = l.y;
             if (p->beta == 0) { memset(l.y, 0, (size_t)e); l.as = 0; }
             p->table->loop(&l);
@@ -5030,7 +5103,8 @@ ATTN__FUNC attn_status attn__sm_check(const attn_softmax_desc *user, int type, a
     if (d->rows < 0) return attn__wrong(why, ATTN_ERR_SHAPE, "rows", d->rows, "negative");
     if (d->cols < 0) return attn__wrong(why, ATTN_ERR_SHAPE, "cols", d->cols, "negative");
     if (d->x_row < 0) return attn__wrong(why, ATTN_ERR_RANGE, "x_row", d->x_row, "negative stride");
-    if (d->rows_per_length < 0) return attn__wrong(why, ATTN_ERR_RANGE, "rows_per_length", d->rows_per_length, "negative");
+    if (d->rows_per_length < 0)
+        return attn__wrong(why, ATTN_ERR_RANGE, "rows_per_length", d->rows_per_length, "negative");
     if (attn__isa_wrong(d->isa)) return attn__wrong(why, ATTN_ERR_RANGE, "isa", d->isa, "no such instruction set");
     if (!attn__table_of(type, d->isa)) { attn__say(why, "f64: left out of this build"); return ATTN_ERR_UNSUPPORTED; }
     if (!d->x_row) d->x_row = d->cols;
@@ -5039,8 +5113,10 @@ ATTN__FUNC attn_status attn__sm_check(const attn_softmax_desc *user, int type, a
     if (d->lengths && d->rows % d->rows_per_length)
         return attn__wrong(why, ATTN_ERR_SHAPE, "rows_per_length", d->rows_per_length, "does not divide rows");
     if (d->rows == 0 || d->cols == 0) return ATTN_OK;
-    if (d->rows > 1 && d->y_row < d->cols) return attn__wrong(why, ATTN_ERR_OVERLAP, "y_row", d->y_row, "rows of y overlap");
-    if (attn__reach(d->rows, d->cols, 1, d->x_row, 1, 0, bytes) < 0 || attn__reach(d->rows, d->cols, 1, d->y_row, 1, 0, bytes) < 0)
+    if (d->rows > 1 && d->y_row < d->cols)
+        return attn__wrong(why, ATTN_ERR_OVERLAP, "y_row", d->y_row, "rows of y overlap");
+    if (attn__reach(d->rows, d->cols, 1, d->x_row, 1, 0, bytes) < 0 ||
+        attn__reach(d->rows, d->cols, 1, d->y_row, 1, 0, bytes) < 0)
         return attn__wrong(why, ATTN_ERR_RANGE, "rows", d->rows, "does not fit in memory");
     if (!d->x) return attn__missing(why, "x");
     if (!d->y) return attn__missing(why, "y");
@@ -5094,7 +5170,10 @@ ATTN_DEF const char *attn_explain_matmul(attn_status s, const attn_matmul_desc *
     attn__text t = attn__text_of(text, n);
     attn__mm_plan p;
     attn_status again = attn__mm_check(d, ATTN_F32, 1, &p, &t);
-    if (again != s) { t = attn__text_of(text, n); again = attn__mm_check(d, ATTN_F64, 1, &p, &t); }   // the call may have been f64
+    if (again != s) {                                  // the call may have been f64
+        t = attn__text_of(text, n);
+        again = attn__mm_check(d, ATTN_F64, 1, &p, &t);
+    }
     return attn__explained(s, again, &t, text, n);
 }
 ATTN_DEF const char *attn_explain_softmax(attn_status s, const attn_softmax_desc *d, char *text, size_t n) {
@@ -5114,9 +5193,12 @@ static const attn_op_info attn__ops[ATTN_OP_COUNT] = {
 };
 ATTN_DEF const attn_op_info *attn_op(int op) { return op >= 0 && op < ATTN_OP_COUNT ? &attn__ops[op] : NULL; }
 
-// y (+)= f(a, b) over the shape they broadcast to. y may repeat too (stride 0): then it gathers the sum, which needs add.
-// Axes that lie one behind the other in all three are joined; the last one left is the kernel's.
-typedef struct attn__walk { int rank; ptrdiff_t n[ATTN_MAX_RANK], y[ATTN_MAX_RANK], a[ATTN_MAX_RANK], b[ATTN_MAX_RANK]; } attn__walk;
+// y (+)= f(a, b) over the shape they broadcast to. y may repeat too (stride 0): then it gathers the sum, which needs
+// add. Axes that lie one behind the other in all three are joined; the last one left is the kernel's.
+typedef struct attn__walk {
+    int rank;
+    ptrdiff_t n[ATTN_MAX_RANK], y[ATTN_MAX_RANK], a[ATTN_MAX_RANK], b[ATTN_MAX_RANK];
+} attn__walk;
 ATTN__FUNC ptrdiff_t attn__stride_at(const attn_tensor *t, int from_end) {
     const int i = t->rank - from_end;
     return i < 0 || t->shape[i] == 1 ? 0 : t->stride[i];
@@ -5151,7 +5233,8 @@ ATTN__FUNC int attn__walk_shape(attn__walk *w, const attn_tensor *y, const attn_
     if (w->rank == 0) { w->rank = 1; w->n[0] = 1; w->y[0] = 1; w->a[0] = w->b[0] = 0; }
     return 1;
 }
-ATTN__FUNC void attn__each(const attn_ctx *c, int op, int add, const attn_tensor *y, const attn_tensor *a, const attn_tensor *b, double s) {
+ATTN__FUNC void attn__each(const attn_ctx *c, int op, int add, const attn_tensor *y, const attn_tensor *a,
+                           const attn_tensor *b, double s) {
     attn__walk w;
     attn__loop_args g;
     const attn__table *t = attn__table_of(y->type, c->d.isa);
@@ -5162,7 +5245,9 @@ ATTN__FUNC void attn__each(const attn_ctx *c, int op, int add, const attn_tensor
     g.op = op; g.add = add; g.s = s;
     g.n = w.n[w.rank - 1]; g.ys = w.y[w.rank - 1]; g.as = w.a[w.rank - 1]; g.bs = w.b[w.rank - 1];
     do {
-        g.y = (char *)y->data + py * t->bytes; g.a = (const char *)a->data + pa * t->bytes; g.b = (const char *)b->data + pb * t->bytes;
+        g.y = (char *)y->data + py * t->bytes;
+        g.a = (const char *)a->data + pa * t->bytes;
+        g.b = (const char *)b->data + pb * t->bytes;
         t->loop(&g);
         for (r = w.rank - 2; r >= 0; r--) {
             py += w.y[r]; pa += w.a[r]; pb += w.b[r];
@@ -5171,7 +5256,9 @@ ATTN__FUNC void attn__each(const attn_ctx *c, int op, int add, const attn_tensor
         }
     } while (r >= 0);
 }
-ATTN__FUNC void attn__zero(attn_tensor *t) { memset(t->data, 0, (size_t)attn_count(t) * (size_t)attn__types[t->type].bytes); }
+ATTN__FUNC void attn__zero(attn_tensor *t) {
+    memset(t->data, 0, (size_t)attn_count(t) * (size_t)attn__types[t->type].bytes);
+}
 ATTN__FUNC int attn__float_ready(attn_ctx *c, const char *op, const attn_tensor *a, const attn_tensor *b) {
     if (!attn__ready(c, op, a, b)) return 0;
     if (a->type != b->type) {
@@ -5197,8 +5284,10 @@ ATTN_DEF attn_tensor *attn_zeros(attn_ctx *c, int type, int rank, const ptrdiff_
 }
 ATTN_DEF attn_tensor *attn_full(attn_ctx *c, int type, int rank, const ptrdiff_t *shape, double value) {
     attn_tensor *t = attn__new(c, "attn_full", type, rank, shape, 1, 0);
-    if (type == ATTN_F16 || type == ATTN_BF16) return attn__fail(c, ATTN_ERR_DTYPE, "attn_full", "f16 and bf16 are not written yet");
-    for (ptrdiff_t i = 0, n = attn_count(t); i < n; i++) attn__put(type, (char *)t->data + i * attn__types[type].bytes, value);
+    if (type == ATTN_F16 || type == ATTN_BF16)
+        return attn__fail(c, ATTN_ERR_DTYPE, "attn_full", "f16 and bf16 are not written yet");
+    for (ptrdiff_t i = 0, n = attn_count(t); i < n; i++)
+        attn__put(type, (char *)t->data + i * attn__types[type].bytes, value);
     return t;
 }
 ATTN_DEF attn_tensor *attn_from(attn_ctx *c, int type, int rank, const ptrdiff_t *shape, const void *data) {
@@ -5209,7 +5298,8 @@ ATTN_DEF attn_tensor *attn_from(attn_ctx *c, int type, int rank, const ptrdiff_t
     memcpy(t->data, data, (size_t)n * (size_t)attn__types[type].bytes);
     return t;
 }
-ATTN_DEF attn_tensor *attn_wrap(attn_ctx *c, int type, int rank, const ptrdiff_t *shape, const ptrdiff_t *stride, void *data) {
+ATTN_DEF attn_tensor *attn_wrap(attn_ctx *c, int type, int rank, const ptrdiff_t *shape, const ptrdiff_t *stride,
+                                void *data) {
     attn_tensor *t = attn__new(c, "attn_wrap", type, rank, shape, 0, 0);
     ptrdiff_t reach = 0;
     if (t->flags & ATTN_TENSOR_EMPTY) return t;
@@ -5225,7 +5315,8 @@ ATTN_DEF attn_tensor *attn_wrap(attn_ctx *c, int type, int rank, const ptrdiff_t
 }
 ATTN_DEF attn_tensor *attn_param(attn_ctx *c, int type, int rank, const ptrdiff_t *shape) {
     attn_tensor *t;
-    if (!c->error && !attn__is_float(type)) return attn__fail_number(c, ATTN_ERR_DTYPE, "attn_param", "type", type, "f32 or f64");
+    if (!c->error && !attn__is_float(type))
+        return attn__fail_number(c, ATTN_ERR_DTYPE, "attn_param", "type", type, "f32 or f64");
     t = attn__new(c, "attn_param", type, rank, shape, 1, 1);
     if (t->flags & ATTN_TENSOR_EMPTY) return t;
     attn__zero(t);
@@ -5254,12 +5345,18 @@ ATTN__FUNC attn_tensor *attn__fill(attn_ctx *c, attn_tensor *t, const char *op, 
     }
     return t;
 }
-ATTN_DEF attn_tensor *attn_uniform(attn_ctx *c, attn_tensor *t, double low, double high) { return attn__fill(c, t, "attn_uniform", low, high, 0); }
-ATTN_DEF attn_tensor *attn_normal(attn_ctx *c, attn_tensor *t, double mean, double deviation) { return attn__fill(c, t, "attn_normal", mean, deviation, 1); }
+ATTN_DEF attn_tensor *attn_uniform(attn_ctx *c, attn_tensor *t, double low, double high) {
+    return attn__fill(c, t, "attn_uniform", low, high, 0);
+}
+ATTN_DEF attn_tensor *attn_normal(attn_ctx *c, attn_tensor *t, double mean, double deviation) {
+    return attn__fill(c, t, "attn_normal", mean, deviation, 1);
+}
 ATTN_DEF attn_tensor *attn_arange(attn_ctx *c, int type, ptrdiff_t n) {
     attn_tensor *t = attn__new(c, "attn_arange", type, 1, &n, 1, 0);
-    if (type == ATTN_F16 || type == ATTN_BF16) return attn__fail(c, ATTN_ERR_DTYPE, "attn_arange", "f16 and bf16 are not written yet");
-    for (ptrdiff_t i = 0, m = attn_count(t); i < m; i++) attn__put(type, (char *)t->data + i * attn__types[type].bytes, (double)i);
+    if (type == ATTN_F16 || type == ATTN_BF16)
+        return attn__fail(c, ATTN_ERR_DTYPE, "attn_arange", "f16 and bf16 are not written yet");
+    for (ptrdiff_t i = 0, m = attn_count(t); i < m; i++)
+        attn__put(type, (char *)t->data + i * attn__types[type].bytes, (double)i);
     return t;
 }
 ATTN_DEF double attn_item(attn_ctx *c, const attn_tensor *t) {
@@ -5288,10 +5385,18 @@ ATTN__FUNC attn_tensor *attn__binary(attn_ctx *c, int op, const char *name, int 
     attn__record_op(c, op, y, a, b);
     return c->error ? &c->empty : y;
 }
-ATTN_DEF attn_tensor *attn_add(attn_ctx *c, attn_tensor *a, attn_tensor *b) { return attn__binary(c, ATTN_OP_ADD, "attn_add", ATTN__LOOP_ADD, a, b); }
-ATTN_DEF attn_tensor *attn_sub(attn_ctx *c, attn_tensor *a, attn_tensor *b) { return attn__binary(c, ATTN_OP_SUB, "attn_sub", ATTN__LOOP_SUB, a, b); }
-ATTN_DEF attn_tensor *attn_mul(attn_ctx *c, attn_tensor *a, attn_tensor *b) { return attn__binary(c, ATTN_OP_MUL, "attn_mul", ATTN__LOOP_MUL, a, b); }
-ATTN_DEF attn_tensor *attn_div(attn_ctx *c, attn_tensor *a, attn_tensor *b) { return attn__binary(c, ATTN_OP_DIV, "attn_div", ATTN__LOOP_DIV, a, b); }
+ATTN_DEF attn_tensor *attn_add(attn_ctx *c, attn_tensor *a, attn_tensor *b) {
+    return attn__binary(c, ATTN_OP_ADD, "attn_add", ATTN__LOOP_ADD, a, b);
+}
+ATTN_DEF attn_tensor *attn_sub(attn_ctx *c, attn_tensor *a, attn_tensor *b) {
+    return attn__binary(c, ATTN_OP_SUB, "attn_sub", ATTN__LOOP_SUB, a, b);
+}
+ATTN_DEF attn_tensor *attn_mul(attn_ctx *c, attn_tensor *a, attn_tensor *b) {
+    return attn__binary(c, ATTN_OP_MUL, "attn_mul", ATTN__LOOP_MUL, a, b);
+}
+ATTN_DEF attn_tensor *attn_div(attn_ctx *c, attn_tensor *a, attn_tensor *b) {
+    return attn__binary(c, ATTN_OP_DIV, "attn_div", ATTN__LOOP_DIV, a, b);
+}
 ATTN__FUNC attn_tensor *attn__unary(attn_ctx *c, int op, const char *name, int loop, attn_tensor *x, double s) {
     attn_tensor *y;
     attn__node *n;
@@ -5303,11 +5408,21 @@ ATTN__FUNC attn_tensor *attn__unary(attn_ctx *c, int op, const char *name, int l
     if (n) n->s = s;
     return c->error ? &c->empty : y;
 }
-ATTN_DEF attn_tensor *attn_scale(attn_ctx *c, attn_tensor *x, double s) { return attn__unary(c, ATTN_OP_SCALE, "attn_scale", ATTN__LOOP_SCALE, x, s); }
-ATTN_DEF attn_tensor *attn_square(attn_ctx *c, attn_tensor *x) { return attn__unary(c, ATTN_OP_SQUARE, "attn_square", ATTN__LOOP_SQUARE, x, 0); }
-ATTN_DEF attn_tensor *attn_exp(attn_ctx *c, attn_tensor *x) { return attn__unary(c, ATTN_OP_EXP, "attn_exp", ATTN__LOOP_EXP, x, 0); }
-ATTN_DEF attn_tensor *attn_tanh(attn_ctx *c, attn_tensor *x) { return attn__unary(c, ATTN_OP_TANH, "attn_tanh", ATTN__LOOP_TANH, x, 0); }
-ATTN_DEF attn_tensor *attn_relu(attn_ctx *c, attn_tensor *x) { return attn__unary(c, ATTN_OP_RELU, "attn_relu", ATTN__LOOP_RELU, x, 0); }
+ATTN_DEF attn_tensor *attn_scale(attn_ctx *c, attn_tensor *x, double s) {
+    return attn__unary(c, ATTN_OP_SCALE, "attn_scale", ATTN__LOOP_SCALE, x, s);
+}
+ATTN_DEF attn_tensor *attn_square(attn_ctx *c, attn_tensor *x) {
+    return attn__unary(c, ATTN_OP_SQUARE, "attn_square", ATTN__LOOP_SQUARE, x, 0);
+}
+ATTN_DEF attn_tensor *attn_exp(attn_ctx *c, attn_tensor *x) {
+    return attn__unary(c, ATTN_OP_EXP, "attn_exp", ATTN__LOOP_EXP, x, 0);
+}
+ATTN_DEF attn_tensor *attn_tanh(attn_ctx *c, attn_tensor *x) {
+    return attn__unary(c, ATTN_OP_TANH, "attn_tanh", ATTN__LOOP_TANH, x, 0);
+}
+ATTN_DEF attn_tensor *attn_relu(attn_ctx *c, attn_tensor *x) {
+    return attn__unary(c, ATTN_OP_RELU, "attn_relu", ATTN__LOOP_RELU, x, 0);
+}
 
 // ---- reductions. axis -1 in a node stands for all of them
 
@@ -5316,7 +5431,10 @@ ATTN__FUNC attn_tensor *attn__reduce(attn_ctx *c, int op, const char *name, attn
     attn_tensor *y;
     attn__node *node;
     if (!attn__float_ready(c, name, x, x) || (!all && !attn__axis(c, name, x, &axis))) return &c->empty;
-    for (int i = 0; i < x->rank; i++) { shape[i] = i == axis ? 1 : x->shape[i]; if (all || i == axis) n *= x->shape[i]; }
+    for (int i = 0; i < x->rank; i++) {
+        shape[i] = i == axis ? 1 : x->shape[i];
+        if (all || i == axis) n *= x->shape[i];
+    }
     y = attn__new(c, name, x->type, all ? 0 : x->rank, shape, 1, 0);
     if (c->error) return y;
     attn__zero(y);
@@ -5330,10 +5448,18 @@ ATTN__FUNC attn_tensor *attn__reduce(attn_ctx *c, int op, const char *name, attn
     if (node) node->s = op == ATTN_OP_MEAN && n ? 1.0 / (double)n : 1;
     return c->error ? &c->empty : y;
 }
-ATTN_DEF attn_tensor *attn_sum(attn_ctx *c, attn_tensor *x, int axis) { return attn__reduce(c, ATTN_OP_SUM, "attn_sum", x, axis, 0); }
-ATTN_DEF attn_tensor *attn_mean(attn_ctx *c, attn_tensor *x, int axis) { return attn__reduce(c, ATTN_OP_MEAN, "attn_mean", x, axis, 0); }
-ATTN_DEF attn_tensor *attn_sum_all(attn_ctx *c, attn_tensor *x) { return attn__reduce(c, ATTN_OP_SUM, "attn_sum_all", x, 0, 1); }
-ATTN_DEF attn_tensor *attn_mean_all(attn_ctx *c, attn_tensor *x) { return attn__reduce(c, ATTN_OP_MEAN, "attn_mean_all", x, 0, 1); }
+ATTN_DEF attn_tensor *attn_sum(attn_ctx *c, attn_tensor *x, int axis) {
+    return attn__reduce(c, ATTN_OP_SUM, "attn_sum", x, axis, 0);
+}
+ATTN_DEF attn_tensor *attn_mean(attn_ctx *c, attn_tensor *x, int axis) {
+    return attn__reduce(c, ATTN_OP_MEAN, "attn_mean", x, axis, 0);
+}
+ATTN_DEF attn_tensor *attn_sum_all(attn_ctx *c, attn_tensor *x) {
+    return attn__reduce(c, ATTN_OP_SUM, "attn_sum_all", x, 0, 1);
+}
+ATTN_DEF attn_tensor *attn_mean_all(attn_ctx *c, attn_tensor *x) {
+    return attn__reduce(c, ATTN_OP_MEAN, "attn_mean_all", x, 0, 1);
+}
 
 ATTN__FUNC attn_tensor *attn__max_index(attn_ctx *c, const char *name, attn_tensor *x, int *axis, attn_tensor **y) {
     ptrdiff_t shape[ATTN_MAX_RANK], step;
@@ -5378,7 +5504,8 @@ ATTN_DEF attn_tensor *attn_argmax(attn_ctx *c, attn_tensor *x, int axis) {
 
 // ---- views
 
-ATTN__FUNC attn_tensor *attn__viewed(attn_ctx *c, int op, attn_tensor *y, attn_tensor *x, ptrdiff_t i0, ptrdiff_t i1, ptrdiff_t i2) {
+ATTN__FUNC attn_tensor *attn__viewed(attn_ctx *c, int op, attn_tensor *y, attn_tensor *x, ptrdiff_t i0, ptrdiff_t i1,
+                                     ptrdiff_t i2) {
     attn__node *n = c->error ? NULL : attn__record_op(c, op, y, x, NULL);
     if (n) { n->i[0] = i0; n->i[1] = i1; n->i[2] = i2; }
     return c->error ? &c->empty : y;
@@ -5391,8 +5518,8 @@ ATTN_DEF attn_tensor *attn_contiguous(attn_ctx *c, attn_tensor *x) {
     if (!c->error) attn__copy_out(y->data, x);
     return attn__viewed(c, ATTN_OP_RESHAPE, y, x, 0, 0, 0);
 }
-// Strides of x's elements under a new shape, when they allow it: axes of each are joined from the left until they cover
-// the same number, and what is joined in x must lie one behind the other.
+// Strides of x's elements under a new shape, when they allow it: axes of each are joined from the left until they
+// cover the same number, and what is joined in x must lie one behind the other.
 ATTN__FUNC int attn__reshape_strides(const attn_tensor *x, attn_tensor *y) {
     int i = 0, j = 0;
     while (i < x->rank && j < y->rank) {
@@ -5421,7 +5548,8 @@ ATTN_DEF attn_tensor *attn_reshape(attn_ctx *c, attn_tensor *x, int rank, const 
     int open = -1;
     attn_tensor *y, want;
     if (!attn__ready(c, "attn_reshape", x, x)) return &c->empty;
-    if (rank < 0 || rank > ATTN_MAX_RANK) return attn__fail_number(c, ATTN_ERR_SHAPE, "attn_reshape", "rank", rank, "outside 0..6");
+    if (rank < 0 || rank > ATTN_MAX_RANK)
+        return attn__fail_number(c, ATTN_ERR_SHAPE, "attn_reshape", "rank", rank, "outside 0..6");
     if (rank > 0 && !shape) return attn__fail(c, ATTN_ERR_NULL, "attn_reshape", "shape is NULL");
     memset(&want, 0, sizeof want);
     want.rank = rank;
@@ -5459,7 +5587,8 @@ ATTN__FUNC void attn__narrow(attn_tensor *y, int axis, ptrdiff_t first, ptrdiff_
 ATTN_DEF attn_tensor *attn_slice(attn_ctx *c, attn_tensor *x, int axis, ptrdiff_t first, ptrdiff_t count) {
     attn_tensor *y;
     if (!attn__ready(c, "attn_slice", x, x) || !attn__axis(c, "attn_slice", x, &axis)) return &c->empty;
-    if (first < 0 || first > x->shape[axis]) return attn__fail_number(c, ATTN_ERR_RANGE, "attn_slice", "first", first, "outside the axis");
+    if (first < 0 || first > x->shape[axis])
+        return attn__fail_number(c, ATTN_ERR_RANGE, "attn_slice", "first", first, "outside the axis");
     if (count < 0 || count > x->shape[axis] - first)
         return attn__fail_number(c, ATTN_ERR_RANGE, "attn_slice", "count", count, "reaches past the axis");
     y = attn__view(c, "attn_slice", x, x->rank, x->shape);
@@ -5476,7 +5605,8 @@ ATTN_DEF attn_tensor *attn_broadcast(attn_ctx *c, attn_tensor *x, int rank, cons
     want = *y;
     for (int i = 1; i <= rank; i++) {
         const ptrdiff_t n = i <= x->rank ? x->shape[x->rank - i] : 1;
-        if (n != 1 && n != shape[rank - i]) return attn__fail_shapes(c, "attn_broadcast", x, &want, "does not broadcast");
+        if (n != 1 && n != shape[rank - i])
+            return attn__fail_shapes(c, "attn_broadcast", x, &want, "does not broadcast");
         y->stride[rank - i] = n == 1 ? 0 : x->stride[x->rank - i];
     }
     if (x->rank > rank) return attn__fail_shapes(c, "attn_broadcast", x, &want, "has fewer axes");
@@ -5485,9 +5615,11 @@ ATTN_DEF attn_tensor *attn_broadcast(attn_ctx *c, attn_tensor *x, int rank, cons
 
 // ---- matrix product
 
-// y (+)= a b over the batch axes, with add; extents already agree, y's batch axes may repeat (then it gathers the sum)
+// y (+)= a b over the batch axes, with add; extents already agree, y's batch axes may repeat (then it gathers the
+//   sum)
 ATTN__FUNC void attn__product(attn_ctx *c, const attn_tensor *y, const attn_tensor *a, const attn_tensor *b, int add) {
-    const int rank = y->rank > a->rank ? (y->rank > b->rank ? y->rank : b->rank) : (a->rank > b->rank ? a->rank : b->rank);
+    const int rank = y->rank > a->rank ? (y->rank > b->rank ? y->rank : b->rank)
+                                       : (a->rank > b->rank ? a->rank : b->rank);
     const attn_tensor *t[3] = { a, b, y };
     ptrdiff_t n[ATTN_MAX_RANK], at[ATTN_MAX_RANK] = { 0 }, p[3] = { 0 };
     const size_t mark = attn__place(c);
@@ -5519,7 +5651,9 @@ ATTN__FUNC void attn__product(attn_ctx *c, const attn_tensor *y, const attn_tens
     do {
         const ptrdiff_t e = attn__types[y->type].bytes;
         attn_status s;
-        d.a = (const char *)a->data + p[0] * e; d.b = (const char *)b->data + p[1] * e; d.c = (char *)y->data + p[2] * e;
+        d.a = (const char *)a->data + p[0] * e;
+        d.b = (const char *)b->data + p[1] * e;
+        d.c = (char *)y->data + p[2] * e;
         s = attn__matmul(&d, y->type);
         if (s) { attn__fail(c, s, "attn_matmul", attn_status_str(s)); break; }
         for (r = rank - 3; r >= 0; r--) {
@@ -5541,10 +5675,12 @@ ATTN_DEF attn_tensor *attn_matmul(attn_ctx *c, attn_tensor *a, attn_tensor *b) {
     attn_tensor *y, x[2];
     if (!attn__float_ready(c, "attn_matmul", a, b)) return &c->empty;
     if (a->rank < 2 || b->rank < 2) return attn__fail_shapes(c, "attn_matmul", a, b, "two axes are needed");
-    if (a->shape[a->rank - 1] != b->shape[b->rank - 2]) return attn__fail_shapes(c, "attn_matmul", a, b, "the inner extents differ");
+    if (a->shape[a->rank - 1] != b->shape[b->rank - 2])
+        return attn__fail_shapes(c, "attn_matmul", a, b, "the inner extents differ");
     x[0] = *a; x[1] = *b;
     for (int i = 0; i < 2; i++) x[i].shape[x[i].rank - 1] = x[i].shape[x[i].rank - 2] = 1;
-    if (!attn__broadcast_shape(&x[0], &x[1], &rank, shape)) return attn__fail_shapes(c, "attn_matmul", a, b, "batch axes do not broadcast");
+    if (!attn__broadcast_shape(&x[0], &x[1], &rank, shape))
+        return attn__fail_shapes(c, "attn_matmul", a, b, "batch axes do not broadcast");
     shape[rank - 2] = a->shape[a->rank - 2]; shape[rank - 1] = b->shape[b->rank - 1];
     a = attn__solid(c, a); b = attn__solid(c, b);
     y = attn__new(c, "attn_matmul", a->type, rank, shape, 1, 0);
@@ -5557,14 +5693,16 @@ ATTN_DEF attn_tensor *attn_matmul(attn_ctx *c, attn_tensor *a, attn_tensor *b) {
 // ---- softmax
 
 // over the last axis of a contiguous x
-ATTN__FUNC attn_status attn__softmax_last(const attn_ctx *c, void *y, const attn_tensor *x, const int32_t *lengths, ptrdiff_t per) {
+ATTN__FUNC attn_status attn__softmax_last(const attn_ctx *c, void *y, const attn_tensor *x, const int32_t *lengths,
+                                          ptrdiff_t per) {
     attn_softmax_desc d;
     memset(&d, 0, sizeof d);
     d.cols = x->shape[x->rank - 1]; d.rows = d.cols ? attn_count(x) / d.cols : 0;
     d.x = x->data; d.y = y; d.lengths = lengths; d.rows_per_length = per; d.isa = c->d.isa; d.parallel = c->d.parallel;
     return attn__softmax(&d, x->type);
 }
-ATTN__FUNC attn_tensor *attn__softmax_op(attn_ctx *c, const char *name, attn_tensor *x, const int32_t *lengths, ptrdiff_t per) {
+ATTN__FUNC attn_tensor *attn__softmax_op(attn_ctx *c, const char *name, attn_tensor *x, const int32_t *lengths,
+                                         ptrdiff_t per) {
     attn_tensor *y;
     attn_status s;
     x = attn_contiguous(c, x);
@@ -5609,7 +5747,8 @@ ATTN_DEF attn_tensor *attn_cross_entropy(attn_ctx *c, attn_tensor *x, attn_tenso
     rows = x->shape[0]; cols = x->shape[1]; e = attn__types[x->type].bytes;
     for (ptrdiff_t i = 0; i < rows; i++) {
         const double t = attn__get(ATTN_I32, attn__element(targets, i));
-        if (t < 0 || t >= (double)cols) return attn__fail_number(c, ATTN_ERR_RANGE, name, "target", (ptrdiff_t)t, "outside the classes");
+        if (t < 0 || t >= (double)cols)
+            return attn__fail_number(c, ATTN_ERR_RANGE, name, "target", (ptrdiff_t)t, "outside the classes");
     }
     x = attn_contiguous(c, x); targets = attn_contiguous(c, targets);
     y = attn__new(c, name, x->type, 0, NULL, 1, 0);
@@ -5619,8 +5758,10 @@ ATTN_DEF attn_tensor *attn_cross_entropy(attn_ctx *c, attn_tensor *x, attn_tenso
     for (ptrdiff_t i = 0; i < rows; i++) {                          // log p[t] from the largest p, which is never tiny
         const char *xi = (const char *)x->data + i * cols * e, *pi = (const char *)p->data + i * cols * e;
         ptrdiff_t top = 0;
-        for (ptrdiff_t j = 1; j < cols; j++) if (attn__get(x->type, pi + j * e) > attn__get(x->type, pi + top * e)) top = j;
-        sum += attn__log_d(attn__get(x->type, pi + top * e)) + attn__get(x->type, xi + ((const int32_t *)targets->data)[i] * e) -
+        for (ptrdiff_t j = 1; j < cols; j++)
+            if (attn__get(x->type, pi + j * e) > attn__get(x->type, pi + top * e)) top = j;
+        sum += attn__log_d(attn__get(x->type, pi + top * e)) +
+               attn__get(x->type, xi + ((const int32_t *)targets->data)[i] * e) -
                attn__get(x->type, xi + top * e);
     }
     attn__put(y->type, y->data, -sum / (double)rows);
@@ -5657,11 +5798,16 @@ ATTN_DEF attn_tensor *attn_sdpa(attn_ctx *c, attn_tensor *q, attn_tensor *k, att
     size_t mark;
     ptrdiff_t shape[4];
     if (!attn__float_ready(c, "attn_sdpa", q, k) || !attn__float_ready(c, "attn_sdpa", k, v)) return &c->empty;
-    if (q->rank != 4 || k->rank != 4 || v->rank != 4) return attn__fail_shapes(c, "attn_sdpa", q, k, "[B,H,N,D] is wanted");
-    if (c->record > 0 || (c->record == 0 && (q->flags | k->flags | v->flags) & (ATTN_TENSOR_PARAM | ATTN_TENSOR_RECORDED)))
-        return attn__fail(c, ATTN_ERR_UNSUPPORTED, "attn_sdpa", "its derivative is not there yet; attn_record(c, -1) to go on without");
-    if (q->shape[3] != k->shape[3] || q->shape[0] != k->shape[0]) return attn__fail_shapes(c, "attn_sdpa", q, k, "q and k differ in B or D");
-    if (memcmp(k->shape, v->shape, 3 * sizeof(ptrdiff_t))) return attn__fail_shapes(c, "attn_sdpa", k, v, "k and v differ in B, H or M");
+    if (q->rank != 4 || k->rank != 4 || v->rank != 4)
+        return attn__fail_shapes(c, "attn_sdpa", q, k, "[B,H,N,D] is wanted");
+    if (c->record > 0 ||
+        (c->record == 0 && (q->flags | k->flags | v->flags) & (ATTN_TENSOR_PARAM | ATTN_TENSOR_RECORDED)))
+        return attn__fail(c, ATTN_ERR_UNSUPPORTED, "attn_sdpa",
+                          "its derivative is not there yet; attn_record(c, -1) to go on without");
+    if (q->shape[3] != k->shape[3] || q->shape[0] != k->shape[0])
+        return attn__fail_shapes(c, "attn_sdpa", q, k, "q and k differ in B or D");
+    if (memcmp(k->shape, v->shape, 3 * sizeof(ptrdiff_t)))
+        return attn__fail_shapes(c, "attn_sdpa", k, v, "k and v differ in B, H or M");
     memset(&d, 0, sizeof d);
     if (desc) {
         s = attn__take_desc(&d, sizeof d, desc, NULL);
@@ -5733,7 +5879,10 @@ ATTN__FUNC int attn__number(char text[48], int type, double x, const attn__style
     int e = 0, left;
     t.at = text; t.left = 48; *text = 0;
     if (type == ATTN_BOOL) { attn__say(&t, x != 0 ? "True" : "False"); return attn__find(text, 0); }
-    if (!attn__is_float(type) && type != ATTN_F16 && type != ATTN_BF16) { attn__say_int(&t, (int64_t)x); return attn__find(text, 0); }
+    if (!attn__is_float(type) && type != ATTN_F16 && type != ATTN_BF16) {
+        attn__say_int(&t, (int64_t)x);
+        return attn__find(text, 0);
+    }
     if (!attn__finite(x)) {
         attn__say(&t, x > 0 ? "inf" : x < 0 ? "-inf" : "nan");
         return attn__find(text, 0);
@@ -5860,8 +6009,8 @@ ATTN_DEF attn_status attn_format(const attn_tensor *t, attn_write write, void *u
 // -------------------------------------------------------------------------------------------------------------------
 // >>attention
 //
-// attn_fwd: checks, defaults filled in, tiles planned and split, kernels. A tile's lanes are rows of one key head: row
-// i*G + g is query i of the g-th of its G query heads, so a group shares every load of k and v.
+// attn_fwd: checks, defaults filled in, tiles planned and split, kernels. A tile's lanes are rows of one key head:
+// row i*G + g is query i of the g-th of its G query heads, so a group shares every load of k and v.
 
 // ---- checks: one function a group of fields, in the order of the desc
 
@@ -6219,8 +6368,8 @@ ATTN__FUNC void attn__pack_strides(ptrdiff_t s[4], const int32_t *cu, ptrdiff_t 
     if (cu && !s[0] && !s[1] && !s[2] && !s[3]) { s[1] = cols; s[2] = heads * cols; s[3] = 1; }
     if (cu) s[0] = 0;
 }
-// The whole check; d becomes the desc with every default filled in. Without `values` only sizes are looked at: pointers
-// may still be missing.
+// The whole check; d becomes the desc with every default filled in. Without `values` only sizes are looked at:
+// pointers may still be missing.
 ATTN__FUNC attn_status attn__check(const attn_desc *user, attn_desc *d, int values, attn__text *why) {
     ATTN__TRY(attn__take_desc(d, sizeof *d, user, why));
     ATTN__TRY(attn__check_words(d, why));
@@ -6621,8 +6770,8 @@ ATTN_DEF int attn_desc_layout(int i, attn_field *field) {
 // -------------------------------------------------------------------------------------------------------------------
 // >>tape
 //
-// A record is the list of nodes that the operators left, newest first. Going down it, each node whose result has a gradient
-// adds to those of its inputs. What an operator's backward needs beside is scratch, given back after it.
+// A record is the list of nodes that the operators left, newest first. Going down it, each node whose result has a
+// gradient adds to those of its inputs. What an operator's backward needs beside is scratch, given back after it.
 
 ATTN_DEF int attn_record(attn_ctx *c, int on) {
     const int was = c->record;
@@ -6783,7 +6932,10 @@ ATTN_DEF attn_status attn_backward(attn_ctx *c, attn_tensor *loss) {
     attn_tensor *seed;
     int fresh;
     if (!attn__float_ready(c, "attn_backward", loss, loss)) return c->error;
-    if (attn_count(loss) != 1) { attn__fail_shapes(c, "attn_backward", loss, NULL, "a loss of one element is wanted"); return c->error; }
+    if (attn_count(loss) != 1) {
+        attn__fail_shapes(c, "attn_backward", loss, NULL, "a loss of one element is wanted");
+        return c->error;
+    }
     if (!(loss->flags & ATTN_TENSOR_RECORDED)) {
         attn__fail(c, ATTN_ERR_STATE, "attn_backward", "the loss depends on no parameter, and nothing was recorded");
         return c->error;
@@ -6978,8 +7130,9 @@ ATTN__FUNC void attn__svg_frame(attn__pen *pen, double x, double y, double w, do
 // ---- one side of a picture, or its colour bar
 
 enum { ATTN__BELOW, ATTN__TURNED, ATTN__LEFT, ATTN__RIGHT }; // TURNED: below, words read upwards
-// low .. high (on a logarithmic side the logarithms) are `length` pixels; marks are sought in least .. most. Mark k is
-// (first + k) unit 10^power, on a logarithmic side one of `leads` (1, 2, 5) in every unit-th decade from 10^first on.
+// low .. high (on a logarithmic side the logarithms) are `length` pixels; marks are sought in least .. most. Mark
+// k is (first + k) unit 10^power, on a logarithmic side one of `leads` (1, 2, 5) in every unit-th decade from
+//   10^first on.
 static const int attn__draw_lead[3] = {1, 2, 5};
 typedef struct attn__side {
     double low, high, length, least, most, gap, room; // gap: pixels between marks, at least; room: what words take
@@ -7031,8 +7184,8 @@ ATTN__FUNC int attn__side_walk(attn__side *a, attn__pen *pen, double x, double y
     a->room = a->place == ATTN__BELOW ? 17.0 : widest + 9.0;
     return closest >= (a->place == ATTN__BELOW ? attn__draw_larger(a->gap, widest + 9.0) : a->gap);
 }
-// Chooses the marks: from close to far the first that fit, 1, 2 or 5 times a power of ten apart. On a logarithmic side
-// 1, 2, 5 of each decade, then decades; as on others where these are less than two.
+// Chooses the marks: from close to far the first that fit, 1, 2 or 5 times a power of ten apart. On a logarithmic
+// side 1, 2, 5 of each decade, then decades; as on others where these are less than two.
 ATTN__FUNC void attn__side_choose(attn__side *a) {
     double widest = attn__draw_larger(-a->least, a->most), raw = (a->most - a->least) * a->gap / a->length;
     int e = raw > 0.0 ? (int)attn__draw_floor(attn__draw_log10(raw)) : 0;
@@ -7279,7 +7432,8 @@ ATTN_DEF attn_status attn_heatmap_svg(const attn_heatmap_desc *d, attn_write wri
 // ---- heat maps in the terminal
 
 typedef struct attn__term { attn__heat *t; attn__pen *pen; int color, wide, half, was, was_below; } attn__term;
-// Sets one of the terminal's colours; ground is 38 for the character, 48 for what is behind it, with level -1 nothing.
+// Sets one of the terminal's colours; ground is 38 for the character, 48 for what is behind it, with level -1
+//   nothing.
 ATTN__FUNC void attn__term_color(attn__term *m, int ground, int level) {
     uint32_t rgb = attn__heat_color(m->t, level < 0 ? 0 : level);
     int part[3] = {(int)(rgb >> 16), (int)(rgb >> 8 & 255), (int)(rgb & 255)}, code = 0;
@@ -7410,7 +7564,8 @@ ATTN__FUNC void attn__plot_ends(attn__side *a, double low, double high) {
     if (!given) a->low -= margin, a->high += margin;
     if (!a->log) a->least = a->low, a->most = a->high;
 }
-// The path of a line, or of points. Of those in one pixel column a dense line keeps the first and what lies beyond it.
+// The path of a line, or of points. Of those in one pixel column a dense line keeps the first and what lies beyond
+//   it.
 ATTN__FUNC void attn__plot_line(attn__pen *pen, const attn__side *side, const attn_series *s) {
     int dense = (double)s->n > 4.0 * side[0].length, open = 0;
     double v[2], px[2], column = 0.0, low = 0.0, high = 0.0;
@@ -7545,12 +7700,12 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *from, attn_write write,
 // 0.1.0  the architecture: passes, descriptor, tensors, tape, drawing; attention forward in f32 and f64
 //
 // LICENCE: your choice of two.
-// 1 Public domain (unlicense.org): anyone is free to copy, modify, publish, use, compile, sell or distribute this software,
-//   in source or as a binary, for any purpose, by any means. The authors dedicate any and all copyright interest in it to
-//   the public domain.
-// 2 MIT No Attribution: permission is hereby granted, free of charge, to any person obtaining a copy of this software and
-//   associated documentation files, to deal in the software without restriction, including without limitation the rights to
-//   use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of it.
-// In both: the software is provided "as is", without warranty of any kind, express or implied, including but not limited to
-// the warranties of merchantability, fitness for a particular purpose and noninfringement. In no event shall the authors be
-// liable for any claim, damages or other liability arising from the software or its use.
+// 1 Public domain (unlicense.org): anyone is free to copy, modify, publish, use, compile, sell or distribute this
+//   software, in source or as a binary, for any purpose, by any means. The authors dedicate any and all copyright
+//   interest in it to the public domain.
+// 2 MIT No Attribution: permission is hereby granted, free of charge, to any person obtaining a copy of this
+//   software and associated documentation files, to deal in the software without restriction, including without
+//   limitation the rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of it.
+// In both: the software is provided "as is", without warranty of any kind, express or implied, including but not
+// limited to the warranties of merchantability, fitness for a particular purpose and noninfringement. In no event
+// shall the authors be liable for any claim, damages or other liability arising from the software or its use.

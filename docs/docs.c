@@ -60,13 +60,15 @@ static void check_config(void) {
         if (n > 60) continue;
         sprintf(name, "%.*s", (int)n, p + 8);
         row = strstr(line_with(text, "// >>config"), name);
-        if (strncmp(p + 8, "ATTN__", 6) && strncmp(p + 8, "ATTN_H", n) && (!row || row > end)) say("a macro that >>config does not list", p + 8);
+        if (strncmp(p + 8, "ATTN__", 6) && strncmp(p + 8, "ATTN_H", n) && (!row || row > end))
+            say("a macro that >>config does not list", p + 8);
     }
 }
 // The api as Markdown: each "// ---- title" a heading, what follows a block of C
 static size_t reference(char *out) {
     char *p = line_with(text, "// >>api"), *end = strstr(text, "// ---- END OF API");
-    size_t n = (size_t)sprintf(out, "# Reference\n\nMade from the `>>api` room of attn.h by `make docs`; edit there.\n");
+    size_t n = (size_t)sprintf(out,
+        "# Reference\n\nMade from the `>>api` room of attn.h by `make docs`; edit there.\n");
     int open = 0;
     while (p && p < end) {
         char *next = strchr(p, '\n') + 1;

@@ -161,12 +161,14 @@ static void choose_types(attn_desc *d, axes_set on) {
 static void choose_score(attn_desc *d, axes_set on) {
     static const float caps[] = { 0.5f, 3, 30, 1000 }, scales[] = { ATTN_SCALE_NONE, 0.05f, 0.4f, -0.3f, -1.5f };
     if (has(on, AX_SCORE)) d->score = 1 + test_below(ATTN_SCORE_CUSTOM - 1);
-    if (has(on, AX_SCALE)) d->scale = scales[test_below(d->score >= ATTN_SCORE_GAUSSIAN && d->score != ATTN_SCORE_COSINE ? 3 : 5)];
+    if (has(on, AX_SCALE))
+        d->scale = scales[test_below(d->score >= ATTN_SCORE_GAUSSIAN && d->score != ATTN_SCORE_COSINE ? 3 : 5)];
     if (has(on, AX_SOFTCAP)) d->softcap = caps[test_below(4)];
     if (has(on, AX_CUSTOM) && !is_compact(d)) {
         custom_kind = test_below(CUSTOM_KINDS);
         if (d->softcap != 0.0f && custom_kind == CUSTOM_HIDES) custom_kind = CUSTOM_ROWS;
-        if (custom_kind == CUSTOM_ROWS && d->score == ATTN_SCORE_COSINE) custom_kind = CUSTOM_PLACE;   // rows of length 1
+        if (custom_kind == CUSTOM_ROWS && d->score == ATTN_SCORE_COSINE)
+            custom_kind = CUSTOM_PLACE;                          // rows of length 1
         if (custom_kind == CUSTOM_ALONE) d->score = ATTN_SCORE_CUSTOM;
         d->custom = custom_tile; d->user = d; ref_custom = custom_twin; custom_broken = 0;
     }

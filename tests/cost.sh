@@ -1,6 +1,6 @@
 #!/bin/sh
-# cost.sh size | time - what attn.h costs: bytes of the object, seconds of compilation. CC is honoured. Prints the aims of
-# docs/decisions.md beside the numbers; "over" is printed, and the exit status is 1, when a bound is not kept.
+# cost.sh size | time - what attn.h costs: bytes of the object, seconds of compilation. CC is honoured. Prints the aims
+# of docs/decisions.md beside the numbers; "over" is printed, and the exit status is 1, when a bound is not kept.
 CC=${CC:-cc}
 here=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d) || exit 2
@@ -24,7 +24,10 @@ row() { # words, flags, bound in KB (0 = none)
     printf '%-58s %6d KB  %s\n' "$1" $kb "$verdict"
 }
 if [ "$1" = size ]; then
-    case $(uname -m) in aarch64|arm*) one=-DATTN_NO_NEON82 name='scalar and neon' ;; *) one=-DATTN_NO_AVX512 name='scalar and avx2' ;; esac
+    case $(uname -m) in
+    aarch64|arm*) one=-DATTN_NO_NEON82 name='scalar and neon' ;;
+    *) one=-DATTN_NO_AVX512 name='scalar and avx2' ;;
+    esac
     $CC --version | head -n 1
     row 'the least: kernels, scalar f32, no stdlib, -Os' "-Os $tiny" 64
     row 'the same at -O2' "-O2 $tiny" 0
@@ -42,7 +45,8 @@ fi
 seconds() { # flags, file -> hundredths of a second of processor time, the better of two
     for i in 1 2; do
         ($CC $1 -I"$here" -c "$work/$2.c" -o "$work/o.o"; times) |
-            awk 'NR == 2 { for (i = 1; i <= 2; i++) { split($i, a, "m"); t += a[1] * 60 + a[2] } printf "%d\n", t * 100 + 0.5 }'
+            awk 'NR == 2 { for (i = 1; i <= 2; i++) { split($i, a, "m"); t += a[1] * 60 + a[2] }
+                printf "%d\n", t * 100 + 0.5 }'
     done | sort -n | head -n 1
 }
 line() { # words, hundredths, bound in hundredths (0 = none)
@@ -73,7 +77,9 @@ whole=$(seconds -O2 impl)
 line '  and tensors, tape, drawing' $((whole - all)) 0
 line 'everything at -O2' "$whole" 800 bound
 line 'everything at -O0' "$(seconds -O0 impl)" 0
-d=$(now=$(date +%s%N); for i in 1 2 3 4 5 6 7 8 9 10; do $CC -I"$here" -c "$work/decl.c" -o "$work/o.o"; done; echo $((($(date +%s%N) - now) / 100000000)))
-n=$(now=$(date +%s%N); for i in 1 2 3 4 5 6 7 8 9 10; do $CC -c "$work/nothing.c" -o "$work/o.o"; done; echo $((($(date +%s%N) - now) / 100000000)))
+d=$(now=$(date +%s%N); for i in 1 2 3 4 5 6 7 8 9 10; do $CC -I"$here" -c "$work/decl.c" -o "$work/o.o"; done
+    echo $((($(date +%s%N) - now) / 100000000)))
+n=$(now=$(date +%s%N); for i in 1 2 3 4 5 6 7 8 9 10; do $CC -c "$work/nothing.c" -o "$work/o.o"; done
+    echo $((($(date +%s%N) - now) / 100000000)))
 line 'the declarations alone, less an empty file' $((d - n > 0 ? d - n : 0)) 3
 exit $over

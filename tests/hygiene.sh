@@ -1,12 +1,13 @@
 #!/bin/sh
-# hygiene.sh - what attn.h promises about names, macros, warnings, configurations and compiler options.
+# hygiene.sh - what attn.h promises about names, macros, warnings, configurations and compiler options; length of lines.
 #     sh tests/hygiene.sh quick         what make test runs
 #     sh tests/hygiene.sh all           with the builds that take minutes
 #     sh tests/hygiene.sh seen          breaks copies of the header on purpose: each check must fail at least once
 #     sh tests/hygiene.sh CHECK...      only these
 # A check prints one line: ok, FAILED or skipped, its name, what it says. ATTN=path checks another header. CC, CXX and
-# JOBS are honoured; gcc and clang are used where they are there, else CC. A check runs in a directory of its own that
-# holds attn.h, impl.c and impl.cpp (ATTN_IMPLEMENTATION, attn.h) and decl.c, decl.cpp (attn.h alone).
+# JOBS are honoured; gcc and clang are used where they are there, else CC. What needs a C++ compiler is
+# left out, and named, where there is none. A check runs in a directory of its own that holds attn.h, impl.c and
+# impl.cpp (ATTN_IMPLEMENTATION, attn.h) and decl.c, decl.cpp (attn.h alone).
 
 CC=${CC:-cc} CXX=${CXX:-c++}
 JOBS=${JOBS:-$(nproc 2>/dev/null || echo 2)}
@@ -14,9 +15,9 @@ tests=$(cd "$(dirname "$0")" && pwd)
 ATTN=${ATTN:-$tests/../attn.h}
 export ATTN CC CXX LC_ALL=C
 
-quick='declarations four_times two_units two_static renamed pasted elsewhere hostile_words hostile_letters after_headers
-symbols state macros_declarations macros_implementation no_stdlib configs contradictions warnings_c warnings_cxx
-warnings_everything'
+quick='lines declarations four_times two_units two_static renamed pasted elsewhere hostile_words hostile_letters
+after_headers symbols state macros_declarations macros_implementation no_stdlib configs contradictions warnings_c
+warnings_cxx warnings_everything'
 slow='warnings_optimised contraction_gcc contraction_clang pairs_kernels pairs_tensors no_stdlib_more
 build:gcc:-O0 build:gcc:-O1 build:gcc:-O2 build:gcc:-O3 build:gcc:-Os build:gcc:-Ofast build:gcc:-O2:-ffast-math
 build:gcc:-O2:-flto=auto build:gcc:-O3:-march=native build:gcc:-Ofast:-march=native build:gcc:-O2:-std=gnu11:-mfma
@@ -25,8 +26,8 @@ build:clang:-O2:-ffast-math build:clang:-O2:-flto build:clang:-O3:-march=native 
 build:gcc:-O2:-DATTN_NO_DISPATCH build:gcc:-O2:-DATTN_STATIC build:clang:-O2:-DATTN_NO_SIMD'
 
 # The list of style 6.3. In C++ the implementation casts in C's way; the declarations, which users see, do not cast.
-COMMON='-Wall -Wextra -pedantic -Wshadow -Wundef -Wconversion -Wsign-conversion -Wdouble-promotion -Wcast-qual -Wcast-align
--Wwrite-strings -Wredundant-decls -Wformat=2 -Wvla -Wpointer-arith'
+COMMON='-Wall -Wextra -pedantic -Wshadow -Wundef -Wconversion -Wsign-conversion -Wdouble-promotion -Wcast-qual
+-Wcast-align -Wwrite-strings -Wredundant-decls -Wformat=2 -Wvla -Wpointer-arith'
 WARN_C="$COMMON -Wstrict-prototypes -Wmissing-prototypes -Wold-style-definition -Wc++-compat"
 WARN_CXX="$COMMON -Wno-old-style-cast"
 STD_C='c99 c11 c2x' STD_CXX='c++11 c++14 c++17 c++20'
@@ -40,22 +41,26 @@ STD_C='c99 c11 c2x' STD_CXX='c++11 c++14 c++17 c++20'
 #   conditional-uninitialized       an array that a loop of fixed length fills
 #   unsafe-buffer-usage             wants C++ containers in place of pointers
 #   unknown-warning-option          a clang that does not know one of these
-EVERYTHING='-Weverything -Wno-padded -Wno-declaration-after-statement -Wno-used-but-marked-unused -Wno-float-equal -Wno-comma
--Wno-bad-function-cast -Wno-conditional-uninitialized -Wno-unsafe-buffer-usage -Wno-unknown-warning-option'
+EVERYTHING='-Weverything -Wno-padded -Wno-declaration-after-statement -Wno-used-but-marked-unused -Wno-float-equal
+-Wno-comma -Wno-bad-function-cast -Wno-conditional-uninitialized -Wno-unsafe-buffer-usage -Wno-unknown-warning-option'
 
 has() { command -v "$1" >/dev/null 2>&1; }
 works() { has "$1" && echo 'int main(void) { return 0; }' >works.c && "$@" works.c -o works.out >/dev/null 2>&1; }
 either() { found=; for c in $1 $2; do has "$c" && found="${found:+$found }$c"; done; echo "${found:-$3}"; }
+has "${CXX%% *}" || { CXX=$(either g++ clang++); CXX=${CXX%% *}; }
 c_compilers=$(either gcc clang "$CC") cxx_compilers=$(either g++ clang++ "$CXX")
+no_cxx=; [ -n "$CXX" ] || no_cxx=', C++ not here'
 is_clang() { "$1" --version 2>/dev/null | grep -q clang; }
 
 # Words for the failure, then a command that must succeed and print nothing.
 silent() {
     words=$1; shift
     if "$@" >log 2>&1 && [ ! -s log ]; then return 0; fi
-    { echo "$words"; grep -E 'error|warning|undefined|note' log | awk '!seen[$0]++' | head -n 4; [ -s log ] || echo 'failed'; } >>wrong
+    { echo "$words"; grep -E 'error|warning|undefined|note' log | awk '!seen[$0]++' | head -n 4
+      [ -s log ] || echo 'failed'; } >>wrong
     return 1
 }
+in_cxx() { [ -z "$CXX" ] || silent "$@"; }
 # Words for the failure; what comes in must be empty.
 empty() { cat >log; if [ -s log ]; then { echo "$1"; head -n 6 log; } >>wrong; fi; }
 verdict() {
@@ -65,6 +70,25 @@ verdict() {
 }
 skipped() { echo "skipped $check: $*"; }
 now() { date +%s%N | cut -c1-13; }
+
+# ---- text
+
+# Rooms of attn.h whose lines may still be longer than 120 columns.
+wide=''
+lines() { # a tab goes to the next multiple of 8, the later bytes of a UTF-8 character take no column
+    n=0 top=$tests/..
+    for f in attn.h "$top"/Makefile "$top"/.ci/run "$top"/tests/*.sh "$top"/tests/*.py "$top"/examples/*/*.py \
+        "$top"/tests/*.[ch] "$top"/bench/*.[ch] "$top"/docs/*.c "$top"/examples/*.c; do
+        [ -f "$f" ] || continue
+        n=$((n + 1))
+        tr -d '\200-\277' <"$f" | expand | awk -v file="${f#"$top"/}" -v wide="$wide" '
+            BEGIN { split(wide, w); for (i in w) may[w[i]] = 1 }
+            /^\/\/ >>/ && file == "attn.h" { room = substr($2, 3) }
+            length > 120 && !(room in may) { print file ":" NR ": " length " columns" }'
+    done >long
+    empty 'longer than 120 columns:' <long
+    verdict "$n files, 120 columns at most${wide:+, but for attn.h's rooms $wide}"
+}
 
 # ---- inclusion
 
@@ -80,7 +104,7 @@ declarations() {
     for f in nothing decl; do
         t=$(now); for i in 1 2 3 4 5 6 7 8; do $CC -c -I. $f.c -o o.o; done; eval "$f=$((($(now) - t) / 8))"
     done
-    verdict "silent in $STD_C $STD_CXX, $((decl - nothing)) ms (an empty file: $nothing ms)"
+    verdict "silent in $STD_C ${CXX:+$STD_CXX}$no_cxx, $((decl - nothing)) ms (an empty file: $nothing ms)"
 }
 main_of() { # a whole program: one query, two keys, o = the mean of v
     cat <<'END'
@@ -109,19 +133,19 @@ four_times() {
         { main_of; echo 'int main(void) { return mean(); }'; } >>four.c
         cp four.c four.cpp
         silent "in the order $order" $CC -O0 -I. -Wall -Wextra four.c -o four && silent "run $order" ./four
-        silent "in the order $order, C++" $CXX -I. -Wall -Wextra -fsyntax-only four.cpp
+        in_cxx "in the order $order, C++" $CXX -I. -Wall -Wextra -fsyntax-only four.cpp
     done
-    verdict 'included four times in one file, in five orders'
+    verdict "included four times in one file, in five orders$no_cxx"
 }
 two_units() {
     { echo '#include "attn.h"'; main_of; echo 'int main(void) { return mean(); }'; } >user.c
     cp user.c user.cpp
     silent 'two units' $CC -O0 -I. -Wall -Wextra user.c impl.c -o two && silent 'run' ./two
     $CC -O0 -I. -c impl.c -o impl.o 2>/dev/null
-    silent 'C++ with C' $CXX -O0 -I. -Wall -Wextra user.cpp impl.o -o two && silent 'run' ./two
+    in_cxx 'C++ with C' $CXX -O0 -I. -Wall -Wextra user.cpp impl.o -o two && silent 'run' ./two
     silent 'the header as a file of its own' $CC -O0 -x c -DATTN_IMPLEMENTATION -c attn.h -o own.o
     silent 'and linked' $CC -I. user.c own.o -o two && silent 'run' ./two
-    verdict 'two files, one with the implementation, link without -lm and -pthread; C++ with C too'
+    verdict "two files, one with the implementation, link without -lm and -pthread${CXX:+; C++ with C too}$no_cxx"
 }
 two_static() {
     for f in 1 2; do
@@ -138,14 +162,16 @@ two_static() {
         silent "$c, nothing used" "$c" -O0 -DATTN_STATIC -Wall -Wextra -I. -c $f -o static.o
         nm -g --defined-only static.o | grep -v DW.ref.__gxx | empty "$c: names that a static build gives away"
     done
-    verdict 'two static copies with different configurations link; nothing is exported; silent when unused'
+    verdict "two static copies with different configurations link; nothing is exported; silent when unused$no_cxx"
 }
 renamed() {
     mkdir -p other && cp attn.h other/attention_library.h
     { printf '#define ATTN_FILENAME "attention_library.h"\n#define ATTN_IMPLEMENTATION\n'
-      echo '#include "attention_library.h"'; main_of; echo 'int main(void) { puts(attn_build_info()); return mean(); }'; } >renamed.c
+      echo '#include "attention_library.h"'; main_of
+      echo 'int main(void) { puts(attn_build_info()); return mean(); }'; } >renamed.c
     mv attn.h away.h
-    silent 'renamed' $CC -O0 -Iother -Wall -Wextra renamed.c -o renamed && ./renamed >info || echo 'wrong result' >>wrong
+    silent 'renamed' $CC -O0 -Iother -Wall -Wextra renamed.c -o renamed && ./renamed >info ||
+        echo 'wrong result' >>wrong
     mv away.h attn.h
     verdict 'renamed, with ATTN_FILENAME'
 }
@@ -155,15 +181,16 @@ pasted() {
       echo 'int main(void) { return mean(); }'; } >alone/game.c
     cp alone/game.c alone/game.cpp
     (cd alone && silent 'pasted into a file' $CC -O0 -Wall -Wextra game.c -o game && silent 'run' ./game
-     silent 'pasted, C++' $CXX -Wall -Wextra -fsyntax-only game.cpp; [ ! -s wrong ] || cat wrong >>../wrong)
-    verdict 'pasted into another file, with ATTN_NO_DISPATCH'
+     in_cxx 'pasted, C++' $CXX -Wall -Wextra -fsyntax-only game.cpp; [ ! -s wrong ] || cat wrong >>../wrong)
+    verdict "pasted into another file, with ATTN_NO_DISPATCH$no_cxx"
 }
 elsewhere() {
     mkdir -p deep/src deep/lib/attn away
     cp attn.h deep/lib/attn/attn.h; mv attn.h away.h
     for name in '../lib/attn/attn.h' 'attn.h' 'attn/attn.h' '<attn.h>' '<attn/attn.h>'; do
         case $name in '<'*) i=$name ;; *) i="\"$name\"" ;; esac
-        { printf '#define ATTN_IMPLEMENTATION\n#include %s\n' "$i"; main_of; echo 'int main(void) { return mean(); }'; } >deep/src/m.c
+        { printf '#define ATTN_IMPLEMENTATION\n#include %s\n' "$i"; main_of
+          echo 'int main(void) { return mean(); }'; } >deep/src/m.c
         for c in $c_compilers; do
             (cd away && silent "$c: #include $i" "$c" -fsyntax-only -I ../deep/lib -I ../deep/lib/attn ../deep/src/m.c
              [ ! -s wrong ] || cat wrong >>../wrong; rm -f wrong)
@@ -183,7 +210,8 @@ hostile_words() {
     { for m in 'min(a, b)' 'max(a, b)' 'swap(a, b)' 'near' 'far' 'small' 'interface' 'IN' 'OUT' 'ERROR' 'TRUE' 'FALSE' \
         'OK' 'EPS' 'PI' 'M_PI' 'complex' 'I' 'BOOL' 'BYTE' 'Status' 'Bool' 'None' 'CHECK' 'ROW' 'COUNT' 'SIZE' 'LANES' \
         'KEEP' 'BEST' 'SCALAR' 'NEON' 'F32' 'F64' 'EXP' 'ADD' 'SUM' 'INF' 'NAN' 'INFINITY' 'MIN' 'MAX' 'ABS' 'ALIGN' \
-        'UNUSED' 'LIKELY' 'RESTRICT' 'TARGET' 'TEST' 'DEBUG' 'NDEBUG' 'VERSION' 'MALLOC' 'FREE' 'LOG' 'U' 'L' 'u8' 'f32'; do
+        'UNUSED' 'LIKELY' 'RESTRICT' 'TARGET' 'TEST' 'DEBUG' 'NDEBUG' 'VERSION' 'MALLOC' 'FREE' 'LOG' 'U' 'L' \
+        'u8' 'f32'; do
         echo "#define $m @ hostile @"; done; } >names
     # what the system's own headers need cannot be hostile: each word is tried against them first
     : >hostile.h; : >words
@@ -197,7 +225,8 @@ hostile_words() {
         else echo "$line" | awk '{ print $2 }' >>words; fi
     done <names
     hostile
-    verdict "$(wc -l <hostile.h) words defined as nonsense before the header$([ ! -s words ] || echo "; the system's headers break on $(tr '\n' ' ' <words)")"
+    [ ! -s words ] || broken="; the system's headers break on $(tr '\n' ' ' <words)"
+    verdict "$(wc -l <hostile.h) words defined as nonsense before the header$broken$no_cxx"
 }
 hostile_letters() {
     for l in A B C D E F G H I J K L M N O P Q R S T U V W X Y Z; do echo "#define $l @ hostile @"; done >all.h
@@ -207,7 +236,7 @@ hostile_letters() {
         rm wrong
         while read -r line; do echo "$line" >hostile.h; hostile; [ ! -s wrong ] || { echo "$line"; break; }; done <all.h
     fi
-    verdict 'each capital letter defined as nonsense before the header'
+    verdict "each capital letter defined as nonsense before the header$no_cxx"
 }
 after_headers() {
     for h in complex.h termios.h sys/param.h math.h errno.h sys/socket.h curses.h X11/Xlib.h; do
@@ -218,7 +247,7 @@ after_headers() {
         for h in $h; do echo "#include <$h>"; done >hostile.h
         silent "$c" "$c" -Wall -Wextra -I. -include hostile.h -fsyntax-only $f
     done
-    verdict "after$list, tgmath.h"
+    verdict "after$list, tgmath.h$no_cxx"
 }
 
 # ---- objects
@@ -228,10 +257,11 @@ symbols() {
         case $c in *++*) f=impl.cpp ;; *) f=impl.c ;; esac
         for m in '' -DATTN_ONLY_KERNELS -DATTN_NO_DISPATCH; do
             silent "$c $m" "$c" -O0 $m -I. -c $f -o o.o || continue
-            nm -g --defined-only o.o | awk '$3 !~ /^(attn_[a-z0-9]|DW\.ref\.__gxx_personality_v0$)/ { print $3 }' | empty "$c $m: exported"
+            nm -g --defined-only o.o | awk '$3 !~ /^(attn_[a-z0-9]|DW\.ref\.__gxx_personality_v0$)/ { print $3 }' |
+                empty "$c $m: exported"
         done
     done
-    verdict "$(nm -g --defined-only o.o | wc -l) exported names with ATTN_NO_DISPATCH, all attn_, none attn__"
+    verdict "$(nm -g --defined-only o.o | wc -l) exported names with ATTN_NO_DISPATCH, all attn_, none attn__$no_cxx"
 }
 state() {
     for c in $c_compilers $cxx_compilers; do
@@ -240,16 +270,18 @@ state() {
             silent "$c" "$c" -O0 $pic -I. -c $f -o o.o || continue
             objdump -t o.o | awk '$(NF - 2) ~ /^\.(t?bss|t?data)/ && $(NF - 2) !~ /^\.data\.rel\.ro/ && $NF !~ /^\./ &&
                 $NF !~ /^(attn__isa_word)$/ { print $(NF - 2), $NF }' | empty "$c $pic: mutable statics"
-            size -A o.o | awk '($1 ~ /^\.(t?bss|t?data)/ && $1 !~ /^\.data\.rel\.(ro|local\.DW\.ref\.__gxx)/ && $2 > ($1 ~ /^\.bss/ ? 4 : 0)) ||
+            size -A o.o | awk '($1 ~ /^\.(t?bss|t?data)/ && $1 !~ /^\.data\.rel\.(ro|local\.DW\.ref\.__gxx)/ &&
+                 $2 > ($1 ~ /^\.bss/ ? 4 : 0)) ||
                 ($1 ~ /^\.(ctors|init_array|dtors|fini_array)/) { print $1, $2, "bytes" }' | empty "$c $pic: sections"
         done
     done
-    verdict 'one mutable static, attn__isa_word; no constructors'
+    verdict "one mutable static, attn__isa_word; no constructors$no_cxx"
 }
 macros_between() { # before.h after.h -> macros that after has more, less or different
     $CC -I. -dM -E -x c $1 2>/dev/null | sort >before.txt; $CC -I. -dM -E -x c $2 2>/dev/null | sort >after.txt
     comm -23 before.txt after.txt | awk '{ print "lost or changed:", $2 }'
-    comm -13 before.txt after.txt | awk '{ sub(/\(.*/, "", $2); print $2 }' | grep -v -E '^ATTN_' | awk '{ print "left behind:", $0 }'
+    comm -13 before.txt after.txt | awk '{ sub(/\(.*/, "", $2); print $2 }' |
+        grep -v -E '^ATTN_' | awk '{ print "left behind:", $0 }'
     comm -13 before.txt after.txt | awk '{ sub(/\(.*/, "", $2); print $2 }' |
         grep -E "^($private)\$" | awk '{ print "left behind:", $0 }'
 }
@@ -261,13 +293,15 @@ macros_declarations() {
 }
 macros_implementation() {
     # the same system headers, in the order in which the implementation takes them
-    $CC -I. -H -fsyntax-only impl.c 2>&1 | sed -n 's/^\.\. \(.*\)/\1/p' | grep -v 'attn\.h$' | sed 's/.*/#include "&"/' >before.h
+    $CC -I. -H -fsyntax-only impl.c 2>&1 | sed -n 's/^\.\. \(.*\)/\1/p' | grep -v 'attn\.h$' |
+        sed 's/.*/#include "&"/' >before.h
     { echo '#define ATTN_IMPLEMENTATION'; echo '#include "attn.h"'; } >after.h
     macros_between before.h after.h | grep -v ' ATTN_IMPLEMENTATION$' | empty 'the implementation:'
     verdict 'the implementation leaves ATTN_ macros only, no word of the vocabulary, and changes none of others'
 }
-allowed() { # what the table of >>config says that such a build needs
-    sed -n 's|^//     ATTN_NO_STDLIB .* only \(.*\)|\1|p' attn.h | grep -o '[a-z]\{3,\}' | tr '\n' '|'
+allowed() { # what the table of >>config says that such a build needs: a row, and one that continues it
+    sed -n '\|^//     ATTN_NO_STDLIB |{ N; s|\n//  \{20,\}| |; s|\n.*||; s|.* only ||p; }' attn.h |
+        grep -o '[a-z]\{3,\}' | tr '\n' '|'
 }
 needs() { # compiler and flags: what a build without stdlib needs
     silent "$*" "$@" -fno-stack-protector -DATTN_NO_STDLIB -I. -c impl.c -o o.o || return
@@ -282,7 +316,8 @@ no_stdlib_more() {
     for c in $c_compilers; do
         for m in -Os '-Os -DATTN_NO_SIMD' '-Os -DATTN_ONLY_KERNELS' -O2 -O3; do needs "$c" $m; done
         if works "$c" -m32; then for m in -O2 -Os; do
-            silent "$c -m32 $m" "$c" -m32 $m -fno-pic -fno-stack-protector -DATTN_NO_STDLIB -I. -c impl.c -o o.o || continue
+            silent "$c -m32 $m" "$c" -m32 $m -fno-pic -fno-stack-protector -DATTN_NO_STDLIB -I. -c impl.c -o o.o ||
+                continue
             # 64-bit divisions are calls into the compiler's own library there
             nm -u o.o | awk '{ print $NF }' | grep -v -x -E "$(allowed)__u?(div|mod|divmod)di[34]" |
                 empty "$c -m32 $m: needs"
@@ -295,8 +330,8 @@ contraction_of() { # a compiler: no fused instruction in a build without vector 
     case $(uname -m) in x86_64) ;; *) skipped 'reads x86-64 code'; return ;; esac
     for m in '-O3 -mfma' '-O2 -std=gnu11 -march=haswell' "${2:--Os -mfma}"; do
         silent "$m" $1 $m -DATTN_NO_SIMD -I. -c impl.c -o o.o || continue
-        objdump -d --no-show-raw-insn o.o | awk '/^[0-9a-f]+ <.*>:/ { f = $2 } /vf(n?m)(add|sub)/ { print f, $2 }' | sort | uniq -c |
-            empty "$1 $m: fused where nothing fused is written"
+        objdump -d --no-show-raw-insn o.o | awk '/^[0-9a-f]+ <.*>:/ { f = $2 } /vf(n?m)(add|sub)/ { print f, $2 }' |
+            sort | uniq -c | empty "$1 $m: fused where nothing fused is written"
     done
     verdict "no fused multiply-add in the scalar passes under -mfma, gnu11${2:+, $2}"
 }
@@ -306,10 +341,14 @@ contraction_clang() { contraction_of clang; }
 # ---- configurations
 
 simde_here() { echo '#include <simde/x86/avx2.h>' | $CC -x c -fsyntax-only - >/dev/null 2>&1; }
-macro_names() { awk '/^\/\/ >>config/ { on = 1 } /^#/ { if (on) exit } on && /^\/\/     ATTN_/ { sub(/\(.*/, "", $2); print $2 }' attn.h; }
+macro_names() {
+    awk '/^\/\/ >>config/ { on = 1 } /^#/ { if (on) exit }
+        on && /^\/\/     ATTN_/ { sub(/\(.*/, "", $2); print $2 }' attn.h
+}
 configured() { # macro name -> flags, one word a line
     case $1 in
-    ATTN_MALLOC) printf '%s\n' '-DATTN_MALLOC(n)=malloc(n)' '-DATTN_REALLOC(p,n)=realloc(p,n)' '-DATTN_FREE(p)=free(p)' ;;
+    ATTN_MALLOC)
+        printf '%s\n' '-DATTN_MALLOC(n)=malloc(n)' '-DATTN_REALLOC(p,n)=realloc(p,n)' '-DATTN_FREE(p)=free(p)' ;;
     ATTN_DEF) printf '%s\n' '-DATTN_DEF=extern __attribute__((visibility("default")))' ;;
     ATTN_ASSERT) printf '%s\n' '-DATTN_ASSERT(x)=assert(x)' '-include' 'assert.h' ;;
     ATTN_FILENAME) printf '%s\n' '-DATTN_FILENAME="attn.h"' ;;
@@ -320,7 +359,8 @@ configured() { # macro name -> flags, one word a line
 }
 configs() {
     n=0
-    [ "$DEPTH" = all ] && config_compilers="$c_compilers $cxx_compilers" || config_compilers="${c_compilers%% *} ${cxx_compilers##* }"
+    [ "$DEPTH" = all ] && config_compilers="$c_compilers $cxx_compilers" ||
+        config_compilers="${c_compilers%% *} ${cxx_compilers##* }"
     for m in $(macro_names); do
         case $m in ATTN_USE_SIMDE|ATTN_SIMDE_NEON) simde_here || { without=', SIMDe not here'; continue; } ;; esac
         n=$((n + 1))
@@ -333,13 +373,14 @@ configs() {
         done
     done
     [ $n -ge 15 ] || echo "only $n macros found in the table of >>config" >>wrong
-    verdict "$n macros of the table, each alone, silent$without"
+    verdict "$n macros of the table, each alone, silent$without$no_cxx"
 }
 pairs() { # flags that all pairs share
-    set -- "$1" ATTN_NO_STDLIB ATTN_NO_STDIO ATTN_NO_THREADS ATTN_NO_SIMD ATTN_NO_F64 ATTN_NO_AVX512 ATTN_NO_AVX2 ATTN_NO_DISPATCH \
-        ATTN_STATIC ATTN_ASSERT ATTN_MALLOC ATTN_USE_SIMDE ATTN_SIMDE_NEON
+    set -- "$1" ATTN_NO_STDLIB ATTN_NO_STDIO ATTN_NO_THREADS ATTN_NO_SIMD ATTN_NO_F64 ATTN_NO_AVX512 ATTN_NO_AVX2 \
+        ATTN_NO_DISPATCH ATTN_STATIC ATTN_ASSERT ATTN_MALLOC ATTN_USE_SIMDE ATTN_SIMDE_NEON
     shared=$1; shift; n=0
-    { echo '#define ATTN_IMPLEMENTATION'; echo '#include "attn.h"'; main_of; echo 'int main(void) { return mean(); }'; } >pair.c
+    { echo '#define ATTN_IMPLEMENTATION'; echo '#include "attn.h"'; main_of
+      echo 'int main(void) { return mean(); }'; } >pair.c
     echo '#include <stdlib.h>' | cat - pair.c >pair2.c; mv pair2.c pair.c
     for a in "$@"; do for b in "$@"; do
         [ "$a" \< "$b" ] || continue
@@ -362,7 +403,8 @@ contradictions() {
     : >fired
     while read -r flags; do
         if $CC $flags -I. -fsyntax-only impl.c >log 2>&1; then echo "no error: $flags" >>wrong
-        else grep -o '#error "attn.h: .*"' log | sort -u >one; [ -s one ] || { echo "no #error of the header: $flags"; head -n 3 log; } >>wrong
+        else grep -o '#error "attn.h: .*"' log | sort -u >one
+             [ -s one ] || { echo "no #error of the header: $flags"; head -n 3 log; } >>wrong
              cat one >>fired; fi
     done <<'END'
 -DATTN_MALLOC(n)=malloc(n)
@@ -391,10 +433,12 @@ END
 # ---- warnings
 
 warnings_c() {
-    for c in $c_compilers; do for s in $STD_C; do silent "$c $s" "$c" -std=$s $WARN_C -I. -fsyntax-only impl.c; done; done
+    for c in $c_compilers; do for s in $STD_C; do
+        silent "$c $s" "$c" -std=$s $WARN_C -I. -fsyntax-only impl.c; done; done
     verdict "$c_compilers: $STD_C"
 }
 warnings_cxx() {
+    [ -n "$CXX" ] || { skipped 'no C++ compiler here, nor for the C++ half of the other checks'; return; }
     for c in $cxx_compilers; do for s in $STD_CXX; do
         silent "$c $s" "$c" -std=$s $WARN_CXX -fno-exceptions -fno-rtti -I. -fsyntax-only impl.cpp; done; done
     verdict "$cxx_compilers: $STD_CXX"
@@ -407,7 +451,7 @@ warnings_everything() {
 warnings_optimised() { # some warnings need the optimiser's eyes
     for c in $c_compilers; do for o in -O2 -O3 -Os; do silent "$c $o" "$c" $o $WARN_C -I. -c impl.c -o o.o; done; done
     for c in $cxx_compilers; do silent "$c -O2" "$c" -O2 $WARN_CXX -I. -c impl.cpp -o o.o; done
-    verdict 'silent at -O2, -O3, -Os'
+    verdict "silent at -O2, -O3, -Os$no_cxx"
 }
 
 # ---- compiler options
@@ -421,8 +465,10 @@ build() { # compiler, options: builds and runs two test programs
         silent 'attn.h' "$c" "$@" -I. -c impl.c -o impl.o
         sed '/^#define ATTN_IMPLEMENTATION/d' "$tests/test_attention.c" >fast.c
         silent test_attention "$c" -O2 -w -DROUNDS=$rounds -I. -I"$tests" fast.c impl.o -o fast
-        words='sweep empty property'             # clang's code generator believes -ffast-math whatever the pragmas say: that
-        is_clang "$c" || words="$words poison"   # hidden NaN stays hidden is not promised there (docs/decisions.md)
+        # clang's code generator believes -ffast-math whatever the pragmas say: that hidden NaN stays hidden is not
+        # promised there (docs/decisions.md)
+        words='sweep empty property'
+        is_clang "$c" || words="$words poison"
         for w in $words; do
             timeout 600 ./fast $w >log 2>&1 || { echo "$w: exit $?"; tail -n 5 log; } >>wrong
         done
@@ -436,20 +482,24 @@ build() { # compiler, options: builds and runs two test programs
     verdict "$(tail -n 1 log)"
 }
 
-# ---- breaking the header on purpose: check | what is broken | sed script
+# ---- breaking the header on purpose: check | what is broken | sed script. A line that begins with a space continues
 breakages() {
-    cat <<'END'
+    awk '/^ / { sub(/^ */, ""); row = row $0; next } { if (NR > 1) print row; row = $0 } END { print row }' <<'END'
+lines|a line twice as long|s|^// A record is the list of nodes.*|&&|
 declarations|a float literal|s|^typedef struct attn_tile {|static const float attn_x = 1.0;&|
 four_times|a second definition|s/^#define ATTN__DONE$//
-two_units|a definition among the declarations|s|^ATTN_DEF int attn_version(void);|int attn_version(void) { return 100; }|
-two_static|an exported function|s|^ATTN_DEF const char \*attn_type_str(int type) *{|extern &|;s|^#define ATTN_DEF static.*|#define ATTN_DEF static|
+two_units|a definition among the declarations|
+    s|^ATTN_DEF int attn_version(void);|int attn_version(void) { return 100; }|
+two_static|an exported function|
+    s|^ATTN_DEF const char \*attn_type_str(int type) *{|extern &|;s|^#define ATTN_DEF static.*|#define ATTN_DEF static|
 renamed|its own name is fixed|s|^#include ATTN_FILENAME|#include "attn.h"|
 pasted|it includes itself all the same|s|^#ifndef ATTN_NO_DISPATCH|#if 1|
 elsewhere|it is found in the working directory only|s|^#include ATTN_FILENAME|#include "../attn.h"|
 hostile_words|a local named small|s|^ATTN_DEF int attn_version(void) *{|&int small = 0; (void)small;|
 hostile_letters|a parameter named N|s|^ATTN_DEF int attn_isa_has(int isa);|ATTN_DEF int attn_isa_has(int N);|
 after_headers|a field named I|s|^    ptrdiff_t b, h, i0|    int I; &|
-symbols|a function without static|s|^ATTN_DEF int attn_version(void) *{|int attn__more(void); int attn__more(void) { return 1; }&|
+symbols|a function without static|
+    s|^ATTN_DEF int attn_version(void) *{|int attn__more(void); int attn__more(void) { return 1; }&|
 state|a counter|s|^ATTN_DEF int attn_version(void) *{|&static int calls; calls++;|
 macros_declarations|a macro|s|^#define ATTN_H$|&@#define EPS 1|
 macros_implementation|a word of the vocabulary stays|/^#undef attn__v_hsum/d
@@ -458,12 +508,16 @@ configs|a row for a macro that does not compile|s|^#define ATTN_H$|&@#ifdef ATTN
 contradictions|a contradiction that nobody notices|s|defined(ATTN_STATIC) && defined(ATTN_DEF)|0|
 warnings_c|a conversion|s|^ATTN_DEF int attn_version(void) *{|&unsigned x = (unsigned)attn_isa(); int y = x; (void)y;|
 warnings_cxx|an implicit conversion of a pointer|s|^ATTN_DEF int attn_version(void) *{|&int *p = (void *)0; (void)p;|
-warnings_everything|a macro that nobody uses|s|^ATTN_DEF int attn_version(void) *{|&switch (1) { case 1: if (0) return 1; break; default: ; }|
+warnings_everything|a macro that nobody uses|
+    s|^ATTN_DEF int attn_version(void) *{|&switch (1) { case 1: if (0) return 1; break; default: ; }|
 contraction_gcc|the mode is not set|s|^#pragma GCC optimize.*||
 contraction_clang|the mode is not set|s|^#pragma clang fp contract(off)||;s|^#pragma float_control.*||
-warnings_optimised|a value that is not set|s|^ATTN_DEF int attn_version(void) *{|&int x[4]; if (x[attn_isa() \& 3]) return 1;|
-pairs_kernels|a pair|s|^#define ATTN_H$|&@#if defined(ATTN_NO_F64) \&\& defined(ATTN_NO_THREADS)@static int x = ;@#endif|
-pairs_tensors|a pair|s|^#define ATTN_H$|&@#if defined(ATTN_NO_F64) \&\& defined(ATTN_NO_THREADS)@static int x = ;@#endif|
+warnings_optimised|a value that is not set|
+    s|^ATTN_DEF int attn_version(void) *{|&int x[4]; if (x[attn_isa() \& 3]) return 1;|
+pairs_kernels|a pair|
+    s|^#define ATTN_H$|&@#if defined(ATTN_NO_F64) \&\& defined(ATTN_NO_THREADS)@static int x = ;@#endif|
+pairs_tensors|a pair|
+    s|^#define ATTN_H$|&@#if defined(ATTN_NO_F64) \&\& defined(ATTN_NO_THREADS)@static int x = ;@#endif|
 no_stdlib_more|a call of puts|s|^ATTN_DEF int attn_version(void) *{|int puts(const char *);&puts("");|
 build:gcc:-O2|a wrong word|s|^    ROW(OK, "done") |    ROW(OK, "dome") |
 END
@@ -478,11 +532,15 @@ seen() {
             echo "FAILED  $name: the breakage \"$what\" changes nothing"; f=$((f + 1)); continue; fi
         if ATTN=$work/broken/attn.h sh "$tests/hygiene.sh" "$name" >"$work/seen.log" 2>&1; then
             echo "FAILED  $name: did not notice: $what"; f=$((f + 1))
-        else echo "ok      $name notices: $what ($(sed -n 's/^FAILED  [^ ]* //p' "$work/seen.log" | cut -c1-60))"; p=$((p + 1)); fi
+        else
+            echo "ok      $name notices: $what ($(sed -n 's/^FAILED  [^ ]* //p' "$work/seen.log" | cut -c1-60))"
+            p=$((p + 1))
+        fi
     done <"$work/breakages"
     for name in $quick $slow; do
         case $name in build:*) continue ;; esac
-        grep -q "^$name|" "$work/breakages" || { echo "FAILED  $name: no breakage of the header is listed for it"; f=$((f + 1)); }
+        grep -q "^$name|" "$work/breakages" ||
+            { echo "FAILED  $name: no breakage of the header is listed for it"; f=$((f + 1)); }
     done
     echo "$p passed, $f failed"
     [ $f = 0 ]

@@ -1,6 +1,6 @@
 #!/bin/sh
-# integration.sh - takes the files and the shell sessions out of docs/integration.md and runs each session in a directory that
-# holds attn.h and the files above it. One line for each: ok, FAILED, or skipped when a tool is not here.
+# integration.sh - takes the files and the shell sessions out of docs/integration.md and runs each session in a
+# directory that holds attn.h and the files above it. One line for each: ok, FAILED, or skipped when a tool is not here.
 top=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
@@ -18,7 +18,10 @@ passed=0 failed=0 skipped=0 n=1
 while [ -f session$n ]; do
     title=$(cat title$n) missing=
     case $title in
-    CMake*) tools='cmake make' ;; Meson*) tools='meson ninja' ;; *pkg-config*) tools='pkg-config make' ;; Python*) tools='python3 make' ;;
+    CMake*) tools='cmake make' ;;
+    Meson*) tools='meson ninja' ;;
+    *pkg-config*) tools='pkg-config make' ;;
+    Python*) tools='python3 make' ;;
     *) tools= ;;
     esac
     for t in $tools; do command -v $t >/dev/null 2>&1 || missing=$t; done

@@ -1,7 +1,7 @@
 #!/bin/sh
-# matrix.sh [WORD...] - attn.h on other processors (cross compilers, qemu) and by other compilers. A row compiles the short
-# tests and the vectors, runs them, prints one line for each program; what this machine lacks is skipped and named. A word
-# chooses the rows whose name holds it. JOBS is honoured.
+# matrix.sh [WORD...] - attn.h on other processors (cross compilers, qemu) and by other compilers. A row compiles the
+# short tests and the vectors, runs them, prints one line for each program; what this machine lacks is skipped and
+# named. A word chooses the rows whose name holds it. JOBS is honoured.
 JOBS=${JOBS:-$(nproc 2>/dev/null || echo 2)}
 cd "$(dirname "$0")/.." || exit 2
 B=build/matrix
@@ -41,19 +41,22 @@ row() { # name
     set -- $cc
     has "$1" || { echo "skipped $name: no $1 (apt-get install)"; return; }
     case $name in *windows) end=.exe ;; esac
-    case $name in x86-64*) [ "$(uname -m)" = x86_64 ] || { echo "skipped $name: another processor here"; return; } ;; esac
+    case $name in x86-64*)
+        [ "$(uname -m)" = x86_64 ] || { echo "skipped $name: another processor here"; return; } ;; esac
     case $cc in *SIMDE*)
         [ -e /usr/include/simde ] || { echo "skipped $name: no SIMDe (apt-get install libsimde-dev)"; return; }
         mkdir -p "$B/include"; [ -e "$B/include/simde" ] || ln -sf /usr/include/simde "$B/include/simde"
         set -- "$@" -I "$B/include" ;; esac
     mkdir -p "$B/$binaries"
     echo 'int main(void) { return 0; }' >"$B/$binaries/works.c"
-    "$@" "$B/$binaries/works.c" -o "$B/$binaries/works$end" >/dev/null 2>&1 || { echo "skipped $name: $cc has no C library here"; return; }
+    "$@" "$B/$binaries/works.c" -o "$B/$binaries/works$end" >/dev/null 2>&1 ||
+        { echo "skipped $name: $cc has no C library here"; return; }
     runs=1
     [ -z "$run" ] || has ${run%% *} || runs=0
     [ $runs = 0 ] || $run "./$B/$binaries/works$end" >/dev/null 2>&1 || runs=0
     programs='test_base test_attention test_matmul test_tensor test_tape conformance'
-    case $name in aarch64-a53|s390x*|i686|x86-64-clang|cxx11|windows|riscv64-simde) programs="$programs test_axes" ;; esac
+    case $name in aarch64-a53|s390x*|i686|x86-64-clang|cxx11|windows|riscv64-simde)
+        programs="$programs test_axes" ;; esac
     # qemu's masked loads of AVX touch what is masked, so not the tests whose arrays end at a forbidden page
     case $name in *haswell) programs='test_base test_tensor test_tape conformance' ;; esac
     for t in $programs; do
@@ -81,7 +84,8 @@ if [ "$1" = --one ]; then
 fi
 mkdir -p "$B"
 [ $# != 0 ] || set -- ''
-chosen=$(rows | cut -d'|' -f1 | while read -r n; do for w in "$@"; do case $n in *"$w"*) echo "$n"; break ;; esac; done; done)
+chosen=$(rows | cut -d'|' -f1 | while read -r n; do
+    for w in "$@"; do case $n in *"$w"*) echo "$n"; break ;; esac; done; done)
 first=$(for n in $chosen; do rows | grep "^$n|" | grep -q '|same as ' || echo "$n"; done)
 second=$(for n in $chosen; do rows | grep "^$n|" | grep -q '|same as ' && echo "$n"; done)
 for group in "$first" "$second"; do

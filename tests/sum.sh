@@ -1,7 +1,7 @@
 #!/bin/sh
-# sum.sh LOG... - adds up what test programs printed. A log ends with "N passed, N failed[, N skipped]" and "exit STATUS";
-# one without the first, or with a status that does not go with it, counts as a failure. Prints what failed and what was
-# skipped, then the sum. sum.sh --line LOG prints one line for one log.
+# sum.sh LOG... - adds up what test programs printed. A log ends with "N passed, N failed[, N skipped]" and "exit
+# STATUS"; one without the first, or with a status that does not go with it, counts as a failure. Prints what failed
+# and what was skipped, then the sum. sum.sh --line LOG prints one line for one log.
 one() {
     tail -n 2 "$1" | awk -v log_="$1" '
         /^[0-9]+ passed, [0-9]+ failed/ { p = $1; f = $3; s = $5 + 0; seen = 1 }

@@ -20,7 +20,8 @@ static const char *test_filter = "", *test_name = "";
 #define NEAR(got, want, tol) test_near(__FILE__, __LINE__, #got, (double)(got), (double)(want), (double)(tol))
 
 static void test_fail(const char *file, int line, const char *what) {
-    if (++test_failed_checks <= 8) printf("    %s:%d: %s: failed: %s (seed %llu)\n", file, line, test_name, what, test_seed);
+    if (++test_failed_checks <= 8)
+        printf("    %s:%d: %s: failed: %s (seed %llu)\n", file, line, test_name, what, test_seed);
 }
 static int test_same(double got, double want, double tol) {
     if (got != got || want != want) return got != got && want != want;
@@ -30,7 +31,8 @@ static int test_same(double got, double want, double tol) {
 static void test_near(const char *file, int line, const char *what, double got, double want, double tol) {
     if (test_same(got, want, tol)) return;
     if (++test_failed_checks <= 8)
-        printf("    %s:%d: %s: %s = %.9g, want %.9g +- %.3g (seed %llu)\n", file, line, test_name, what, got, want, tol, test_seed);
+        printf("    %s:%d: %s: %s = %.9g, want %.9g +- %.3g (seed %llu)\n", file, line, test_name, what, got, want, tol,
+               test_seed);
 }
 static void test_run(const char *name, void (*f)(void)) {
     if (!strstr(name, test_filter)) return;
@@ -60,6 +62,10 @@ static unsigned long long test_next(void) {
 }
 static double test_uniform(void) { return (double)(test_next() >> 11) * (1.0 / 9007199254740992.0); }
 static int test_below(int n) { return (int)(test_next() % (unsigned long long)n); }
-static float test_float(float gain) { return (float)(test_uniform() + test_uniform() + test_uniform() - 1.5) * 2.0f * gain; }
-static void test_keep(void) { (void)test_skip; (void)test_below; (void)test_float; (void)test_near; (void)test_same; (void)test_keep; }
+static float test_float(float gain) {
+    return (float)(test_uniform() + test_uniform() + test_uniform() - 1.5) * 2.0f * gain;
+}
+static void test_keep(void) {
+    (void)test_skip; (void)test_below; (void)test_float; (void)test_near; (void)test_same; (void)test_keep;
+}
 #endif

@@ -453,7 +453,7 @@ TEST(extreme, scores_of_ten_thousand_and_of_the_largest_floats) {
 TEST(extreme, denormal_inputs_count) {
     EACH_PASS(p) {
         #ifdef __arm__
-        if (pass_isa[p] == ATTN_ISA_NEON) continue;                         // flushes denormals in hardware (docs/decisions.md)
+        if (pass_isa[p] == ATTN_ISA_NEON) continue;    // flushes denormals in hardware (docs/decisions.md)
 #endif
         attn_desc d = plain_case(p, 9, 40, 3, 5, 1);
         double little = d.q_type == ATTN_F64 ? 1e-310 : 1e-40, large = d.q_type == ATTN_F64 ? 1e308 : 1e38;

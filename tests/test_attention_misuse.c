@@ -24,7 +24,8 @@ static void refused(int line, const attn_desc *d, attn_status want, const char *
                attn_status_str(want), field, value, text);
     }
     if (attn_workspace(d) && want != ATTN_ERR_NULL && want != ATTN_ERR_OVERLAP && !strstr(field, "lengths")
-        && !strchr(field, '[') && strcmp(field, "rope_positions") && strcmp(value, "beside") && strcmp(value, "k_cache"))
+        && !strchr(field, '[') && strcmp(field, "rope_positions") && strcmp(value, "beside")
+        && strcmp(value, "k_cache"))
         test_fail(__FILE__, line, "attn_workspace of a wrong desc is not 0");
 }
 #define REFUSED(want, field, value, change) do { attn_desc d = good_desc(); change; \
@@ -143,7 +144,8 @@ static void with_cache(attn_desc *d) {
     d->k_cache = writable(d->k); d->v_cache = writable(d->v); d->k = d->v = NULL; d->key_lengths = zeros;
 }
 TEST(misuse, axes_without_what_they_need) {
-    static const int32_t falls[3] = { 0, 5, 3 }, late[3] = { -1, 2, 9 }, parent[5] = { -1, 0, 2, 1, 1 }, one[2] = { 1, 1 }, seven[2] = { 7, 7 };
+    static const int32_t falls[3] = { 0, 5, 3 }, late[3] = { -1, 2, 9 }, seven[2] = { 7, 7 };
+    static const int32_t parent[5] = { -1, 0, 2, 1, 1 }, one[2] = { 1, 1 };
     REFUSED(NULL, "doc_q", "NULL", d.doc_k = zeros);
     REFUSED(NULL, "doc_k", "NULL", d.doc_q = zeros);
     REFUSED(NULL, "cu_q", "NULL", d.cu_k = zeros);
@@ -171,16 +173,21 @@ TEST(misuse, axes_without_what_they_need) {
     REFUSED(RANGE, "top_k", "0", d.norm = ATTN_NORM_TOP_K);
     REFUSED(RANGE, "scale", "distance", d.score = ATTN_SCORE_GAUSSIAN; d.scale = -2);
     REFUSED(RANGE, "block_q", "0", d.block_mask = (const uint8_t *)ones; d.block_k = 2);
-    REFUSED(SHAPE, "block_heads", "3", d.block_mask = (const uint8_t *)ones; d.block_q = d.block_k = 2; d.block_heads = 3);
+    REFUSED(SHAPE, "block_heads", "3", d.block_mask = (const uint8_t *)ones; d.block_q = d.block_k = 2;
+            d.block_heads = 3);
     REFUSED(SHAPE, "rope_dim", "7", d.rope_kind = ATTN_ROPE_HALF; d.rope_dim = 7; d.rope_cos = d.rope_sin = ones);
     REFUSED(SHAPE, "rope_dim", "10", d.rope_kind = ATTN_ROPE_HALF; d.rope_dim = 10; d.rope_cos = d.rope_sin = ones);
-    REFUSED(RANGE, "rope_positions", "6", d.rope_kind = ATTN_ROPE_HALF; d.rope_positions = 6; d.rope_cos = d.rope_sin = ones);
+    REFUSED(RANGE, "rope_positions", "6", d.rope_kind = ATTN_ROPE_HALF; d.rope_positions = 6;
+            d.rope_cos = d.rope_sin = ones);
     REFUSED(RANGE, "rel_count", "4", d.rel_kind = ATTN_REL_OFFSET; d.rel_count = 4; d.rel_table = ones);
-    REFUSED(RANGE, "rel_max_distance", "2", d.rel_kind = ATTN_REL_T5; d.rel_count = 8; d.rel_max_distance = 2; d.rel_table = ones);
-    REFUSED(SHAPE, "rel_height", "2", d.rel_kind = ATTN_REL_WINDOW_2D; d.rel_height = 2; d.rel_width = 3; d.rel_table = ones);
+    REFUSED(RANGE, "rel_max_distance", "2", d.rel_kind = ATTN_REL_T5; d.rel_count = 8; d.rel_max_distance = 2;
+            d.rel_table = ones);
+    REFUSED(SHAPE, "rel_height", "2", d.rel_kind = ATTN_REL_WINDOW_2D; d.rel_height = 2; d.rel_width = 3;
+            d.rel_table = ones);
     REFUSED(RANGE, "tree_parent[2]", "2", d.tree_parent = parent);
     REFUSED(RANGE, "page", "", with_cache(&d); d.block_table = zeros);
-    REFUSED(RANGE, "ring", "beside", with_cache(&d); d.ring = 8; d.block_table = zeros; d.page = d.page_count = d.pages_per_row = 1);
+    REFUSED(RANGE, "ring", "beside", with_cache(&d); d.ring = 8; d.block_table = zeros;
+            d.page = d.page_count = d.pages_per_row = 1);
     REFUSED(SHAPE, "dim", "8", d.k_type = ATTN_Q8_0);
     REFUSED(DTYPE, "q_type", "9", d.q_type = ATTN_Q8_0);
     REFUSED(UNSUPPORTED, "arith", "1", d.arith = ATTN_ARITH_NATIVE);
@@ -202,7 +209,8 @@ TEST(misuse, axes_without_what_they_need) {
         d = good_desc();
         with_cache(&d);
         d.key_lengths = one; d.block_table = falls + 1; d.page = 4; d.page_count = 2; d.pages_per_row = 1;
-        CHECK(attn_fwd(&d) == ATTN_ERR_RANGE && strstr(attn_explain(ATTN_ERR_RANGE, &d, text, 256), "block_table[0] = 5"));
+        CHECK(attn_fwd(&d) == ATTN_ERR_RANGE &&
+              strstr(attn_explain(ATTN_ERR_RANGE, &d, text, 256), "block_table[0] = 5"));
         CHECK(untouched(O) && untouched(LSE) && untouched(W) && guards_intact());
     }
 }

@@ -326,7 +326,8 @@ TEST(edge, bias_of_every_type_and_stride) {
 TEST(edge, alibi_for_any_number_of_heads) {
     EACH_PASS(p) for (int heads = 1; heads <= 20; heads++) EACH(align, 3) {
         attn_desc d = base_case(p, 3, 14, 4, 3);
-        d.batch = 1; d.heads = heads; d.kv_heads = 1; d.align = align; d.query_offset = align == ATTN_ALIGN_AT ? 100 : 0;
+        d.batch = 1; d.heads = heads; d.kv_heads = 1;
+        d.align = align; d.query_offset = align == ATTN_ALIGN_AT ? 100 : 0;
         lay_qkvo(&d, CONTIGUOUS, 1);
         if (heads % 4 == 1 && align) d.alibi_slopes = lay_floats(A_SLOPES, heads, -0.5, 2);
         d.alibi = heads % 4 != 1 || !align;

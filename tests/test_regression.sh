@@ -43,7 +43,8 @@ grep -q 'LOWESS of statsmodels' "$dir/out"; ok "the Nile's table has LOWESS"
 grep -v '^#' examples/data/nile.csv | "$prog" --out "$dir/o" - > "$dir/in"; ok "standard input"
 grep -q '^-: 100 points, year 1871 to 1970' "$dir/in"; ok "standard input has the Nile's 100 points"
 printf '\357\273\277"a";"b"\r\n# c\r\n3;1\r\n\r\n"1";2\r\n 2 ; -1e1' | "$prog" --out "$dir/o" - > "$dir/out"
-grep -q '^-: 3 points, a 1 to 3' "$dir/out"; ok "byte order mark, quotes, semicolons, CRLF, comments, empty lines, no end of line"
+grep -q '^-: 3 points, a 1 to 3' "$dir/out"
+ok "byte order mark, quotes, semicolons, CRLF, comments, empty lines, no end of line"
 printf '4\n5\n4\n6\n' | "$prog" --out "$dir/o" - | grep -q '^-: 4 points, row 1 to 4'; ok "one column"
 
 bad "missing in the middle" 'x,y\n1,2\n2,\n3,4\n' '3:3: missing value'

@@ -1,4 +1,5 @@
-"""wasi.py PROGRAM.wasm [ARGUMENT...] - runs a program built for wasm32-wasi by wasmtime; this directory is open to it."""
+"""wasi.py PROGRAM.wasm [ARGUMENT...] - runs a program built for wasm32-wasi by wasmtime; this directory is open to
+it."""
 import sys
 import wasmtime
 

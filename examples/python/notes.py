@@ -18,13 +18,15 @@ def tensor(name):
 
 
 if sys.argv[1] == "data":
-    print("# torch.manual_seed(0); u = torch.rand(50); noise = torch.normal(0, 0.5, (50,)): the numbers of the conformance")
+    print("# torch.manual_seed(0); u = torch.rand(50); noise = torch.normal(0, 0.5, (50,)): the numbers of "
+          "the conformance")
     print("# case nw_dataset, written by: python3 examples/python/notes.py data")
     print("u,noise")
     for row in zip(tensor("nw_dataset/in0"), tensor("nw_dataset/in1")):
         print("%.9g,%.9g" % row)
 else:
-    print("# Conformance case nw_train (PyTorch): epoch, w after the step, loss before it; then the fit at x = 0, 0.1, .. 4.9")
+    print("# Conformance case nw_train (PyTorch): epoch, w after the step, loss before it; then the fit at "
+          "x = 0, 0.1, .. 4.9")
     for epoch in range(5):
         print("epoch %d %.4f %.4f" % (epoch + 1, tensor("nw_train/out0")[epoch], tensor("nw_train/out1")[epoch]))
     for x, average, plain, trained in zip(tensor("nw_train/in3"), tensor("nw_average/out0"),
