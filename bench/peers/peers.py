@@ -8,12 +8,12 @@ Same shapes and layouts, f32 arithmetic, one thread unless told. Each room runs 
 build/bench again; the better of its two times counts. A peer's factor is its time over ours: above 1 ours is faster,
 "behind" marks a row where some peer is. Peers that cannot be imported, and rows that one refused, are named at the end.
 
-What a peer lacks is given to it in another form, made before the clock starts: a window, and causal where keys are more
-than queries, as a bool mask; ALiBi as a float bias of every head; key heads that several heads share as copies of them,
-in decode as so many queries of one head. ONNX Runtime runs the fastest of its operators that takes the row (Attention,
-com.microsoft's MultiHeadAttention and, in decode, GroupQueryAttention, which also writes the new token). With f16 and
-bf16 all of a peer's arrays have that type. "-" is what a peer has no form of: softcap but for ONNX Runtime, packed
-sequences, sinks, pages, rings, q8_0, q4_0.
+What a peer lacks is given to it in another form, made before the clock starts: a window, and causal where keys are
+more than queries, as a bool mask; ALiBi as a float bias of every head; key heads that several heads share as copies
+of them, in decode as so many queries of one head. ONNX Runtime runs the fastest of its operators that takes the row
+(Attention, com.microsoft's MultiHeadAttention and, in decode, GroupQueryAttention, which also writes the new
+token). With f16 and bf16 all of a peer's arrays have that type, and it may multiply in it. "-" is what a peer has
+no form of: softcap but for ONNX Runtime, packed sequences, sinks, pages, rings, q8_0, q4_0.
 
 On AMD processors OpenBLAS is told OPENBLAS_CORETYPE=SkylakeX where AVX-512 is there: left alone, or by an environment
 made for other ends, it may take AVX2 kernels. PyTorch multiplies by MKL, which gives AMD processors its AVX2 kernels
