@@ -560,7 +560,7 @@ static void short_row(const char *op, int dim, int n, int against, const double 
     memset(&x, 0, sizeof x);
     snprintf(variant, sizeof variant, "against %d", against);
     r.rank = 4; r.dims[0] = 1; r.dims[1] = n; r.dims[2] = MOST; r.dims[3] = dim;
-    r.work = 4.0 * n * MOST * dim;
+    r.work = 4.0 * (n * MOST * dim);
     r.aim_kind = AIM_RATIO; r.aim[0] = r.aim[1] = aim;
     r.reference = best[against] / r.work;
     x.best = x.median = best[n];
