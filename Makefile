@@ -18,7 +18,8 @@ SANITIZE := -O1 -g -fno-omit-frame-pointer -DROUNDS=200
 SIMDE := -DATTN_USE_SIMDE -DATTN_SIMDE_NEON $(NATIVE)
 
 .PHONY: all examples demo test test-ulp test-sweep conformance hygiene hygiene-seen integration sanitize simde \
-        simde-avx2 matrix arm bench size compile-time shared install dist docs docs-check clean help FORCE
+        simde-avx2 matrix arm bench bench-check peers peers-setup size compile-time shared install dist docs \
+        docs-check clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -33,7 +34,7 @@ $(B)/%: examples/%.c $(HEADERS)
 $(B)/%: tests/%.c $(HEADERS)
 	$(call build)
 $(B)/%: bench/%.c $(HEADERS) $(wildcard bench/*.h)
-	$(call build)
+	$(call build,-DBENCH_FLAGS='"$(CFLAGS)"')
 $(B)/%: docs/%.c $(HEADERS)
 	$(call build)
 $(B)/address/%: tests/%.c $(HEADERS)
@@ -132,6 +133,21 @@ arm: ## the part of matrix for ARM, 64 and 32 bits
 
 bench: $(B)/bench ## measure this machine; BENCH="decode --isa avx2" chooses (bench --help)
 	./$< $(BENCH)
+
+bench-check: $(B)/bench ## the bench itself: warnings, options, the same rows in its table and its JSON
+	@CC="$(CC)" CXX="$(CXX)" B="$(B)" sh tests/bench.sh
+
+PYTHON ?= python3
+TORCH ?= torch==2.13.0+cpu # the build without CUDA; another: make peers-setup TORCH=torch
+peers-setup: ## build/peers: a Python with NumPy, ONNX Runtime, OpenVINO and PyTorch from pip; names what cannot be had
+	$(PYTHON) -m venv $(B)/peers
+	@for p in numpy onnx onnxruntime openvino $(TORCH); do \
+	    if $(B)/peers/bin/python -m pip install -q $$p; then echo "peers-setup: $$p"; \
+	    else echo "peers-setup: $$p CANNOT BE HAD here; make peers goes without it"; fi; done
+
+peers: $(B)/bench ## attention and decode of this machine beside the peers; PEERS="gemm --isa avx2" chooses
+	@p=$(B)/peers/bin/python; [ -x $$p ] || { p=$(PYTHON); echo "no $(B)/peers (make peers-setup): what $$p has"; }; \
+	$$p bench/peers/peers.py --bench $(abspath $(B))/bench $(or $(PEERS),attention decode)
 
 size: ## table of object sizes
 	@CC="$(CC)" sh tests/cost.sh size

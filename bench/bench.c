@@ -25,12 +25,13 @@ static const double MOVED = 0.05;   // a limit that moves more during a row says
 // ---- rows
 
 enum { UNIT_FLOPS, UNIT_BYTES, UNIT_ELEMENTS };
-enum { AIM_SHARE, AIM_RATE, AIM_RATIO };
+enum { AIM_SHARE, AIM_RATE, AIM_RATIO, AIM_TIME };  // % of the limit, GB/s, times another row, microseconds
 typedef struct bench_row {
     const char *op, *variant;
     int dims[4], rank;
     int unit, limit, isa;
     int aim_kind;
+    int may_refuse;                 // the row is in the table before the library offers it
     double aim[2];                  // of avx512 and avx2; 0 = none
     double work;                    // flops, bytes or elements of one call
     double reference;               // seconds per unit of work of the row this one is compared with; 0 = none
@@ -79,7 +80,7 @@ static double row_aim(const bench_row *r) {
 static void row_json(const bench_row *r, const bench_result *x, const char *shape, double rate, double share) {
     static const char *const unit[] = { "GFLOP/s", "GB/s", "ns/element" };
     static const char *const limit[] = { "none", "peak", "read", "copy" };
-    static const char *const kind[] = { "share", "rate", "ratio" };
+    static const char *const kind[] = { "share", "rate", "ratio", "us" };
     printf("%s\n    {\"op\": \"%s\", \"shape\": \"%s\", \"variant\": \"%s\", \"dims\": [", bench.rows ? "," : "",
            r->op, shape, r->variant);
     for (int i = 0; i < r->rank; i++) printf("%s%d", i ? ", " : "", r->dims[i]);
@@ -93,9 +94,9 @@ static void row_json(const bench_row *r, const bench_result *x, const char *shap
         if (share > 0 && !x->moved) printf("%.2f", share); else printf("null");
         printf(", \"ratio\": ");
         if (r->reference > 0) printf("%.3f", x->best / r->work / r->reference); else printf("null");
-        if (row_aim(r) > 0) printf(", \"aim\": %g, \"aim_kind\": \"%s\"", row_aim(r), kind[r->aim_kind]);
         printf(", \"checksum\": \"%.9g\"", x->sum);
     }
+    if (row_aim(r) > 0) printf(", \"aim\": %g, \"aim_kind\": \"%s\"", row_aim(r), kind[r->aim_kind]);
     printf("}");
 }
 
@@ -106,35 +107,45 @@ static void row_table(const bench_row *r, const bench_result *x, const char *sha
     const double scale = x->best < 1e-4 ? 1e6 : 1e3;
     char got[32] = "-", want[32] = "-";
     int below = 0;
-    const char *form = r->aim_kind == AIM_SHARE ? "%g%%" : r->aim_kind == AIM_RATE ? "%g GB/s" : "<%g x";
-    if (x->status != ATTN_OK) { printf("%-22s refused: %s\n", shape, attn_status_str(x->status)); return; }
+    static const char *const form[] = { "%g%%", "%g GB/s", "<%g x", "<%g us" };
+    if (aim > 0) {
+        const double reached[] = { share, rate, -ratio, -x->best * 1e6 };
+        snprintf(want, sizeof want, form[r->aim_kind], aim);
+        below = r->aim_kind < AIM_RATIO ? reached[r->aim_kind] < aim : -reached[r->aim_kind] > aim;
+        if (r->aim_kind == AIM_SHARE && x->moved) below = 0;
+    }
+    printf("%-9s %-32s %-8s %3d ", r->op, shape, attn_isa_name(r->isa), bench.threads);
+    if (x->status != ATTN_OK) {
+        printf("%-45s %11s %8s\n", r->may_refuse ? "not offered" : attn_status_str(x->status), "", want);
+        return;
+    }
     if (r->limit && x->moved) snprintf(got, sizeof got, "moved%s", of[r->limit]);
     else if (r->limit) snprintf(got, sizeof got, "%.1f%%%s", share, of[r->limit]);
     else if (ratio > 0) snprintf(got, sizeof got, "%.2f x", ratio);
-    if (aim > 0) {
-        snprintf(want, sizeof want, form, aim);
-        if (r->aim_kind == AIM_SHARE) below = !x->moved && share < aim;
-        else below = r->aim_kind == AIM_RATE ? rate < aim : ratio > aim;
-    }
-    printf("%-9s %-26s %-8s %3d %9.3f %9.3f %s ", r->op, shape, attn_isa_name(r->isa), bench.threads, x->best * scale,
-           x->median * scale, scale > 1e5 ? "us" : "ms");
+    printf("%9.3f %9.3f %s ", x->best * scale, x->median * scale, scale > 1e5 ? "us" : "ms");
     printf("%9.*f %-4s %11s %8s  %-5s %5d %.8g\n", r->unit == UNIT_ELEMENTS ? 3 : 1, rate, unit[r->unit], got, want,
            below ? "below" : "", x->samples, x->sum);
+}
+
+static void row_show(const bench_row *r, const bench_result *x, double rate, double share) {
+    char shape[NAME];
+    int used = 0;
+    for (int i = 0; i < r->rank; i++) used += snprintf(shape + used, 16, "%s%d", i ? "x" : "", r->dims[i]);
+    snprintf(shape + used, sizeof shape - (size_t)used, "%s%s", r->rank && r->variant[0] ? " " : "", r->variant);
+    if (bench.json) row_json(r, x, shape, rate, share); else row_table(r, x, shape, rate, share);
+    fflush(stdout);
+    bench.rows++;
 }
 
 // Measures and prints a row; returns its seconds per unit of work. The larger limit of the two counts: the row had it.
 static double row_print(const bench_row *r) {
     bench_result x;
-    char shape[NAME];
-    int used = 0;
     double rate = 0, share = 0, limit;
     memset(&x, 0, sizeof x);
-    for (int i = 0; i < r->rank; i++) used += snprintf(shape + used, 16, "%s%d", i ? "x" : "", r->dims[i]);
-    snprintf(shape + used, sizeof shape - (size_t)used, "%s%s", r->rank && r->variant[0] ? " " : "", r->variant);
     for (int i = 0; i < TRIES; i++) {
         x.before = limit_of(r->limit, r->isa);
         row_sample(r, &x);
-        if (x.status != ATTN_OK) { bench.failed++; break; }
+        if (x.status != ATTN_OK) { bench.failed += !r->may_refuse || x.status != ATTN_ERR_UNSUPPORTED; break; }
         x.after = limit_of(r->limit, r->isa);
         limit = x.before > x.after ? x.before : x.after;
         x.moved = x.before < limit * (1 - MOVED) || x.after < limit * (1 - MOVED);
@@ -143,9 +154,7 @@ static double row_print(const bench_row *r) {
         if (!x.moved) break;
     }
     for (size_t i = 0; i < r->outs; i++) x.sum += (double)r->out[i];
-    if (bench.json) row_json(r, &x, shape, rate, share); else row_table(r, &x, shape, rate, share);
-    fflush(stdout);
-    bench.rows++;
+    row_show(r, &x, rate, share);
     return x.status == ATTN_OK ? x.best / r->work : 0;
 }
 
@@ -159,7 +168,7 @@ static bench_row row_make(const char *op, const char *variant, int unit, int lim
 static void table_head(const char *text) {
     bench.used = 0;
     if (bench.json) return;
-    printf("\n%s\n%-9s %-26s %-8s %3s %9s %9s    %14s ", text, "op", "shape", "isa", "thr", "best", "median", "rate");
+    printf("\n%s\n%-9s %-32s %-8s %3s %9s %9s    %14s ", text, "op", "shape", "isa", "thr", "best", "median", "rate");
     printf("%11s %8s  %-5s %5s %s\n", "share", "aim", "", "k", "checksum");
 }
 
@@ -207,9 +216,7 @@ static void floor_row(int kind, int isa, const char *name) {
     x.best = r.work / rate[REPEATS - 1];
     x.median = r.work / rate[REPEATS / 2];
     x.samples = REPEATS;
-    if (bench.json) row_json(&r, &x, name, rate[REPEATS - 1] * 1e-9, 0);
-    else row_table(&r, &x, name, rate[REPEATS - 1] * 1e-9, 0);
-    bench.rows++;
+    row_show(&r, &x, rate[REPEATS - 1] * 1e-9, 0);
 }
 
 static void floor_table(void) {
@@ -306,26 +313,67 @@ static void softmax_table(void) {
     }
 }
 
-// ---- attention
+// ---- attention and decode
 
-enum { PLAIN = 0, CAUSAL = 1, KEEP = 2, BIAS = 4, ROWS = 8, GROWING = 16, DENORMAL = 32 };
-typedef struct attention_case { int heads, queries, keys, dim, how; double aim[2]; } attention_case;
-static const attention_case attention_list[] = {
-    { 8, 2048, 2048, 64, PLAIN, { 84, 85 } },     { 8, 2048, 2048, 64, CAUSAL, { 80, 84 } },
-    { 8, 2048, 2048, 128, PLAIN, { 86, 87 } },    { 8, 2048, 2048, 128, CAUSAL, { 0, 0 } },
-    { 384, 128, 128, 64, PLAIN, { 76, 82 } },     { 8, 2048, 2048, 64, KEEP, { 78, 76 } },
-    { 8, 2048, 2048, 64, BIAS, { 78, 76 } },      { 16, 512, 512, 64, ROWS, { 76, 72 } },
-    { 32, 512, 512, 128, ROWS, { 76, 72 } },      { 8, 2048, 2048, 64, GROWING, { 82, 82 } },
-    { 8, 512, 512, 64, CAUSAL, { 81, 82 } },      { 8, 512, 512, 64, PLAIN, { 87, 87 } },
-    { 8, 512, 512, 64, DENORMAL, { 0, 0 } },      { 1, 16, 16, 64, PLAIN, { 0, 0 } },
-    { 1, 1, 64, 64, PLAIN, { 0, 0 } },            { 1, 2, 64, 64, PLAIN, { 0, 0 } },
-    { 1, 4, 64, 64, PLAIN, { 0, 0 } },            { 1, 8, 64, 64, PLAIN, { 0, 0 } },
-    { 1, 16, 64, 64, PLAIN, { 0, 0 } },           { 1, 17, 64, 64, PLAIN, { 0, 0 } },
-    { 1, 32, 64, 64, PLAIN, { 0, 0 } },           { 1, 33, 64, 64, PLAIN, { 0, 0 } },
-    { 1, 48, 64, 64, PLAIN, { 0, 0 } },           { 1, 64, 64, 64, PLAIN, { 0, 0 } },
+enum {
+    PLAIN = 0, CAUSAL = 1, KEEP = 2, BIAS = 4, ROWS = 8, GROWING = 16, DENORMAL = 32, WINDOW = 64, ALIBI = 128,
+    SOFTCAP = 256, SINK = 512, VARLEN = 1024, CACHE = 2048, NATIVE = 4096, RING = 8192, PAGE16 = 16384, PAGE128 = 32768,
+    TIMED = 65536                   // the aim is a time
 };
+enum { F32 = ATTN_F32, F16 = ATTN_F16, BF16 = ATTN_BF16, Q8 = ATTN_Q8_0, Q4 = ATTN_Q4_0 };
+// kv_heads 0: as many as heads. type: of the cache that k and v lie in.
+typedef struct attention_case { int heads, kv_heads, queries, keys, dim, type, how; double aim[2]; } attention_case;
+static const attention_case attention_list[] = {
+    { 8, 0, 2048, 2048, 64, F32, PLAIN, { 84, 85 } },     { 8, 0, 512, 512, 64, F32, PLAIN, { 87, 87 } },
+    { 8, 0, 512, 512, 64, F32, DENORMAL, { 0, 0 } },      { 8, 0, 2048, 2048, 128, F32, PLAIN, { 86, 87 } },
+    { 8, 0, 2048, 2048, 64, F32, CAUSAL, { 80, 84 } },    { 8, 0, 512, 512, 64, F32, CAUSAL, { 81, 82 } },
+    { 8, 0, 2048, 2048, 128, F32, CAUSAL, { 0, 0 } },     { 384, 0, 128, 128, 64, F32, PLAIN, { 76, 82 } },
+    { 8, 0, 2048, 2048, 64, F32, KEEP, { 78, 78 } },      { 8, 0, 2048, 2048, 64, F32, BIAS, { 76, 76 } },
+    { 8, 0, 2048, 2048, 64, F32, WINDOW, { 65, 70 } },    { 16, 0, 512, 512, 64, F32, ROWS, { 76, 72 } },
+    { 32, 0, 512, 512, 128, F32, ROWS, { 76, 72 } },      { 8, 0, 2048, 2048, 64, F32, GROWING, { 82, 82 } },
+    { 8, 0, 2048, 2048, 64, BF16, CACHE | NATIVE, { 77, 0 } },
+    { 8, 0, 2048, 2048, 128, BF16, CACHE | NATIVE, { 82, 0 } },
+    { 32, 0, 2048, 2048, 64, F32, KEEP, { 0, 0 } },       { 32, 0, 2048, 2048, 64, F32, BIAS, { 0, 0 } },
+    { 8, 0, 2048, 2048, 64, F32, ALIBI, { 0, 0 } },       { 8, 0, 2048, 2048, 64, F32, SOFTCAP, { 0, 0 } },
+    { 8, 0, 2048, 2048, 64, F32, SINK, { 0, 0 } },        { 8, 0, 4096, 4096, 64, F32, VARLEN, { 0, 0 } },
+    { 8, 0, 2048, 2048, 64, F16, CACHE, { 0, 0 } },       { 8, 0, 2048, 2048, 64, BF16, CACHE, { 0, 0 } },
+    { 8, 0, 2048, 2048, 64, Q8, CACHE, { 0, 0 } },        { 32, 8, 512, 512, 128, F32, PLAIN, { 0, 0 } },
+    { 32, 8, 512, 512, 128, F32, CAUSAL, { 0, 0 } },      { 32, 8, 16, 4096, 128, F32, CAUSAL, { 0, 0 } },
+    { 32, 8, 64, 4096, 128, F32, CAUSAL, { 0, 0 } },      { 1, 0, 16, 16, 64, F32, TIMED, { 1, 1 } },
+    { 1, 0, 1, 64, 64, F32, PLAIN, { 0, 0 } },            { 1, 0, 64, 64, 64, F32, PLAIN, { 0, 0 } },
+};
+static const attention_case decode_list[] = {
+    { 32, 32, 1, 4096, 128, F32, CACHE, { 83, 0 } },          { 32, 8, 1, 4096, 128, F32, CACHE, { 72, 0 } },
+    { 32, 32, 1, 4096, 128, F16, CACHE, { 88, 0 } },          { 32, 8, 1, 4096, 128, F16, CACHE, { 75, 0 } },
+    { 32, 32, 1, 4096, 128, BF16, CACHE, { 88, 0 } },         { 32, 8, 1, 4096, 128, BF16, CACHE, { 75, 0 } },
+    { 32, 32, 1, 4096, 128, Q8, CACHE, { 0, 0 } },            { 32, 8, 1, 4096, 128, Q8, CACHE, { 0, 0 } },
+    { 32, 32, 1, 4096, 128, Q4, CACHE, { 0, 0 } },            { 32, 8, 1, 4096, 128, Q4, CACHE, { 0, 0 } },
+    { 32, 32, 1, 4096, 128, Q8, CACHE | NATIVE, { 70, 0 } },  { 32, 8, 1, 4096, 128, Q8, CACHE | NATIVE, { 55, 0 } },
+    { 32, 32, 1, 4096, 128, Q4, CACHE | NATIVE, { 50, 0 } },  { 32, 8, 1, 4096, 128, Q4, CACHE | NATIVE, { 40, 0 } },
+    { 32, 32, 1, 4096, 128, F16, CACHE | PAGE16, { 0, 0 } },  { 32, 8, 1, 4096, 128, F16, CACHE | PAGE16, { 0, 0 } },
+    { 32, 32, 1, 4096, 128, F16, CACHE | PAGE128, { 0, 0 } }, { 32, 8, 1, 4096, 128, F16, CACHE | PAGE128, { 0, 0 } },
+    { 32, 32, 1, 4096, 128, F16, CACHE | RING, { 0, 0 } },    { 32, 8, 1, 4096, 128, F16, CACHE | RING, { 0, 0 } },
+};
+enum { SEEN = 256, RING_PAST = 1000, SEQUENCES = 8 };
+static const int32_t varlen[SEQUENCES + 1] = { 0, 37, 165, 465, 977, 1041, 2041, 2818, 4096 };
 
-static attn_status attention_run(void *arg) { return attn_fwd((const attn_desc *)arg); }
+typedef struct attention_arg {
+    attn_desc d;
+    char *cache;                    // `copies` times k and v of `bytes` each, in turn: decode finds none in a cache
+    size_t bytes;
+    int copies, next;
+    int32_t length;
+} attention_arg;
+
+static attn_status attention_run(void *arg) {
+    attention_arg *g = (attention_arg *)arg;
+    if (g->copies > 1) {
+        g->d.k_cache = g->cache + 2 * g->bytes * (size_t)g->next;
+        g->d.v_cache = (char *)g->d.k_cache + g->bytes;
+        g->next = (g->next + 1) % g->copies;
+    }
+    return attn_fwd(&g->d);
+}
 
 // Scores of late keys grow, so that the running maximum moves again and again.
 static void attention_grow(const attention_case *a, float *q, float *k) {
@@ -334,8 +382,10 @@ static void attention_grow(const attention_case *a, float *q, float *k) {
     for (ptrdiff_t i = 0; i < keys; i++) k[i] *= 1 + 6 * (float)(i / a->dim % a->keys) / (float)a->keys;
 }
 
-static void attention_masks(const attention_case *a, attn_desc *d) {
+static void attention_axes(const attention_case *a, attn_desc *d) {
     const size_t pairs = (size_t)a->queries * (size_t)a->keys;
+    if (a->how & CAUSAL) d->causal = ATTN_CAUSAL_LOWER_RIGHT;
+    if (a->how & WINDOW) { d->window = 1; d->window_left = SEEN - 1; }
     if (a->how & KEEP) {
         const float *x = take_random(pairs, 1);
         uint8_t *keep = (uint8_t *)take(pairs);
@@ -343,65 +393,227 @@ static void attention_masks(const attention_case *a, attn_desc *d) {
         d->keep = keep;
     }
     if (a->how & BIAS) d->bias = take_random(pairs, 1);
-}
-
-static void attention_make(const attention_case *a, attn_desc *d) {
-    const size_t width = (size_t)a->heads * (size_t)a->dim;
-    const size_t nq = width * (size_t)a->queries, nk = width * (size_t)a->keys;
-    const float gain = a->how & DENORMAL ? 1e-39f : 1;
-    float *q, *k;
-    bench.used = 0;
-    memset(d, 0, sizeof *d);
-    d->q = q = take_random(nq, gain);
-    d->k = k = take_random(nk, gain);
-    d->v = take_random(nk + 1, gain);
-    d->o = take(nq * 4);
-    d->heads = a->heads; d->queries = a->queries; d->keys = a->keys; d->dim = a->dim;
-    if (a->how & CAUSAL) d->causal = ATTN_CAUSAL_LOWER_RIGHT;
-    if (a->how & GROWING) attention_grow(a, q, k);
-    attention_masks(a, d);
+    if (a->how & SOFTCAP) d->softcap = 30;
+    if (a->how & SINK) d->sink = take_random((size_t)a->heads, 1);
+    d->alibi = (a->how & ALIBI) != 0;
+    if (a->how & NATIVE) d->arith = ATTN_ARITH_NATIVE;
+    if (a->how & VARLEN) {
+        d->cu_q = d->cu_k = varlen;
+        d->batch = SEQUENCES;
+        d->queries = d->keys = varlen[SEQUENCES] - varlen[SEQUENCES - 1];
+    }
     if (a->how & ROWS) {            // [N, H D]: what a projection of the model's width leaves
         ptrdiff_t *const stride[] = { d->q_stride, d->k_stride, d->v_stride, d->o_stride };
+        const ptrdiff_t width = (ptrdiff_t)a->heads * a->dim;
         for (int i = 0; i < 4; i++) {
-            stride[i][0] = (ptrdiff_t)(i == 0 || i == 3 ? nq : nk);
-            stride[i][1] = a->dim; stride[i][2] = (ptrdiff_t)width; stride[i][3] = 1;
+            stride[i][0] = width * (i == 0 || i == 3 ? a->queries : a->keys);
+            stride[i][1] = a->dim; stride[i][2] = width; stride[i][3] = 1;
         }
     }
+}
+
+// Bytes of k, or of v
+static size_t attention_bytes(const attention_case *a) {
+    const size_t n = (size_t)(a->kv_heads ? a->kv_heads : a->heads) * (size_t)a->keys * (size_t)a->dim;
+    return a->type == Q8 ? n / 32 * 34 : a->type == Q4 ? n / 32 * 18 : n * (a->type == F32 ? 4 : 2);
+}
+
+// The caches, filled by attn_append, each key head with the same numbers; pages lie in no order, a ring has gone round.
+static attn_status attention_cache(const attention_case *a, attention_arg *g) {
+    const size_t n = (size_t)a->keys * (size_t)a->dim;
+    const int32_t page = a->how & PAGE16 ? 16 : a->how & PAGE128 ? 128 : 0, pages = page ? a->keys / page : 0;
+    attn_desc d;
+    attn_status s;
+    g->bytes = attention_bytes(a);
+    while (a->queries == 1 && 2 * g->bytes * (size_t)g->copies < 3 * SEGMENT) g->copies++;
+    g->cache = (char *)take(2 * g->bytes * (size_t)g->copies);
+    g->d.k_cache = g->cache;
+    g->d.v_cache = g->cache + g->bytes;
+    g->d.k_type = g->d.v_type = a->type;
+    g->d.key_lengths = &g->length;
+    g->d.ring = a->how & RING ? a->keys : 0;
+    if (g->d.ring) g->d.keys += RING_PAST;
+    if (page) {
+        int32_t *table = (int32_t *)take((size_t)pages * sizeof *table);
+        for (int32_t i = 0; i < pages; i++) table[i] = i * 37 % pages;      // pages: a power of two
+        g->d.block_table = table;
+        g->d.pages_per_row = g->d.page_count = pages;
+        g->d.page = page;
+    }
+    d = g->d;
+    d.arith = ATTN_ARITH_F32;
+    d.k_new = take_random(n, 1);
+    d.v_new = take_random(n + 1, 1);
+    d.k_new_stride[2] = d.v_new_stride[2] = a->dim;
+    d.k_new_stride[3] = d.v_new_stride[3] = 1;
+    d.new_keys = a->keys;
+    s = attn_append(&d);
+    g->length = a->keys;
+    if (s == ATTN_OK && d.ring) {
+        d.new_keys = RING_PAST;
+        s = attn_append(&d);
+        g->length += RING_PAST;
+    }
+    for (int i = 1; i < g->copies; i++) memcpy(g->cache + 2 * g->bytes * (size_t)i, g->cache, 2 * g->bytes);
+    return s;
+}
+
+static attn_status attention_make(const attention_case *a, attention_arg *g) {
+    const size_t kv = (size_t)(a->kv_heads ? a->kv_heads : a->heads);
+    const size_t nq = (size_t)a->heads * (size_t)a->queries * (size_t)a->dim;
+    const size_t nk = kv * (size_t)a->keys * (size_t)a->dim;
+    const float gain = a->how & DENORMAL ? 1e-39f : 1;
+    attn_desc *d = &g->d;
+    attn_status s = ATTN_OK;
+    float *q, *k;
+    bench.used = 0;
+    memset(g, 0, sizeof *g);
+    g->copies = 1;
+    d->heads = a->heads; d->kv_heads = a->kv_heads; d->queries = a->queries; d->keys = a->keys; d->dim = a->dim;
+    d->q = q = take_random(nq, gain);
+    d->o = take(nq * 4);
+    if (a->how & CACHE) s = attention_cache(a, g);
+    else {
+        d->k = k = take_random(nk, gain);
+        d->v = take_random(nk + 1, gain);
+        if (a->how & GROWING) attention_grow(a, q, k);
+    }
+    attention_axes(a, d);
     d->parallel = bench.pool;
     d->isa = bench.isa;
     d->workspace_bytes = attn_workspace(d);
     if (d->workspace_bytes) d->workspace = take(d->workspace_bytes);
+    return s;
 }
 
 static void attention_name(const attention_case *a, char *out, size_t n) {
     static const struct { int how; const char *name; } list[] = {
-        { CAUSAL, "causal" }, { KEEP, "keep" }, { BIAS, "bias" }, { GROWING, "growing" }, { DENORMAL, "denormal" },
+        { CAUSAL, " causal" }, { KEEP, " keep" }, { BIAS, " bias" }, { GROWING, " growing" }, { DENORMAL, " denormal" },
+        { WINDOW, " window 256" }, { ALIBI, " alibi" }, { SOFTCAP, " softcap" }, { SINK, " sink" },
+        { VARLEN, " varlen" }, { PAGE16, " page 16" }, { PAGE128, " page 128" }, { RING, " ring" },
+        { NATIVE, " native" },
     };
-    out[0] = 0;
-    for (int i = 0; i < COUNT(list); i++) if (a->how & list[i].how) snprintf(out, n, "%s", list[i].name);
-    if (a->how & ROWS) snprintf(out, n, "rows %d", a->heads * a->dim);
+    char text[64];
+    int used = 0;
+    text[0] = text[1] = 0;
+    if (a->kv_heads) used += snprintf(text + used, 16, " kv %d", a->kv_heads);
+    if (a->how & CACHE) used += snprintf(text + used, 16, " %s", attn_type_str(a->type));
+    if (a->how & ROWS) used += snprintf(text + used, 16, " rows %d", a->heads * a->dim);
+    for (int i = 0; i < COUNT(list); i++)
+        if (a->how & list[i].how) used += snprintf(text + used, 16, "%s", list[i].name);
+    snprintf(out, n, "%s", text + 1);
+}
+
+// Pairs of query and key that are seen, in all heads
+static double attention_pairs(const attention_case *a) {
+    double pairs = 0;
+    if (a->how & VARLEN) for (int i = 0; i < SEQUENCES; i++) {
+        const double n = varlen[i + 1] - varlen[i];
+        pairs += n * n;
+    } else for (int i = 0; i < a->queries; i++) {
+        const int to = a->how & (CAUSAL | WINDOW) ? i + 1 + a->keys - a->queries : a->keys;
+        pairs += a->how & WINDOW && to > SEEN ? SEEN : to;
+    }
+    return pairs * a->heads;
+}
+
+// One row: a share of the FMA peak, of the bandwidth of reading for decode. For bf16 products there is no probe yet.
+static double attention_row(const char *op, const attention_case *a, double reference) {
+    const int decode = a->queries == 1 && a->how & CACHE;
+    const int unlimited = a->how & (DENORMAL | TIMED) || (a->how & NATIVE && !decode);
+    char variant[64];
+    bench_row r = row_make(op, variant, decode ? UNIT_BYTES : UNIT_FLOPS,
+                           unlimited ? LIMIT_NONE : decode ? LIMIT_READ : LIMIT_PEAK);
+    attention_arg g;
+    if (attention_make(a, &g) != ATTN_OK) fputs("bench: attn_append was refused\n", stderr);
+    attention_name(a, variant, sizeof variant);
+    r.rank = 4; r.dims[0] = a->heads; r.dims[1] = a->queries; r.dims[2] = a->keys; r.dims[3] = a->dim;
+    r.work = decode ? 2 * (double)g.bytes : 4 * attention_pairs(a) * (double)a->dim;
+    r.aim[0] = a->aim[0]; r.aim[1] = a->aim[1];
+    r.aim_kind = a->how & TIMED ? AIM_TIME : AIM_SHARE;
+    r.may_refuse = (a->how & NATIVE) != 0;
+    r.reference = a->how & DENORMAL ? reference : 0;
+    r.run = attention_run; r.arg = &g;
+    r.out = (const float *)g.d.o; r.outs = (size_t)a->heads * (size_t)a->queries * (size_t)a->dim;
+    return row_print(&r);
+}
+
+static int lanes_of(int isa) {
+    static const struct { int isa, lanes; } list[] = {
+        { ATTN_ISA_AVX512V, 16 }, { ATTN_ISA_AVX512, 16 }, { ATTN_ISA_AVX2, 8 },
+        { ATTN_ISA_NEON, 4 }, { ATTN_ISA_NEON82, 4 }, { ATTN_ISA_NEON86, 4 },
+#ifdef ATTN_SIMDE_NEON
+        { ATTN_ISA_SIMDE, 4 },
+#else
+        { ATTN_ISA_SIMDE, 8 },
+#endif
+    };
+    for (int i = 0; i < COUNT(list); i++) if (list[i].isa == isa) return list[i].lanes;
+    return 1;
+}
+
+enum { MOST = 64, TURNS = 4 };
+static void short_row(const char *op, int dim, int n, int against, const double *best, double aim) {
+    char variant[32];
+    bench_row r = row_make(op, variant, UNIT_FLOPS, LIMIT_NONE);
+    bench_result x;
+    memset(&x, 0, sizeof x);
+    snprintf(variant, sizeof variant, "against %d", against);
+    r.rank = 4; r.dims[0] = 1; r.dims[1] = n; r.dims[2] = MOST; r.dims[3] = dim;
+    r.work = 4.0 * (n * MOST * dim);
+    r.aim_kind = AIM_RATIO; r.aim[0] = r.aim[1] = aim;
+    r.reference = best[against] / r.work;
+    x.best = x.median = best[n];
+    x.samples = TURNS;
+    row_show(&r, &x, r.work / x.best * 1e-9, 0);
+}
+
+// N = 1..64 queries by turns; of each dim the N that is worst against N rounded up to the lanes, and against a later N.
+static void short_table(void) {
+    static const int dims[] = { 8, 16, 24, 32, 40, 64, 80, 96, 128, 192, 256 };
+    const int lanes = lanes_of(bench.isa);
+    const double seconds = bench.seconds;
+    bench.seconds = seconds / (MOST * TURNS / 4);
+    table_head("short calls: of 1..64 queries the number slowest against itself rounded up to the lanes (short),"
+               " and against a later number (grows)");
+    for (int i = 0; i < COUNT(dims); i++) {
+        double best[MOST + 1];
+        int up = 1, from = 1, to = 1;
+        for (int turn = 0; turn < TURNS; turn++) for (int n = 1; n <= MOST; n++) {
+            const attention_case a = { 1, 0, n, MOST, dims[i], F32, PLAIN, { 0, 0 } };
+            bench_row r = row_make("short", "", UNIT_FLOPS, LIMIT_NONE);
+            bench_result x;
+            attention_arg g;
+            memset(&x, 0, sizeof x);
+            attention_make(&a, &g);
+            r.run = attention_run; r.arg = &g;
+            row_sample(&r, &x);
+            if (x.status != ATTN_OK) { bench.failed++; x.best = 1; }
+            if (turn == 0 || x.best < best[n]) best[n] = x.best;
+        }
+#define UP(n) (((n) + lanes - 1) / lanes * lanes)
+        for (int n = 1; n <= MOST; n++) {
+            if (best[n] / best[UP(n)] > best[up] / best[UP(up)] || UP(up) == up) up = n;
+            for (int m = 1; m < n; m++) if (to == 1 || best[m] / best[n] > best[from] / best[to]) { from = m; to = n; }
+        }
+        short_row("short", dims[i], up, UP(up), best, 1.3);
+        short_row("grows", dims[i], from, to, best, 1.1);
+#undef UP
+    }
+    bench.seconds = seconds;
 }
 
 static void attention_table(void) {
     double last = 0;
-    table_head("attention f32: heads x queries x keys x dim, 4 flops a pair and feature, causal: of the pairs seen; "
-               "denormal: time against the row above");
-    for (int i = 0; i < COUNT(attention_list); i++) {
-        const attention_case *a = &attention_list[i];
-        const double nq = a->queries, nk = a->keys, unseen = a->how & CAUSAL ? nq * (nq - 1) / 2 : 0;
-        char variant[48];
-        bench_row r = row_make("attention", variant, UNIT_FLOPS, a->how & DENORMAL ? LIMIT_NONE : LIMIT_PEAK);
-        attn_desc d;
-        attention_make(a, &d);
-        attention_name(a, variant, sizeof variant);
-        r.rank = 4; r.dims[0] = a->heads; r.dims[1] = a->queries; r.dims[2] = a->keys; r.dims[3] = a->dim;
-        r.work = 4 * (nq * nk - unseen) * (double)a->heads * (double)a->dim;
-        r.aim[0] = a->aim[0]; r.aim[1] = a->aim[1];
-        r.reference = a->how & DENORMAL ? last : 0;
-        r.run = attention_run; r.arg = &d;
-        r.out = (const float *)d.o; r.outs = (size_t)a->heads * (size_t)a->queries * (size_t)a->dim;
-        last = row_print(&r);
-    }
+    table_head("attention f32: heads x queries x keys x dim, 4 flops a pair seen and feature; denormal: time against "
+               "the row above");
+    for (int i = 0; i < COUNT(attention_list); i++) last = attention_row("attention", &attention_list[i], last);
+    if (!bench.no_short) short_table();
+}
+
+static void decode_table(void) {
+    table_head("decode: heads x 1 query x keys x dim, kv: key heads, bytes of k and v, which are in no cache before");
+    for (int i = 0; i < COUNT(decode_list); i++) attention_row("decode", &decode_list[i], 0);
 }
 
 // ---- maths
@@ -437,19 +649,21 @@ static void maths_table(void) {
 
 static const struct { const char *name; void (*run)(void); } suites[] = {
     { "floor", floor_table }, { "gemm", gemm_table }, { "softmax", softmax_table },
-    { "attention", attention_table }, { "maths", maths_table },
+    { "attention", attention_table }, { "decode", decode_table }, { "maths", maths_table },
 };
 
 static void help(void) {
-    puts("build/bench [floor] [gemm] [softmax] [attention] [maths] [all] [options]\n"
+    puts("build/bench [floor] [gemm] [softmax] [attention] [decode] [maths] [all] [options]\n"
          "  --isa NAME     cap on the instruction set; default: the best of this machine\n"
          "  --threads N    default 1; limits and shares are then those of N threads\n"
          "  --seconds S    time for each row, default 0.3\n"
          "  --cpu-time     one thread: process time, where other programs share the machine; default: wall time\n"
          "  --json         the same rows as JSON\n"
+         "  --no-short     attention without the calls of 1..64 queries\n"
          "Columns: best and median of k samples; rate at the best; share of the machine's limit (FMA peak, reading or\n"
          "copying memory; the larger of one probe before and one after the row), or ratio to another row; the aim;\n"
          "\"below\" marks a lost row; \"moved\": the probes differ by more than 5 %, four times over: no share.\n"
+         "\"not offered\": the row waits for a choice that the library still refuses.\n"
          "Pin it: taskset -c 1 build/bench. Exit status: 0, 1 when a call was refused, 2 for a wrong option.");
 }
 
@@ -504,6 +718,7 @@ int main(int argc, char **argv) {
         if (!strcmp(argv[i], "all")) wanted = ~0u;
         else if (!strcmp(argv[i], "--json")) bench.json = 1;
         else if (!strcmp(argv[i], "--cpu-time")) bench.cpu_time = 1;
+        else if (!strcmp(argv[i], "--no-short")) bench.no_short = 1;
         else if (!strcmp(argv[i], "--help")) { help(); return 0; }
         else if (!strcmp(argv[i], "--isa") && isa_number(value)) { bench.isa = isa_number(value); i++; }
         else if (!strcmp(argv[i], "--threads") && atoi(value) > 0) { bench.threads = atoi(value); i++; }

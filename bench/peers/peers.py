@@ -1,14 +1,23 @@
 #!/usr/bin/env python3
-"""The rows of build/bench beside NumPy (OpenBLAS) and PyTorch, where they can be imported: same shapes and layouts.
+"""The rows of build/bench beside NumPy (OpenBLAS), PyTorch, ONNX Runtime and OpenVINO, where they can be imported.
 
-    cc -O2 -I. bench/bench.c -o build/bench
-    taskset -c 1 python3 bench/peers/peers.py [gemm] [softmax] [attention] [--isa NAME] [--threads N] [--seconds S]
+    make peers-setup && make peers              # attention and decode; PEERS="gemm --cpu-time" chooses
+    taskset -c 1 build/peers/bin/python bench/peers/peers.py [gemm] [softmax] [attention] [decode] [--isa NAME]
 
-Each room runs build/bench, then the peers, then build/bench again; the better of its two times counts. A peer's
-factor is its time over ours: above 1 ours is faster, and "behind" marks a row where some peer is. Peers that cannot be
-imported are named at the end. On AMD processors OpenBLAS is told OPENBLAS_CORETYPE=SkylakeX where AVX-512 is there:
-left alone, or by an environment made for other ends, it may take AVX2 kernels. PyTorch multiplies by MKL, which gives
-AMD processors its AVX2 kernels whatever it is told: its rates are those of AVX2.
+Same shapes and layouts, f32 arithmetic, one thread unless told. Each room runs build/bench, then the peers, then
+build/bench again; the better of its two times counts. A peer's factor is its time over ours: above 1 ours is faster,
+"behind" marks a row where some peer is. Peers that cannot be imported, and rows that one refused, are named at the end.
+
+What a peer lacks is given to it in another form, made before the clock starts: a window, and causal where keys are
+more than queries, as a bool mask; ALiBi as a float bias of every head; key heads that several heads share as copies
+of them, in decode as so many queries of one head. ONNX Runtime runs the fastest of its operators that takes the row
+(Attention, com.microsoft's MultiHeadAttention and, in decode, GroupQueryAttention, which also writes the new
+token). With f16 and bf16 all of a peer's arrays have that type, and it may multiply in it. "-" is what a peer has
+no form of: softcap but for ONNX Runtime, packed sequences, sinks, pages, rings, q8_0, q4_0.
+
+On AMD processors OpenBLAS is told OPENBLAS_CORETYPE=SkylakeX where AVX-512 is there: left alone, or by an environment
+made for other ends, it may take AVX2 kernels. PyTorch multiplies by MKL, which gives AMD processors its AVX2 kernels
+whatever it is told: its rates are those of AVX2. ONNX Runtime and OpenVINO have no cap: --isa does not reach them.
 """
 import argparse
 import ctypes
@@ -20,7 +29,8 @@ import sys
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-ROOMS = ("gemm", "softmax", "attention")
+ROOMS = ("gemm", "softmax", "attention", "decode")
+COLD = 192 << 20            # bytes of k and v in turn, so that decode finds none in a cache
 
 
 def environment(isa, threads):
@@ -78,32 +88,63 @@ def gemm_arrays(row, np):
     return a, copies, np.empty((m, n), np.float32), stored == (n, k)
 
 
-def attention_arrays(row, np):
-    """q, k, v as [1,H,N,D], of the layout and the numbers of the row, and the mask or bias [N,M] or None."""
-    heads, queries, keys, dim = row["dims"]
-    variant, rng = row["variant"], np.random.default_rng(1)
+class Attention:
+    """One row as arrays: q [1,H,N,D], k and v (several, to be used in turn), mask [N,M], [1,H,N,M] or None."""
 
-    def make(rows):
-        if variant.startswith("rows"):
-            return rng.standard_normal((1, rows, heads, dim), dtype=np.float32).transpose(0, 2, 1, 3)
-        return rng.standard_normal((1, heads, rows, dim), dtype=np.float32)
+    def __init__(self, row, np):
+        self.np, self.rng = np, np.random.default_rng(1)
+        self.heads, self.queries, self.keys, self.dim = row["dims"]
+        self.text, words = row["variant"], row["variant"].split()
+        self.decode, self.rows = row["op"] == "decode", "rows" in words
+        self.kv = int(words[words.index("kv") + 1]) if "kv" in words else self.heads
+        self.type = next((t for t in ("f16", "bf16", "q8_0", "q4_0") if t in words), "f32")
+        self.causal = "causal" in words and self.queries == self.keys
+        self.softcap = 30.0 if "softcap" in words else 0.0
+        lacking = {"varlen", "sink", "page", "ring", "q8_0", "q4_0", "native"}
+        self.offered = not lacking & set(words) and row["status"] == "done"
 
-    q, k, v = make(queries), make(keys), make(keys)
-    if variant == "growing":
-        q *= 20
-        k *= (1 + 6 * np.arange(keys, dtype=np.float32) / keys)[None, None, :, None]
-    if variant == "denormal":
-        q, k, v = (x * np.float32(1e-39) for x in (q, k, v))
-    mask = None
-    if variant == "keep":
-        mask = rng.standard_normal((queries, keys), dtype=np.float32) > -1
-    if variant == "bias":
-        mask = rng.standard_normal((queries, keys), dtype=np.float32)
-    return q, k, v, mask
+    def normal(self, *shape):
+        return self.rng.standard_normal(shape, dtype=self.np.float32)
+
+    def make(self):
+        np, each = self.np, 1 if self.decode else self.heads // self.kv
+        heads, queries = (self.kv, self.heads // self.kv) if self.decode else (self.heads, self.queries)
+
+        def array(n, count):
+            x = self.normal(1, n, count, self.dim).transpose(0, 2, 1, 3) if self.rows else \
+                self.normal(1, count, n, self.dim)
+            return x if self.type != "f16" else x.astype(np.float16)
+
+        self.q, k, v = array(queries, heads), array(self.keys, self.kv), array(self.keys, self.kv)
+        if "growing" in self.text:
+            self.q *= 20
+            k *= (1 + 6 * np.arange(self.keys, dtype=np.float32) / self.keys)[None, None, :, None]
+        if "denormal" in self.text:
+            self.q, k, v = (x * np.float32(1e-39) for x in (self.q, k, v))
+        if each > 1:
+            k, v = np.repeat(k, each, 1), np.repeat(v, each, 1)
+        copies = -(-COLD // (2 * k.nbytes // (2 if self.type == "bf16" else 1))) if self.decode else 1
+        self.kv_pairs = [(k, v)] + [(k.copy(), v.copy()) for _ in range(copies - 1)]
+        self.mask = self.make_mask()
+        return self
+
+    def make_mask(self):
+        np, n, m = self.np, self.queries, self.keys
+        i, j = np.arange(n)[:, None] + (m - n), np.arange(m)[None, :]
+        if "keep" in self.text:
+            return self.normal(n, m) > -1
+        if "bias" in self.text:
+            return self.normal(n, m)
+        if "window" in self.text:
+            return (j <= i) & (j > i - 256)
+        if "alibi" in self.text:
+            slope = 2.0 ** (-8.0 * np.arange(1, self.heads + 1) / self.heads)
+            return (-slope[:, None, None] * abs(i - j)).astype(np.float32)[None]
+        return j <= i if "causal" in self.text and not self.causal else None
 
 
 class NumPy:
-    name = "NumPy"
+    name, rooms = "NumPy", ("gemm",)
 
     def __init__(self, threads):
         import numpy
@@ -123,8 +164,6 @@ class NumPy:
         return "not known"
 
     def call(self, row):
-        if row["op"] != "gemm":
-            return None
         a, copies, c, transposed = gemm_arrays(row, self.np)
         turn = [0]
 
@@ -136,7 +175,7 @@ class NumPy:
 
 
 class Torch:
-    name = "PyTorch"
+    name, rooms = "PyTorch", ROOMS
 
     def __init__(self, threads):
         import numpy
@@ -170,47 +209,200 @@ class Torch:
             return lambda: self.torch.softmax(x, -1)
 
     def attention(self, row):
-        q, k, v, mask = attention_arrays(row, self.np)
-        q, k, v = (self.torch.from_numpy(x) for x in (q, k, v))
-        mask = None if mask is None else self.torch.from_numpy(mask)
-        causal = row["variant"] == "causal"
-        sdpa = self.torch.nn.functional.scaled_dot_product_attention
-        return lambda: sdpa(q, k, v, attn_mask=mask, is_causal=causal)
+        a = Attention(row, self.np)
+        if not a.offered or a.softcap:
+            return None
+        a.make()
+        torch, kind = self.torch, {"f16": self.torch.float16, "bf16": self.torch.bfloat16}.get(a.type)
+        tensor = lambda x: torch.from_numpy(x).to(kind) if kind else torch.from_numpy(x)
+        q, pairs = tensor(a.q), [(tensor(k), tensor(v)) for k, v in a.kv_pairs]
+        mask = None if a.mask is None else torch.from_numpy(a.mask)
+        sdpa = torch.nn.functional.scaled_dot_product_attention
+        return in_turn(pairs, lambda pair: sdpa(q, pair[0], pair[1], attn_mask=mask, is_causal=a.causal))
+
+    decode = attention
+
+
+def in_turn(items, call):
+    turn = [0]
+
+    def run():
+        call(items[turn[0] % len(items)])
+        turn[0] += 1
+    return run
+
+
+class OnnxRuntime:
+    name, rooms = "ONNX Runtime", ("attention", "decode")
+
+    def __init__(self, threads):
+        import numpy
+        import onnx
+        import onnxruntime
+        self.np, self.onnx, self.ort, self.threads = numpy, onnx, onnxruntime, threads
+        self.text = "ONNX Runtime %s" % onnxruntime.__version__
+
+    def session(self, op, inputs, outputs, **attributes):
+        """A model of one operator; inputs and outputs: name -> array of its shape and type, in the operator's order."""
+        make, microsoft = self.onnx.helper, op != "Attention"
+        info = lambda x: [make.make_tensor_value_info(n, make.np_dtype_to_tensor_dtype(y.dtype), y.shape)
+                          for n, y in x.items() if n]
+        node = make.make_node(op, [n if y is not None else "" for n, y in inputs.items()], list(outputs),
+                              domain="com.microsoft" if microsoft else "", **attributes)
+        graph = make.make_graph([node], op, info({n: y for n, y in inputs.items() if y is not None}), info(outputs))
+        model = make.make_model(graph, ir_version=10,
+                                opset_imports=[make.make_opsetid("", 23), make.make_opsetid("com.microsoft", 1)])
+        options = self.ort.SessionOptions()
+        options.intra_op_num_threads, options.inter_op_num_threads = self.threads, 1
+        options.log_severity_level = 4
+        return self.ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+
+    def bound(self, session, inputs, outputs, shared=()):
+        """Arrays bound once, so that no call copies one; shared: an output that is an input's memory."""
+        binding, value = session.io_binding(), self.ort.OrtValue.ortvalue_from_numpy
+        values = {n: value(x) for n, x in inputs.items() if x is not None}
+        for name, x in values.items():
+            binding.bind_ortvalue_input(name, x)
+        for name, x in outputs.items():
+            binding.bind_ortvalue_output(name, values[dict(shared)[name]] if name in dict(shared) else value(x))
+        return binding
+
+    def plain(self, a):
+        shape = (1, a.q.shape[1], a.q.shape[2], a.dim)
+        inputs = [{"q": a.q, "k": k, "v": v, "m": a.mask} for k, v in a.kv_pairs]
+        out = {"o": self.np.empty(shape, a.q.dtype)}
+        session = self.session("Attention", inputs[0], out, is_causal=int(a.causal), softcap=a.softcap)
+        return session, [self.bound(session, x, out) for x in inputs]
+
+    def multi_head(self, a):
+        np, mask = self.np, a.mask
+        flat = lambda x: np.ascontiguousarray(x.transpose(0, 2, 1, 3)).reshape(1, x.shape[2], -1)
+        if mask is not None:
+            mask = np.where(mask, np.float32(0), np.float32(-np.inf)) if mask.dtype == bool else mask
+            mask = mask.reshape((1,) * (4 - mask.ndim) + mask.shape)
+        inputs = [{"q": flat(a.q), "k": flat(k), "v": flat(v), "b": None, "p": None, "m": mask} for k, v in a.kv_pairs]
+        out = {"o": np.empty_like(inputs[0]["q"])}
+        session = self.session("MultiHeadAttention", inputs[0], out, num_heads=a.q.shape[1],
+                               unidirectional=int(a.causal))
+        return session, [self.bound(session, x, out) for x in inputs]
+
+    def group_query(self, a):
+        np, t = self.np, a.q.dtype
+        new = lambda heads: np.zeros((1, 1, heads * a.dim), t)
+        inputs = [{"q": a.q.reshape(1, 1, -1), "k": new(a.kv), "v": new(a.kv), "past_k": k, "past_v": v,
+                   "last": np.array([a.keys - 1], np.int32), "total": np.array(a.keys, np.int32)}
+                  for k, v in a.kv_pairs]
+        out = {"o": new(a.heads), "new_k": a.kv_pairs[0][0], "new_v": a.kv_pairs[0][1]}
+        session = self.session("GroupQueryAttention", inputs[0], out, num_heads=a.heads, kv_num_heads=a.kv)
+        shared = (("new_k", "past_k"), ("new_v", "past_v"))
+        return session, [self.bound(session, x, out, shared) for x in inputs]
+
+    def call(self, row):
+        a = Attention(row, self.np)
+        if not a.offered or a.type == "bf16":
+            return None
+        a.make()
+        forms = [] if a.rows else [self.plain]
+        forms += [self.group_query] if a.decode else [] if a.softcap else [self.multi_head]
+        runs, reasons = [], []
+        for form in forms:
+            try:
+                session, bindings = form(a)
+                run = in_turn(bindings, session.run_with_iobinding)
+                runs.append((timed(run, 0.05, time.process_time, 2e-3), run))
+            except Exception as reason:             # what its check of shapes or types throws
+                reasons.append("%s" % reason)
+        if not runs:
+            raise RuntimeError(reasons[0].splitlines()[0][:160])
+        return min(runs, key=lambda x: x[0])[1]
+
+
+class OpenVino:
+    name, rooms = "OpenVINO", ("attention", "decode")
+
+    def __init__(self, threads):
+        import numpy
+        import openvino
+        from openvino import opset13
+        self.np, self.ov, self.op, self.core, self.threads = numpy, openvino, opset13, openvino.Core(), threads
+        self.text = "OpenVINO %s" % openvino.__version__.split("-")[0]
+
+    def call(self, row):
+        a = Attention(row, self.np)
+        if not a.offered or a.softcap or a.type == "bf16":
+            return None
+        a.make()
+        op = self.op
+        given = lambda x: self.np.ascontiguousarray(x.transpose(0, 2, 1, 3)) if a.rows else x
+        arrays = [a.q, a.kv_pairs[0][0], a.kv_pairs[0][1]] + ([] if a.mask is None else [a.mask])
+        parameters = [op.parameter(list((given(x) if x.ndim == 4 else x).shape), x.dtype) for x in arrays]
+        order = op.constant(self.np.array([0, 2, 1, 3]))
+        inputs = [op.transpose(p, order) if a.rows else p for p in parameters[:3]] + parameters[3:]
+        out = op.scaled_dot_product_attention(*inputs, causal=a.causal)
+        model = self.ov.Model([op.transpose(out, order) if a.rows else out], parameters)
+        options = {"INFERENCE_NUM_THREADS": self.threads, "NUM_STREAMS": 1}
+        if a.type == "f32":
+            options["INFERENCE_PRECISION_HINT"] = "f32"
+        compiled, requests, held = self.core.compile_model(model, "CPU", options), [], []
+        for k, v in a.kv_pairs:
+            requests.append(compiled.create_infer_request())
+            for i, x in enumerate([given(a.q), given(k), given(v)] + arrays[3:]):
+                held.append((x, self.ov.Tensor(x, shared_memory=True)))     # a tensor does not keep its array alive
+                requests[-1].set_input_tensor(i, held[-1][1])
+        return in_turn(requests, lambda request, held=held: request.infer())
 
 
 def bench(room, options):
     command = [options.bench, room, "--json", "--threads", str(options.threads), "--seconds", str(options.seconds)]
+    command += ["--no-short"]
     command += ["--isa", options.isa] if options.isa else []
     command += ["--cpu-time"] if options.cpu_time else []
     return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
 
 
-def open_peers(threads):
+def open_peers(rooms, threads):
     found, missing = [], []
-    for kind in (NumPy, Torch):
+    for kind in (NumPy, Torch, OnnxRuntime, OpenVino):
+        if not set(kind.rooms) & set(rooms):
+            continue
         try:
             found.append(kind(threads))
-        except ImportError as reason:
+        except (ImportError, OSError) as reason:
             missing.append("%s (%s)" % (kind.name, reason))
     return found, missing
 
 
-def print_rooms(peers, options):
-    """The table, row by row; returns the number of rows where a peer is faster."""
+def measure(peer, row, options, refused):
+    """Best seconds of the peer, or None."""
     clock, least = (time.process_time, 2e-3) if options.cpu_time else (time.perf_counter, 2e-5)
+    if row["op"] not in peer.rooms:
+        return None
+    try:
+        run = peer.call(row)
+        return timed(run, options.seconds, clock, least) if run else None
+    except (RuntimeError, ValueError, TypeError) as reason:
+        why = str(reason).strip().splitlines()[0][:160]
+        refused.append("%s: %s %s: %s" % (peer.name, row["op"], row["shape"], why))
+        return None
+
+
+def print_rooms(peers, options, refused):
+    """The table, row by row; returns the number of rows where a peer is faster."""
     behind = 0
-    print("\n%-10s %-26s %-8s %3s %12s" % ("op", "shape", "isa", "thr", "attn.h ms"), end="")
-    print("".join("%14s ms  factor" % p.name for p in peers))
-    for room in options.rooms or ROOMS:
-        rows, lines = bench(room, options)["rows"], []
-        for row in rows:
-            runs = [p.call(row) for p in peers]
-            lines.append([timed(run, options.seconds, clock, least) if run else None for run in runs])
+    print("\n%-10s %-32s %-8s %3s %12s" % ("op", "shape", "isa", "thr", "attn.h ms"), end="")
+    print("".join("%16s ms  factor" % p.name for p in peers))
+    for room in options.rooms:
+        rows = bench(room, options)["rows"]
+        lines = [[measure(p, row, options, refused) for p in peers] for row in rows]
         for row, again, line in zip(rows, bench(room, options)["rows"], lines):
+            print("%-10s %-32s %-8s %3d" % (row["op"], row["shape"], row["isa"], row["threads"]), end="")
+            if row["status"] != "done":
+                print("%13s" % "not offered", flush=True)
+                continue
             ours = min(row["best_ms"], again["best_ms"])
-            print("%-10s %-26s %-8s %3d %12.4f" % (row["op"], row["shape"], row["isa"], row["threads"], ours), end="")
+            print("%13.4f" % ours, end="")
             for t in line:
-                print("%17s %7s" % ("-", "-") if t is None else "%17.4f %7.2f" % (t * 1e3, t * 1e3 / ours), end="")
+                print("%19s %7s" % ("-", "-") if t is None else "%19.4f %7.2f" % (t * 1e3, t * 1e3 / ours), end="")
             lost = any(t is not None and t * 1e3 < ours for t in line)
             behind += lost
             print("  behind" if lost else "", flush=True)
@@ -228,6 +420,7 @@ def main():
     options = parser.parse_args()
     if not set(options.rooms) <= set(ROOMS):
         parser.error("rooms are " + ", ".join(ROOMS))
+    options.rooms = options.rooms or list(ROOMS)
     if options.cpu_time and options.threads > 1:
         parser.error("--cpu-time is for one thread")
     if not os.path.exists(options.bench):
@@ -236,12 +429,16 @@ def main():
                                      + (["--isa", options.isa] if options.isa else []),
                                      check=True, stdout=subprocess.PIPE).stdout)
     environment(head["isa"], options.threads)
-    peers, missing = open_peers(options.threads)
+    peers, missing = open_peers(options.rooms, options.threads)
+    refused = []
     print("machine    %s\nattn.h     %s, isa %s" % (head["machine"], head["build"], head["isa"]))
     for p in peers:
         print("peer       " + p.text)
-    behind = print_rooms(peers, options)
+    print("time       " + ("of the process" if options.cpu_time else "wall"))
+    behind = print_rooms(peers, options, refused)
     print("\nmissing    " + (", ".join(missing) if missing else "none"))
+    for line in refused:
+        print("refused    " + line)
     print("behind     %d rows" % behind)
 
 
