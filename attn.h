@@ -7685,12 +7685,12 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *from, attn_write write,
 // 0.1.0  the architecture: passes, descriptor, tensors, tape, drawing; attention forward in f32 and f64
 //
 // LICENCE: your choice of two.
-// 1 Public domain (unlicense.org): anyone is free to copy, modify, publish, use, compile, sell or distribute this software,
-//   in source or as a binary, for any purpose, by any means. The authors dedicate any and all copyright interest in it to
-//   the public domain.
-// 2 MIT No Attribution: permission is hereby granted, free of charge, to any person obtaining a copy of this software and
-//   associated documentation files, to deal in the software without restriction, including without limitation the rights to
-//   use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of it.
-// In both: the software is provided "as is", without warranty of any kind, express or implied, including but not limited to
-// the warranties of merchantability, fitness for a particular purpose and noninfringement. In no event shall the authors be
-// liable for any claim, damages or other liability arising from the software or its use.
+// 1 Public domain (unlicense.org): anyone is free to copy, modify, publish, use, compile, sell or distribute this
+//   software, in source or as a binary, for any purpose, by any means. The authors dedicate any and all copyright
+//   interest in it to the public domain.
+// 2 MIT No Attribution: permission is hereby granted, free of charge, to any person obtaining a copy of this software
+//   and associated documentation files, to deal in the software without restriction, including without limitation the
+//   rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of it.
+// In both: the software is provided "as is", without warranty of any kind, express or implied, including but not
+// limited to the warranties of merchantability, fitness for a particular purpose and noninfringement. In no event shall
+// the authors be liable for any claim, damages or other liability arising from the software or its use.

@@ -74,7 +74,7 @@ now() { date +%s%N | cut -c1-13; }
 # ---- text
 
 # Rooms of attn.h whose lines may still be longer than 120 columns.
-wide='history'
+wide=''
 lines() { # a tab goes to the next multiple of 8, the later bytes of a UTF-8 character take no column
     n=0 top=$tests/..
     for f in attn.h "$top"/Makefile "$top"/.ci/run "$top"/tests/*.sh "$top"/tests/*.py "$top"/examples/*/*.py \
