@@ -41,10 +41,9 @@
 //               4 layers     (not yet here)
 //
 // ERRORS        Depth 1 returns an attn_status; attn_explain writes the sentence (field, value, reason). A call that
-//               fails has written nothing to its outputs. Depth 2 and up: a failed call returns the context's own
-//   empty             tensor, never NULL; the first error stays, with its text, until attn_clear(c), and later
-//   calls do             nothing, so a chain of calls is checked once at its end: if (attn_error(c))
-//   puts(attn_message(c));
+//               fails has written nothing to its outputs. Depth 2 and up: a failed call returns the context's own empty
+//               tensor, never NULL; the first error stays, with its text, until attn_clear(c), and later calls do
+//               nothing, so a chain of calls is checked once at its end: if (attn_error(c)) puts(attn_message(c));
 //
 // MEMORY        Depth 1 allocates nothing when a workspace is given (attn_workspace says how much), else it takes one
 //               block by ATTN_MALLOC and frees it. A context lives in memory that you give, or in chunks by
@@ -57,8 +56,8 @@
 //               bit of a result.
 //
 // PRECISION     f32 arrays are computed in f32, f64 in f64 (correct, not fast). exp is within 1 ULP, tanh and erf
-//               within 4, on every instruction set (docs/precision.md). Masked keys are left out by a predicate,
-//   never             by a large negative number, and what is masked never reaches a result, NaN included.
+//               within 4, on every instruction set (docs/precision.md). Masked keys are left out by a predicate, never
+//               by a large negative number, and what is masked never reaches a result, NaN included.
 //
 // THE ROW RULE  The bits of output row (b,h,i) depend on its own q, its keys and values and its options alone: not on
 //               batch, heads, number of queries, threads, chunking or strides. Keys are worked in blocks counted from
@@ -76,8 +75,8 @@
 //     ATTN_IMPLEMENTATION  not set         in one file: the functions, not only their declarations
 //     ATTN_STATIC          not set         every function is static: a private copy for this file
 //     ATTN_DEF             extern          what stands before each declaration (dllexport, a visibility attribute)
-//     ATTN_MALLOC(n)       malloc          with ATTN_REALLOC(p, n) and ATTN_FREE(p): your allocator, all three or
-//   none   ATTN_ASSERT(x)       nothing         checks of the library's own invariants, never of your input
+//     ATTN_MALLOC(n)       malloc          with ATTN_REALLOC(p, n) and ATTN_FREE(p): your allocator, all three or none
+//     ATTN_ASSERT(x)       nothing         checks of the library's own invariants, never of your input
 //     ATTN_NO_STDLIB       not set         no malloc: caller's workspace and arena;
 //                                          only memcpy, memmove, memset, memcmp (or bcmp)
 //     ATTN_NO_STDIO        not set         leaves out attn_to_file, the one function that knows FILE
@@ -222,9 +221,8 @@ ATTN_DEF const char *attn_type_str(int type);
 
 // ---- threads
 
-// How to run tasks side by side. run must call task(arg, i, worker) for each i in 0..n-1 and return when all are
-// done; worker is in 0..workers-1 and never the same in two calls at once. OpenMP, TBB or a job system in a few
-//   lines.
+// How to run tasks side by side. run must call task(arg, i, worker) for each i in 0..n-1 and return when all are done;
+// worker is in 0..workers-1 and never the same in two calls at once. OpenMP, TBB or a job system in a few lines.
 typedef struct attn_parallel {
     void (*run)(void *user, void (*task)(void *arg, ptrdiff_t i, int worker), void *arg, ptrdiff_t n);
     void *user;
@@ -232,9 +230,8 @@ typedef struct attn_parallel {
 } attn_parallel;
 
 #ifndef ATTN_NO_THREADS
-// A pool of `threads` workers, the caller's thread among them (0 = one for each processor); NULL when none can be
-// had. Idle workers block. attn_pool_close(NULL) does nothing. A pool serves one call at a time; a second caller
-//   waits.
+// A pool of `threads` workers, the caller's thread among them (0 = one for each processor); NULL when none can be had.
+// Idle workers block. attn_pool_close(NULL) does nothing. A pool serves one call at a time; a second caller waits.
 ATTN_DEF const attn_parallel *attn_pool_open(int threads);
 ATTN_DEF void attn_pool_close(const attn_parallel *pool);
 #endif
@@ -252,16 +249,15 @@ enum { ATTN_MAP_EXP, ATTN_MAP_TANH, ATTN_MAP_ERF, ATTN_MAP_RELU, ATTN_MAP_SQUARE
 // errors  NULL, RANGE (op, n < 0)
 ATTN_DEF attn_status attn_map_f32(int op, float *y, const float *x, ptrdiff_t n, int isa);
 ATTN_DEF attn_status attn_map_f64(int op, double *y, const double *x, ptrdiff_t n);
-// Sum of x[i]*y[i]. bf16 is a uint16_t with the upper half of a float; products are exact, sums f32 in an order of
-// the pass's own. The i8 sum is exact (n up to 2^16). avx512v, neon82 and neon86 have instructions for these.
+// Sum of x[i]*y[i]. bf16 is a uint16_t with the upper half of a float; products are exact, sums f32 in an order of the
+// pass's own. The i8 sum is exact (n up to 2^16). avx512v, neon82 and neon86 have instructions for these.
 // errors  NULL, RANGE
 ATTN_DEF attn_status attn_dot_bf16(float *sum, const uint16_t *x, const uint16_t *y, ptrdiff_t n, int isa);
 ATTN_DEF attn_status attn_dot_i8(int32_t *sum, const int8_t *x, const int8_t *y, ptrdiff_t n, int isa);
 
 // ---- depth 1: matrix product
 
-// c = alpha a b + beta c for each of `batch` matrices: a [m,k], b [k,n], c [m,n]. {0} and the sizes is a plain
-//   product.
+// c = alpha a b + beta c for each of `batch` matrices: a [m,k], b [k,n], c [m,n]. {0} and the sizes is a plain product.
 typedef struct attn_matmul_desc {
     size_t size;                      // 0 = sizeof(attn_matmul_desc)
     const void *a, *b;
@@ -285,8 +281,7 @@ typedef struct attn_matmul_desc {
 // Same bits for any number of threads. source  Goto and van de Geijn 2008; BLIS (Van Zee and van de Geijn 2015)
 ATTN_DEF attn_status attn_matmul_f32(const attn_matmul_desc *d);
 ATTN_DEF attn_status attn_matmul_f64(const attn_matmul_desc *d);
-// Bytes of workspace that a call with this desc wants, 0 when none or when it is wrong; pointers may still be
-//   missing.
+// Bytes of workspace that a call with this desc wants, 0 when none or when it is wrong; pointers may still be missing.
 ATTN_DEF size_t attn_matmul_workspace(const attn_matmul_desc *d);
 
 // ---- depth 1: softmax over rows
@@ -336,9 +331,8 @@ typedef struct attn_tile {
 } attn_tile;
 
 // How attention is computed. Zero is the default of every field; arrays are [B,H,N,D] contiguous unless strides are
-// given (in elements, order B,H,N,D; all zero = contiguous). Masks and bias: all-zero strides = contiguous [N,M]
-// shared by B and H; otherwise a stride of 0 repeats along that axis. Stages run in the order of the comment on
-//   attn_fwd.
+// given (in elements, order B,H,N,D; all zero = contiguous). Masks and bias: all-zero strides = contiguous [N,M] shared
+// by B and H; otherwise a stride of 0 repeats along that axis. Stages run in the order of the comment on attn_fwd.
 typedef struct attn_desc {
     size_t size;                      // 0 = sizeof(attn_desc); a binding sets its own
     // -- arrays
@@ -462,14 +456,14 @@ typedef struct attn_desc {
 } attn_desc;
 
 // o = norm(s) v, a row at a time. Order of stages: qk_norm, rope, score, scale and logit_scale, custom, softcap, bias
-// and tables, masks, sinks, norm, dropout. A key is seen only if every rule given allows it. A row that sees no
-// key is zeros in o and weights, -inf in lse (with a sink: the sink).
+// and tables, masks, sinks, norm, dropout. A key is seen only if every rule given allows it. A row that sees no key is
+// zeros in o and weights, -inf in lse (with a sink: the sink).
 // errors  NULL, SHAPE, DTYPE, RANGE, OVERLAP, WORKSPACE, MEMORY, UNSUPPORTED, VERSION; outputs are then untouched
 // source  Vaswani et al. 2017; online softmax in tiles: Rabe and Staats 2021, Dao et al. 2022
 ATTN_DEF attn_status attn_fwd(const attn_desc *d);
-// Writes k_new and v_new as tokens key_lengths[b] .. key_lengths[b] + new_keys - 1 of the cache, converted to its
-// type; qk_norm and rope of the desc are applied to k_new here, and to q alone by attn_fwd. Add new_keys to the
-// lengths after ATTN_OK; a lower length is a rollback, a copied row of the table a fork.
+// Writes k_new and v_new as tokens key_lengths[b] .. key_lengths[b] + new_keys - 1 of the cache, converted to its type;
+// qk_norm and rope of the desc are applied to k_new here, and to q alone by attn_fwd. Add new_keys to the lengths after
+// ATTN_OK; a lower length is a rollback, a copied row of the table a fork.
 // errors  as attn_fwd; RANGE when the cache is full
 ATTN_DEF attn_status attn_append(const attn_desc *d);
 // Joins partial results over disjoint sets of keys, in place: o [rows,E] and lse [rows] take in o2 and lse2.
@@ -480,9 +474,9 @@ ATTN_DEF attn_status attn_merge(float *o, float *lse, const float *o2, const flo
 // cos and sin [positions, dim / 2] of angles pos / theta^(2t / dim); theta 0 = 10000. source  Su et al. 2021
 // errors  NULL, SHAPE (dim odd), RANGE
 ATTN_DEF attn_status attn_rope_table(float *cos_out, float *sin_out, ptrdiff_t positions, ptrdiff_t dim, double theta);
-// Bytes that attn_fwd wants; 0 for a desc that is wrong in itself. Looks at no pointer: they may still be missing,
-// and overlaps are not judged. One thread: depends on dim and vdim alone, but for top-k, sparsemax and entmax (+
-// keys) and for the additive score (+ score_width).
+// Bytes that attn_fwd wants; 0 for a desc that is wrong in itself. Looks at no pointer: they may still be missing, and
+// overlaps are not judged. One thread: depends on dim and vdim alone, but for top-k, sparsemax and entmax (+ keys) and
+// for the additive score (+ score_width).
 ATTN_DEF size_t attn_workspace(const attn_desc *d);
 // Enough on one thread for what depends on dim and vdim alone: a constant, for static arrays.
 #define ATTN_WORKSPACE(dim, vdim) ((size_t)(65536 + 1280 * ((dim) + 63) + 1536 * ((vdim) + 63)))
@@ -527,8 +521,8 @@ typedef struct attn_tensor {
     size_t place;                     // where in the arena it was made
 } attn_tensor;
 
-// A context inside mem, or in growing chunks by ATTN_MALLOC when mem is NULL. desc may be NULL. NULL when memory
-// is too small or there is none. A context is used by one thread at a time.
+// A context inside mem, or in growing chunks by ATTN_MALLOC when mem is NULL. desc may be NULL. NULL when memory is too
+// small or there is none. A context is used by one thread at a time.
 ATTN_DEF attn_ctx *attn_open(void *mem, size_t bytes, const attn_ctx_desc *desc);
 ATTN_DEF void attn_close(attn_ctx *c);
 // First error since attn_clear, and its text: operator, argument, both shapes. "" when there is none.
@@ -560,8 +554,7 @@ ATTN_DEF attn_tensor *attn_uniform(attn_ctx *c, attn_tensor *t, double low, doub
 ATTN_DEF attn_tensor *attn_normal(attn_ctx *c, attn_tensor *t, double mean, double deviation);
 // 0, 1, .., n-1.
 ATTN_DEF attn_tensor *attn_arange(attn_ctx *c, int type, ptrdiff_t n);
-// Number of elements; the one element of a tensor of one (0 and an error otherwise); all elements, row-major, into
-//   out.
+// Number of elements; the one element of a tensor of one (0 and an error otherwise); all elements, row-major, into out.
 ATTN_DEF ptrdiff_t attn_count(const attn_tensor *t);
 ATTN_DEF double attn_item(attn_ctx *c, const attn_tensor *t);
 ATTN_DEF attn_status attn_read(attn_ctx *c, const attn_tensor *t, void *out);
@@ -575,8 +568,8 @@ ATTN_DEF int attn_to_file(void *file, const char *text, size_t bytes);
 // Prints t as NumPy does (4 digits, summary beyond 1000 elements), a line break at the end.
 ATTN_DEF attn_status attn_format(const attn_tensor *t, attn_write write, void *user);
 
-// ---- depth 2: operators. Shapes broadcast from the last axis as in NumPy; types must match; negative axes count
-// from the end. On the tape unless it says otherwise. errors  SHAPE (names both), DTYPE, RANGE (axis), MEMORY, NULL
+// ---- depth 2: operators. Shapes broadcast from the last axis as in NumPy; types must match; negative axes count from
+// the end. On the tape unless it says otherwise. errors  SHAPE (names both), DTYPE, RANGE (axis), MEMORY, NULL
 
 // Every operator, once: name, tensors in, what the tape keeps, whether a derivative exists (HAS, NONE by nature,
 // LATER), the derivative (g = gradient of the result y).
@@ -665,8 +658,8 @@ ATTN_DEF attn_tensor *attn_sdpa(attn_ctx *c, attn_tensor *q, attn_tensor *k, att
 
 // ---- depth 3: tape
 
-// 1: operators are recorded from here on whatever their inputs; 0 (at opening): only those that depend on a
-// parameter; -1: none. Returns what was set before.
+// 1: operators are recorded from here on whatever their inputs; 0 (at opening): only those that depend on a parameter;
+// -1: none. Returns what was set before.
 ATTN_DEF int attn_record(attn_ctx *c, int on);
 // Gradients of a loss of one element: every recorded tensor it depends on gets ->grad; parameters' gradients add up
 // until attn_zero_grad. A second call for the same record is ATTN_ERR_STATE. First derivatives only.
@@ -676,8 +669,7 @@ ATTN_DEF void attn_zero_grad(attn_ctx *c);
 // source  Robbins and Monro 1951; Polyak 1964
 ATTN_DEF attn_status attn_sgd(attn_ctx *c, double rate, double momentum);
 
-// ---- draw: pictures as SVG text, or in the terminal
-//   ----------------------------------------------------------------
+// ---- draw: pictures as SVG text, or in the terminal ----------------------------------------------------------------
 
 // Colour maps as in matplotlib. COOLWARM is for signed data: without `low` and `high` its range is symmetric about 0.
 enum {
@@ -753,8 +745,8 @@ typedef struct attn_plot_desc {
                                // 4 right bottom. There is one only if a series has a name.
 } attn_plot_desc;
 
-// Writes lines and points over a light grid as one <svg> element, made like that of attn_heatmap_svg. Nothing is
-// drawn outside the axes. A line with more points than four a pixel is drawn by the extremes of each pixel column.
+// Writes lines and points over a light grid as one <svg> element, made like that of attn_heatmap_svg. Nothing is drawn
+// outside the axes. A line with more points than four a pixel is drawn by the extremes of each pixel column.
 // errors  NULL (desc, write, series or y with points), RANGE (count, n, kind, color, dash, legend, size, a picture
 //         below 120 x 90 or above 16384, low >= high, not finite, low <= 0 on a logarithmic axis), IO
 ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, void *user);
@@ -764,8 +756,7 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, vo
 }
 #endif
 #endif // ATTN_H
-// ---- END OF API: what follows is the implementation
-//   -----------------------------------------------------------------
+// ---- END OF API: what follows is the implementation -----------------------------------------------------------------
 
 #if defined(ATTN_IMPLEMENTATION) && (!defined(ATTN__DONE) || defined(ATTN__AGAIN))
 #ifndef ATTN__AGAIN // ======== base and tensor: compiled once ========
@@ -855,8 +846,8 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, vo
 #ifndef ATTN__ARM
 #define ATTN__ARM 0
 #endif
-// The dot-product overlays: gcc's arm_neon.h has their intrinsics always, clang's from 17 on or when the flags ask
-// for them.
+// The dot-product overlays: gcc's arm_neon.h has their intrinsics always, clang's from 17 on or when the flags ask for
+// them.
 #if ATTN__ARM && defined(__aarch64__) && !defined(ATTN_NO_NEON82) && \
     (!defined(__clang__) || __clang_major__ >= 17 || defined(__ARM_FEATURE_DOTPROD))
 #define ATTN__ARM82 1
@@ -1703,9 +1694,9 @@ ATTN__FUNC attn__node *attn__record_op(attn_ctx *c, int op, attn_tensor *y, attn
 //     attn__bits64(p)                bits of 64 bytes that are not 0; only where there is an instruction
 //     _fma_at(acc, s, i, v)          acc + s[i] v with a packet of ATTN__PACKET scalars read at once
 //     transpose(r)                   LANES x LANES in registers
-// Shapes of the kernels: ATTN__QV vectors of queries (or columns) times a number of rows of scalars. ROWS: scalars
-// that follow each other along the contraction (keys of a score); COLS: along the rows (columns of the output,
-// packed a). Without packets the two are one kernel.
+// Shapes of the kernels: ATTN__QV vectors of queries (or columns) times a number of rows of scalars. ROWS: scalars that
+// follow each other along the contraction (keys of a score); COLS: along the rows (columns of the output, packed a).
+// Without packets the two are one kernel.
 
 #define ATTN__FN(name) ATTN__CAT(ATTN__CAT(attn__, name), ATTN__CAT(_, ATTN__ISA))
 
@@ -1723,8 +1714,8 @@ ATTN__FUNC attn__node *attn__record_op(attn_ctx *c, int op, attn_tensor *y, attn
 #define ATTN__INF_BITS 0x7f800000u
 #endif
 
-// Shapes: QV vectors of columns by R3, R2, R1 rows; E2 columns of an output; KT keys of a block; MC, KC, NC blocks
-// of a matrix product; MR rows of its panels, C2 the size below.
+// Shapes: QV vectors of columns by R3, R2, R1 rows; E2 columns of an output; KT keys of a block; MC, KC, NC blocks of a
+// matrix product; MR rows of its panels, C2 the size below.
 #if ATTN__LANES == 16
 #define ATTN__QV 2
 #define ATTN__R3 12
@@ -2434,8 +2425,8 @@ enum { ATTN__LOOP_COPY, ATTN__LOOP_ADD, ATTN__LOOP_SUB, ATTN__LOOP_MUL, ATTN__LO
        ATTN__LOOP_SQUARE, ATTN__LOOP_EXP, ATTN__LOOP_TANH, ATTN__LOOP_ERF, ATTN__LOOP_RELU, ATTN__LOOP_MUL_SCALE,
        ATTN__LOOP_TANH_GRAD, ATTN__LOOP_RELU_GRAD, ATTN__LOOP_SQUARE_SUB };
 
-// ---- attention: what a tile reads of the desc beside arrays. Plain code, compiled once: it is off where its
-// field is zero
+// ---- attention: what a tile reads of the desc beside arrays. Plain code, compiled once: it is off where its field is
+// zero
 
 // Clears vis[r], bit of a lane, where document, block or tree hides key k0 + r from it.
 ATTN__FUNC void attn__hide_more(const attn__tile_args *g, uint32_t *vis, ptrdiff_t k0, ptrdiff_t nk, int tq) {
@@ -2851,8 +2842,7 @@ ATTN__OUTLINE void ATTN__FN(pack_rows)(attn__e *t, const attn__e *a, ptrdiff_t a
     }
     for (; p < k; p++) for (int i = 0; i < w; i++) t[p * w + i] = i < n ? a[i * ars + p * acs] * s : 0;
 }
-// Four full panels of TQ columns at once from contiguous rows: longer runs of a row, and the rows to come are
-//   touched.
+// Four full panels of TQ columns at once from contiguous rows: longer runs of a row, and the rows to come are touched.
 ATTN__OUTLINE void ATTN__FN(pack_cols4)(attn__e *t, const attn__e *b, ptrdiff_t brs, ptrdiff_t k) {
     for (ptrdiff_t p = 0; p < k; p++, b += brs, t += ATTN__TQ) {
         if (p + 16 < k)
@@ -3015,10 +3005,10 @@ ATTN__FUNC void ATTN__FN(gemv)(attn__gemm_args *g) {
 // ---- attention: queries in lanes
 //
 // A vector holds one score of LANES rows. Keys and values are read as scalars by the microkernel, so maximum,
-// exponential and sum over keys are vertical. The order of a row's arithmetic is its own (the row rule, in the
-// manual): scores are one fma chain over d; a block of KT keys from key 0 rescales the lane when its block maximum
-// exceeds the running one by 2^8; l and o are one chain over keys; spans of SPAN keys start from nothing and are
-// folded left to right.
+// exponential and sum over keys are vertical. The order of a row's arithmetic is its own (the row rule, in the manual):
+// scores are one fma chain over d; a block of KT keys from key 0 rescales the lane when its block maximum exceeds the
+// running one by 2^8; l and o are one chain over keys; spans of SPAN keys start from nothing and are folded left to
+// right.
 
 #define ATTN__LANES_OF(j) for (int j = 0; j < ATTN__QV; j++)
 
@@ -3231,8 +3221,8 @@ ATTN__INL int ATTN__FN(is_product)(const attn_desc *d) {
     return d->score == ATTN_SCORE_DOT || d->score == ATTN_SCORE_BILINEAR || d->score == ATTN_SCORE_COSINE ||
         d->score == ATTN_SCORE_CUSTOM;
 }
-// q[d][lane] from the rows of the tile: widened, made ready, scaled where the score is a product, through W where
-// there is one
+// q[d][lane] from the rows of the tile: widened, made ready, scaled where the score is a product, through W where there
+// is one
 ATTN__OUTLINE void ATTN__FN(take_queries)(attn__tile_args *g, attn__space *w) {
     const attn_desc *d = g->d;
     const attn__e *x[ATTN__TQ];
@@ -3275,8 +3265,8 @@ ATTN__OUTLINE void ATTN__FN(take_queries)(attn__tile_args *g, attn__space *w) {
 typedef struct ATTN__FN(part) { ptrdiff_t k0, nk, from, to; } ATTN__FN(part);
 #define ATTN__ALL_LANES ((uint32_t)(((uint64_t)1 << ATTN__TQ) - 1))
 
-// vis[r] loses the bit of each lane that the bytes of its row hide; 64 keys at a time, turned by halves of a
-// square of bits
+// vis[r] loses the bit of each lane that the bytes of its row hide; 64 keys at a time, turned by halves of a square of
+// bits
 ATTN__OUTLINE void ATTN__FN(mask_bytes)(uint32_t *vis, const uint8_t *const *row, ptrdiff_t k0, ptrdiff_t nk,
                                         ptrdiff_t col,
                                         int drop) {
@@ -3530,8 +3520,7 @@ ATTN__OUTLINE void ATTN__FN(keep_scores)(const attn__tile_args *g, const attn__e
             if (lane + i < g->lanes) attn__v_store_n((attn__e *)g->weights[lane + i] + k0 + r, nk - r, t[i]);
     }
 }
-// Final scores of the part in w->s, hidden ones -inf (masked_score); top takes their maximum, p where some are
-//   hidden.
+// Final scores of the part in w->s, hidden ones -inf (masked_score); top takes their maximum, p where some are hidden.
 ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, ATTN__FN(part) *p, attn__v *top) {
     const attn_desc *d = g->d;
     attn__e *s = (attn__e *)w->s;
@@ -3644,8 +3633,8 @@ ATTN__OUTLINE void ATTN__FN(choose)(const attn__e *s, const ATTN__FN(part) *p, A
 #define ATTN__COUNT_EACH(r, x, body)                                                                               \
     for (ptrdiff_t r = 0; r < n; r++) ATTN__UNROLL ATTN__LANES_OF(j) {                                            \
         const attn__v x = attn__v_load(s + r * ATTN__TQ + j * ATTN__LANES); body }
-// All scores of the rows, n keys: what top-k, sparsemax and entmax keep. source  Martins and Astudillo 2016;
-// Peters et al. 2019
+// All scores of the rows, n keys: what top-k, sparsemax and entmax keep. source  Martins and Astudillo 2016; Peters et
+// al. 2019
 ATTN__OUTLINE void ATTN__FN(threshold)(const attn_desc *d, attn__e *s, ptrdiff_t n, ATTN__FN(state) *z) {
     const attn__v zero = attn__v_set(0), one = attn__v_set(1), none = attn__v_set(ATTN__NEG_INF);
     attn__v count[ATTN__QV], more[ATTN__QV];
@@ -3706,8 +3695,8 @@ ATTN__OUTLINE void ATTN__FN(threshold)(const attn_desc *d, attn__e *s, ptrdiff_t
     }
 }
 #undef ATTN__COUNT_EACH
-// Lane by lane: where top exceeds m by 8 ln 2, m becomes top and the factor is e^(old m - top); elsewhere m stays,
-// the factor is 1.
+// Lane by lane: where top exceeds m by 8 ln 2, m becomes top and the factor is e^(old m - top); elsewhere m stays, the
+// factor is 1.
 #define ATTN__EXP(a) ATTN__FN(exp2)(attn__v_mul(a, attn__v_set(ATTN__LOG2E)))    // of a <= 6
 #define ATTN__GROWS(m, top) attn__v_lt(attn__v_add(m, attn__v_set(ATTN__C(5.545177444))), top)
 ATTN__INL attn__v ATTN__FN(rescale)(attn__v *m, attn__v top) {
@@ -3722,8 +3711,8 @@ ATTN__INL void ATTN__FN(scale_lanes)(attn__e *c, ptrdiff_t rows, const attn__v *
         attn__v_store(c + d * ATTN__TQ + j * ATTN__LANES, attn__v_mul(attn__v_load(c + d * ATTN__TQ + j * ATTN__LANES),
                                                                       f[j]));
 }
-// Factors that join two partial results; an empty side (m = -inf, l = o = 0) leaves the other's bits as they are,
-// since the larger side's factor is 1 by choice and not by exp2(0).
+// Factors that join two partial results; an empty side (m = -inf, l = o = 0) leaves the other's bits as they are, since
+// the larger side's factor is 1 by choice and not by exp2(0).
 ATTN__INL void ATTN__FN(fold_factors)(attn__v *ma, attn__v mb, attn__v *ca, attn__v *cb) {
     const attn__v n = attn__v_max(*ma, mb), one = attn__v_set(1);
     *ca = attn__v_sel(attn__v_lt(*ma, n), ATTN__EXP(attn__v_sub(*ma, n)), one);
@@ -3941,8 +3930,8 @@ ATTN__FEW(q8_0, ATTN_Q8_0)
 #define ATTN__FEW_CALL(name, args) \
     ATTN__FEW_Q8_0(name, args) ATTN__FEW_BF16(name, args) ATTN__FEW_F16(name, args) ATTN__FN(name##_own) args
 
-// n rows from k0 on as few_ wants them: in place where they lie at one distance in a type that is loaded as such,
-// else widened. Rows from k0 + have on repeat the last.
+// n rows from k0 on as few_ wants them: in place where they lie at one distance in a type that is loaded as such, else
+// widened. Rows from k0 + have on repeat the last.
 ATTN__OUTLINE const char *ATTN__FN(few_rows)(const attn__tile_args *g, int keys, attn__e *buffer, ptrdiff_t k0,
                                              ptrdiff_t have, ptrdiff_t n,
                                              ptrdiff_t *row, int *type) {
@@ -5519,8 +5508,8 @@ ATTN_DEF attn_tensor *attn_contiguous(attn_ctx *c, attn_tensor *x) {
     if (!c->error) attn__copy_out(y->data, x);
     return attn__viewed(c, ATTN_OP_RESHAPE, y, x, 0, 0, 0);
 }
-// Strides of x's elements under a new shape, when they allow it: axes of each are joined from the left until they
-// cover the same number, and what is joined in x must lie one behind the other.
+// Strides of x's elements under a new shape, when they allow it: axes of each are joined from the left until they cover
+// the same number, and what is joined in x must lie one behind the other.
 ATTN__FUNC int attn__reshape_strides(const attn_tensor *x, attn_tensor *y) {
     int i = 0, j = 0;
     while (i < x->rank && j < y->rank) {
@@ -5616,8 +5605,7 @@ ATTN_DEF attn_tensor *attn_broadcast(attn_ctx *c, attn_tensor *x, int rank, cons
 
 // ---- matrix product
 
-// y (+)= a b over the batch axes, with add; extents already agree, y's batch axes may repeat (then it gathers the
-//   sum)
+// y (+)= a b over the batch axes, with add; extents already agree, y's batch axes may repeat (then it gathers the sum)
 ATTN__FUNC void attn__product(attn_ctx *c, const attn_tensor *y, const attn_tensor *a, const attn_tensor *b, int add) {
     const int rank = y->rank > a->rank ? (y->rank > b->rank ? y->rank : b->rank)
                                        : (a->rank > b->rank ? a->rank : b->rank);
@@ -6010,8 +5998,8 @@ ATTN_DEF attn_status attn_format(const attn_tensor *t, attn_write write, void *u
 // -------------------------------------------------------------------------------------------------------------------
 // >>attention
 //
-// attn_fwd: checks, defaults filled in, tiles planned and split, kernels. A tile's lanes are rows of one key head:
-// row i*G + g is query i of the g-th of its G query heads, so a group shares every load of k and v.
+// attn_fwd: checks, defaults filled in, tiles planned and split, kernels. A tile's lanes are rows of one key head: row
+// i*G + g is query i of the g-th of its G query heads, so a group shares every load of k and v.
 
 // ---- checks: one function a group of fields, in the order of the desc
 
@@ -6368,8 +6356,8 @@ ATTN__FUNC void attn__pack_strides(ptrdiff_t s[4], const int32_t *cu, ptrdiff_t 
     if (cu && !s[0] && !s[1] && !s[2] && !s[3]) { s[1] = cols; s[2] = heads * cols; s[3] = 1; }
     if (cu) s[0] = 0;
 }
-// The whole check; d becomes the desc with every default filled in. Without `values` only sizes are looked at:
-// pointers may still be missing.
+// The whole check; d becomes the desc with every default filled in. Without `values` only sizes are looked at: pointers
+// may still be missing.
 ATTN__FUNC attn_status attn__check(const attn_desc *user, attn_desc *d, int values, attn__text *why) {
     ATTN__TRY(attn__take_desc(d, sizeof *d, user, why));
     ATTN__TRY(attn__check_words(d, why));
@@ -7130,9 +7118,8 @@ ATTN__FUNC void attn__svg_frame(attn__pen *pen, double x, double y, double w, do
 // ---- one side of a picture, or its colour bar
 
 enum { ATTN__BELOW, ATTN__TURNED, ATTN__LEFT, ATTN__RIGHT }; // TURNED: below, words read upwards
-// low .. high (on a logarithmic side the logarithms) are `length` pixels; marks are sought in least .. most. Mark
-// k is (first + k) unit 10^power, on a logarithmic side one of `leads` (1, 2, 5) in every unit-th decade from
-//   10^first on.
+// low .. high (on a logarithmic side the logarithms) are `length` pixels; marks are sought in least .. most. Mark k is
+// (first + k) unit 10^power, on a logarithmic side one of `leads` (1, 2, 5) in every unit-th decade from 10^first on.
 static const int attn__draw_lead[3] = {1, 2, 5};
 typedef struct attn__side {
     double low, high, length, least, most, gap, room; // gap: pixels between marks, at least; room: what words take
@@ -7184,8 +7171,8 @@ ATTN__FUNC int attn__side_walk(attn__side *a, attn__pen *pen, double x, double y
     a->room = a->place == ATTN__BELOW ? 17.0 : widest + 9.0;
     return closest >= (a->place == ATTN__BELOW ? attn__draw_larger(a->gap, widest + 9.0) : a->gap);
 }
-// Chooses the marks: from close to far the first that fit, 1, 2 or 5 times a power of ten apart. On a logarithmic
-// side 1, 2, 5 of each decade, then decades; as on others where these are less than two.
+// Chooses the marks: from close to far the first that fit, 1, 2 or 5 times a power of ten apart. On a logarithmic side
+// 1, 2, 5 of each decade, then decades; as on others where these are less than two.
 ATTN__FUNC void attn__side_choose(attn__side *a) {
     double widest = attn__draw_larger(-a->least, a->most), raw = (a->most - a->least) * a->gap / a->length;
     int e = raw > 0.0 ? (int)attn__draw_floor(attn__draw_log10(raw)) : 0;
@@ -7432,8 +7419,7 @@ ATTN_DEF attn_status attn_heatmap_svg(const attn_heatmap_desc *d, attn_write wri
 // ---- heat maps in the terminal
 
 typedef struct attn__term { attn__heat *t; attn__pen *pen; int color, wide, half, was, was_below; } attn__term;
-// Sets one of the terminal's colours; ground is 38 for the character, 48 for what is behind it, with level -1
-//   nothing.
+// Sets one of the terminal's colours; ground is 38 for the character, 48 for what is behind it, with level -1 nothing.
 ATTN__FUNC void attn__term_color(attn__term *m, int ground, int level) {
     uint32_t rgb = attn__heat_color(m->t, level < 0 ? 0 : level);
     int part[3] = {(int)(rgb >> 16), (int)(rgb >> 8 & 255), (int)(rgb & 255)}, code = 0;
@@ -7564,8 +7550,7 @@ ATTN__FUNC void attn__plot_ends(attn__side *a, double low, double high) {
     if (!given) a->low -= margin, a->high += margin;
     if (!a->log) a->least = a->low, a->most = a->high;
 }
-// The path of a line, or of points. Of those in one pixel column a dense line keeps the first and what lies beyond
-//   it.
+// The path of a line, or of points. Of those in one pixel column a dense line keeps the first and what lies beyond it.
 ATTN__FUNC void attn__plot_line(attn__pen *pen, const attn__side *side, const attn_series *s) {
     int dense = (double)s->n > 4.0 * side[0].length, open = 0;
     double v[2], px[2], column = 0.0, low = 0.0, high = 0.0;
@@ -7703,9 +7688,9 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *from, attn_write write,
 // 1 Public domain (unlicense.org): anyone is free to copy, modify, publish, use, compile, sell or distribute this
 //   software, in source or as a binary, for any purpose, by any means. The authors dedicate any and all copyright
 //   interest in it to the public domain.
-// 2 MIT No Attribution: permission is hereby granted, free of charge, to any person obtaining a copy of this
-//   software and associated documentation files, to deal in the software without restriction, including without
-//   limitation the rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of it.
+// 2 MIT No Attribution: permission is hereby granted, free of charge, to any person obtaining a copy of this software
+//   and associated documentation files, to deal in the software without restriction, including without limitation the
+//   rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of it.
 // In both: the software is provided "as is", without warranty of any kind, express or implied, including but not
-// limited to the warranties of merchantability, fitness for a particular purpose and noninfringement. In no event
-// shall the authors be liable for any claim, damages or other liability arising from the software or its use.
+// limited to the warranties of merchantability, fitness for a particular purpose and noninfringement. In no event shall
+// the authors be liable for any claim, damages or other liability arising from the software or its use.
