@@ -17,8 +17,8 @@ VECTORS := $(sort $(wildcard tests/conformance/*.safetensors))
 SANITIZE := -O1 -g -fno-omit-frame-pointer -DROUNDS=200
 SIMDE := -DATTN_USE_SIMDE -DATTN_SIMDE_NEON $(NATIVE)
 
-.PHONY: all examples demo test test-ulp test-sweep conformance hygiene hygiene-seen integration sanitize simde simde-avx2 \
-        matrix arm bench size compile-time shared install dist docs docs-check clean help FORCE
+.PHONY: all examples demo test test-ulp test-sweep conformance hygiene hygiene-seen integration counts sanitize simde \
+        simde-avx2 matrix arm bench size compile-time shared install dist docs docs-check clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -97,6 +97,9 @@ hygiene-seen: ## breaks copies of attn.h on purpose: each check of tests/hygiene
 
 integration: ## the snippets of docs/integration.md: plain cc, C++, CMake, Meson, pkg-config, ctypes
 	CC="$(CC)" CXX="$(CXX)" sh tests/integration.sh
+
+counts: ## instructions under valgrind, against tests/expected/counts.txt (sh tests/counts.sh --update writes it)
+	CC="$(CC)" sh tests/counts.sh
 
 sanitize: $(patsubst %,$(B)/address/%.log,$(filter-out test_vec,$(TESTS)) conformance) \
           $(patsubst %,$(B)/thread/%.log,test_base test_attention test_matmul test_softmax) ## address and undefined; threads apart
