@@ -1,4 +1,4 @@
-// counts.c - one call of attn_fwd for tests/counts.sh: counts PASS CASE. All but the call is done before it, also finding
+// counts.c - one call of attn_fwd for tests/counts.sh: counts PASS CASE. All but the call is done before, also finding
 // out what the machine has. The implementation is another object, so that the call stays a call.
 #include <stdio.h>
 #include <stdlib.h>
