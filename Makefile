@@ -17,7 +17,7 @@ VECTORS := $(sort $(wildcard tests/conformance/*.safetensors))
 SANITIZE := -O1 -g -fno-omit-frame-pointer -DROUNDS=200
 SIMDE := -DATTN_USE_SIMDE -DATTN_SIMDE_NEON $(NATIVE)
 
-.PHONY: all examples demo test test-ulp test-sweep conformance hygiene hygiene-seen integration sanitize simde \
+.PHONY: all examples demo test test-ulp test-sweep conformance hygiene hygiene-seen integration counts sanitize simde \
         simde-avx2 matrix arm bench bench-check peers peers-setup size compile-time shared install dist docs \
         docs-check clean help FORCE
 .SECONDARY:
@@ -109,6 +109,9 @@ hygiene-seen: ## breaks copies of attn.h on purpose: each check of tests/hygiene
 
 integration: ## the snippets of docs/integration.md: plain cc, C++, CMake, Meson, pkg-config, ctypes
 	CC="$(CC)" CXX="$(CXX)" sh tests/integration.sh
+
+counts: ## instructions under valgrind, against tests/expected/counts.txt (sh tests/counts.sh --update writes it)
+	CC="$(CC)" sh tests/counts.sh
 
 sanitize: $(patsubst %,$(B)/address/%.log,$(filter-out test_vec,$(TESTS)) conformance) \
           $(patsubst %,$(B)/thread/%.log,test_base test_attention test_matmul test_softmax) \

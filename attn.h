@@ -433,7 +433,7 @@ typedef struct attn_desc {
     ptrdiff_t pages_per_row, page, page_count;   // of caches [page_count,Hk,page,D]:
                                                  // strides are page, head, slot, column
     int32_t ring;                     // slots of a ring [B,Hk,ring,D]: token t at slot t % ring, the last ring tokens
-                                      // are there; keys is the most tokens ever, not a size
+                                      // are there; keys is the most tokens ever (0 = 2^31 - 1), not a size
     // -- outputs beside o
     int32_t weights_stage;            // ATTN_WEIGHTS_: scores are scaled, capped after softcap, biased after tables and
                                       // masks (-inf)
@@ -6035,6 +6035,7 @@ ATTN__FUNC attn_status attn__check_sizes(attn_desc *d, attn__text *why) {
     if (!d->batch) d->batch = 1;
     if (!d->kv_heads) d->kv_heads = d->heads;
     if (!d->vdim) d->vdim = d->dim;
+    if (d->ring && !d->keys) d->keys = INT32_MAX;
     if (d->heads % d->kv_heads)
         return attn__wrong(why, ATTN_ERR_SHAPE, "heads", d->heads, "not a multiple of kv_heads");
     if (d->keys > INT32_MAX) return attn__wrong(why, ATTN_ERR_RANGE, "keys", d->keys, "beyond 2^31 - 1");
@@ -6166,6 +6167,8 @@ ATTN__FUNC attn_status attn__check_axes(const attn_desc *d, int values, attn__te
         { d->rel_kind == ATTN_REL_WINDOW_2D &&
           ((int64_t)d->rel_height * d->rel_width < d->queries || (int64_t)d->rel_height * d->rel_width < d->keys),
               ATTN_ERR_SHAPE, "rel_height", d->rel_height, "queries or keys beyond height x width" },
+        { d->ring && d->keys == INT32_MAX && (d->weights || d->bias || d->keep || d->drop || d->keep_weights || d->doc_k),
+          ATTN_ERR_RANGE, "keys", d->keys, "a ring without end beside an array with a column for each key" },
         { d->ring < 0, ATTN_ERR_RANGE, "ring", d->ring, "negative" },
         { d->block_table && d->page < 1, ATTN_ERR_RANGE, "page", d->page, "at least 1" },
         { d->block_table && (d->page_count < 0 || d->pages_per_row < 0), ATTN_ERR_SHAPE, d->page_count < 0
@@ -6570,6 +6573,7 @@ ATTN__FUNC void attn__plan_tasks(attn__plan *p) {
     p->scale = d->scale != 0 ? (double)d->scale : dot ? 1 / attn__sqrt_d((double)d->dim) : 1;
     p->work = attn__tile_bytes(d);
     p->across = p->units > 1 && d->queries * (d->bias ? 4 : 1) > 524288 / (d->keys + 1) &&
+                p->units * d->keys <= 524288 / (d->dim + d->vdim) &&
                 ((d->bias && !d->bias_stride[1]) || (d->keep && !d->keep_stride[1]) || (d->drop && !d->drop_stride[1]));
     p->near_heads = !p->across && d->heads == d->kv_heads && d->keys * d->dim <= 32768 &&
         d->queries * d->dim <= 32768 && d->dim == d->vdim &&

@@ -259,7 +259,7 @@ static void lay_arrays(attn_desc *d, axes_set on, double gain) {
     d->q = lay_any(Q, d->q_type, test_below(LAYOUTS), B, d->heads, d->queries, d->dim, d->q_stride, gain);
     d->o = lay(O, d->o_type, test_below(SHARED), B, d->heads, d->queries, E, d->o_stride, 0);
     if (cache == 3) { lay_paged(d, gain); return; }
-    if (cache == 2) d->ring = 1 + test_below((int)d->keys + 3);
+    if (cache == 2 && d->keys) d->ring = 1 + test_below((int)d->keys + 3);   // keys 0 would be without end
     if (d->ring && has(on, AX_CAUSAL) && d->ring < d->queries) d->ring = (int32_t)d->queries;   // else refused
     room = d->ring ? d->ring : d->keys;
     d->k = lay_any(K, d->k_type, test_below(cache ? SHARED : LAYOUTS), B, Hk, room, d->dim, d->k_stride, gain);
