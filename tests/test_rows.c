@@ -948,8 +948,8 @@ TEST(rows, prefill_chunks_and_steps_of_decoding_give_the_same_bits) {
         }
     }
 }
-// A row that sees no key beside one that does, in a ring that went round often: norms that keep all scores of a row have
-// room for a ring of them.
+// A row that sees no key beside one that does, in a ring that went round often: norms that keep all scores of a row
+// have room for a ring of them.
 TEST(rows, one_without_keys_in_a_ring_stays_inside_the_workspace) {
     static const int norms[] = { ATTN_NORM_TOP_K, ATTN_NORM_SPARSEMAX, ATTN_NORM_ENTMAX15 };
     static float q[2 * 8], kv[16 * 8], o[2 * 8];
