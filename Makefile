@@ -149,7 +149,8 @@ peers-setup: ## build/peers: a Python with NumPy, ONNX Runtime, OpenVINO and PyT
 	    else echo "peers-setup: $$p CANNOT BE HAD here; make peers goes without it"; fi; done
 
 peers: $(B)/bench ## attention and decode of this machine beside the peers; PEERS="gemm --isa avx2" chooses
-	@p=$(B)/peers/bin/python; [ -x $$p ] || { p=$(PYTHON); echo "no $(B)/peers (make peers-setup): what $$p has"; }; \
+	@p=$(B)/peers/bin/python; \
+	[ -x $$p ] || { p=$(PYTHON); echo "no $(B)/peers (make peers-setup): what $$p has"; }; \
 	$$p bench/peers/peers.py --bench $(abspath $(B))/bench $(or $(PEERS),attention decode)
 
 size: ## table of object sizes

@@ -6167,7 +6167,8 @@ ATTN__FUNC attn_status attn__check_axes(const attn_desc *d, int values, attn__te
         { d->rel_kind == ATTN_REL_WINDOW_2D &&
           ((int64_t)d->rel_height * d->rel_width < d->queries || (int64_t)d->rel_height * d->rel_width < d->keys),
               ATTN_ERR_SHAPE, "rel_height", d->rel_height, "queries or keys beyond height x width" },
-        { d->ring && d->keys == INT32_MAX && (d->weights || d->bias || d->keep || d->drop || d->keep_weights || d->doc_k),
+        { d->ring && d->keys == INT32_MAX &&
+              (d->weights || d->bias || d->keep || d->drop || d->keep_weights || d->doc_k),
           ATTN_ERR_RANGE, "keys", d->keys, "a ring without end beside an array with a column for each key" },
         { d->ring < 0, ATTN_ERR_RANGE, "ring", d->ring, "negative" },
         { d->block_table && d->page < 1, ATTN_ERR_RANGE, "page", d->page, "at least 1" },
@@ -6483,7 +6484,8 @@ ATTN__FUNC void attn__fill_lanes(const attn__plan *p, attn__tile_args *g, ptrdif
         g->weights[lane] = d->weights ? (char *)d->weights + ((b * d->heads + h) * d->queries + i) * d->keys * e : NULL;
         if (lane && steady) { g->lo[lane] = g->lo[0]; g->hi[lane] = g->hi[0]; }
         else attn__limits(d, b, i, g->offset, &g->lo[lane], &g->hi[lane]);
-        if (g->lo[lane] < g->lo_least) g->lo_least = g->lo[lane];
+        // not of a row that sees none
+        if (g->lo[lane] < g->hi[lane] && g->lo[lane] < g->lo_least) g->lo_least = g->lo[lane];
         if (g->lo[lane] > g->lo_most) g->lo_most = g->lo[lane];
         if (g->hi[lane] < g->hi_least) g->hi_least = g->hi[lane];
         if (g->hi[lane] > g->hi_most) g->hi_most = g->hi[lane];
@@ -6624,7 +6626,7 @@ ATTN__FUNC attn_status attn__check_append(const attn_desc *user, attn_desc *d, a
     const int32_t *table = NULL;
     attn_desc none;
     ATTN__TRY(attn__take_desc(&none, sizeof none, user, why));
-    none.queries = 0;
+    none.queries = 0; none.query_lengths = NULL; none.cu_q = NULL;   // of the step after this
     ATTN__TRY(attn__check(&none, d, 1, why));
     if (d->new_keys < 0) return attn__wrong(why, ATTN_ERR_SHAPE, "new_keys", d->new_keys, "negative");
     if (!d->k_cache) return attn__missing(why, "k_cache");

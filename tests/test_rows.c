@@ -306,7 +306,6 @@ static void append_piece(const origin *c, const view *w, const attn_desc *d, ptr
     if (nb != w->nb) { a.k_cache = cell(&w->p[K], b0, 0, 0); a.v_cache = cell(&w->p[V], b0, 0, 0); }
     if (a.block_table) a.block_table += b0 * d->pages_per_row;
     if (a.rope_k_pos) a.rope_k_pos += b0 * d->keys;
-    a.query_lengths = NULL; a.cu_q = NULL;                       // of the queries, of which there are none here
     CHECK(attn_append(&a) == ATTN_OK);
     small_slots -= 2;
 }
