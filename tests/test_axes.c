@@ -278,16 +278,16 @@ TEST(edge, scores_of_every_kind_and_stage) {
         }
 }
 TEST(edge, distances_of_zero_and_kernels_without_a_neighbour) {
-    EACH_PASS(p) for (int score = ATTN_SCORE_GAUSSIAN; score <= ATTN_SCORE_NEG_L2; score++) EACH(far, 3) {
+    EACH_PASS(p) for (int score = ATTN_SCORE_GAUSSIAN; score <= ATTN_SCORE_NEG_L2; score++) EACH(away, 3) {
         attn_desc d = base_case(p, 7, 7, 6, 5);
-        if (score == ATTN_SCORE_COSINE && far == 0) continue;    // 0 / 0 has no meaning
-        EACH_L(r, 8) EACH_L(c, 42)          // keys are their queries, or far
-            put(writable(d.k), d.k_type, r / 2 * 42 + c, ref_at(d.q, d.q_type, r * 42 + c) + (far == 2 ? 100 : 0));
-        for (ptrdiff_t c = 0; far == 0 && c < 42; c++) {
+        if (score == ATTN_SCORE_COSINE && away == 0) continue;    // 0 / 0 has no meaning
+        EACH_L(r, 8) EACH_L(c, 42)          // keys are their queries, or away
+            put(writable(d.k), d.k_type, r / 2 * 42 + c, ref_at(d.q, d.q_type, r * 42 + c) + (away == 2 ? 100 : 0));
+        for (ptrdiff_t c = 0; away == 0 && c < 42; c++) {
             put(writable(d.q), d.q_type, c, 0);
             put(writable(d.k), d.k_type, c, 0);
         }
-        lay_score_params(&d, score, far == 1 ? 0 : 0.75);
+        lay_score_params(&d, score, away == 1 ? 0 : 0.75);
         judge_again(&d);
     }
 }
@@ -315,11 +315,11 @@ TEST(edge, custom_scores_of_every_kind_and_type) {
 TEST(edge, bias_of_every_type_and_stride) {
     EACH_PASS(p) EACH(type, 3) EACH(kind, 7) EACH(gain, 3) {
         attn_desc d = base_case(p, 6, 40, 8, 5);
-        double far = all_types[type] == ATTN_F16 ? -6e4 : -1e6;  // finite: arithmetic, not a mask
+        double away = all_types[type] == ATTN_F16 ? -6e4 : -1e6;  // finite: arithmetic, not a mask
         if (d.q_type != ATTN_F64) d.bias_type = all_types[type];
         lay_any_bias(&d, kind);
         for (ptrdiff_t i = 0; gain && i < (ptrdiff_t)(slot_bytes[BIAS] / bytes_of(d.bias_type)); i++)
-            if (gain == 2 || i % 3) put(writable(d.bias), d.bias_type, i, far);
+            if (gain == 2 || i % 3) put(writable(d.bias), d.bias_type, i, away);
         judge_again(&d);
     }
 }
@@ -740,12 +740,12 @@ TEST(property, hidden_keys_reach_no_result_with_any_axis) {
     static unsigned char kept[3][1 << 20];
     EACH(round, ROUNDS / 2) {
         unsigned long long seed = test_seed;
-        int before = test_failed_checks, small = 1;
+        int before = test_failed_checks, fits = 1;
         attn_desc d = desc_of(test_below(pass_count));
         axes_set on = draw_axes(&d, 1e5);
-        EACH(i, 3) small &= slot_bytes[O + i] <= sizeof(kept[0]);
+        EACH(i, 3) fits &= slot_bytes[O + i] <= sizeof(kept[0]);
         if (d.weights_stage == ATTN_WEIGHTS_SCORES || d.weights_stage == ATTN_WEIGHTS_CAPPED) d.weights_stage = 0;
-        if (!small || d.masked_score != 0.0f || attn_fwd(&d) == ATTN_ERR_UNSUPPORTED) continue;
+        if (!fits || d.masked_score != 0.0f || attn_fwd(&d) == ATTN_ERR_UNSUPPORTED) continue;
         EACH(i, 3) memcpy(kept[i], first_of(O + i), slot_bytes[O + i]);
         poison_unused(&d, 1);
         EACH(i, 3) wipe(O + i);
