@@ -6044,7 +6044,7 @@ ATTN__FUNC attn_status attn__check_sizes(attn_desc *d, attn__text *why) {
     if (d->vdim > 65536) return attn__wrong(why, ATTN_ERR_RANGE, "vdim", d->vdim, "beyond 65536");
     if (attn__mul_size(attn__mul_size(d->batch, d->heads), attn__mul_size(d->queries, 8)) < 0)
         return attn__wrong(why, ATTN_ERR_RANGE, "queries", d->queries,
-                           "batch x heads x queries does not fit in memory");
+                           "does not fit in memory");
     return ATTN_OK;
 }
 ATTN__FUNC attn_status attn__check_words(const attn_desc *d, attn__text *why) {
@@ -6076,9 +6076,9 @@ ATTN__FUNC attn_status attn__check_offered(const attn_desc *d, attn__text *why) 
         { d->sink && !softmax, "sink", ATTN__UNSAID, "has no meaning with this norm" },
         { d->off_by_one && !softmax, "off_by_one", d->off_by_one, "has no meaning with this norm" },
         { d->custom && d->q_type == ATTN_F64, "custom", ATTN__UNSAID, "f32 scores only" },
-        { d->ring && d->masked_score != 0, "masked_score", ATTN__UNSAID, "the keys before a ring are gone" },
+        { d->ring && d->masked_score != 0, "masked_score", ATTN__UNSAID, "its keys are gone" },
         { d->ring && raw && d->weights_stage < ATTN_WEIGHTS_BIASED, "weights_stage", d->weights_stage,
-          "the keys before a ring are gone" } };
+          "its keys are gone" } };
     for (size_t i = 0; i < sizeof no / sizeof no[0]; i++)
         if (no[i].wrong) return attn__wrong(why, ATTN_ERR_UNSUPPORTED, no[i].name, no[i].value, no[i].why);
     return ATTN_OK;
@@ -6095,13 +6095,13 @@ ATTN__FUNC attn_status attn__check_types(const attn_desc *d, attn__text *why) {
         if (t != ATTN_F32 && t != ATTN_F64 && t != ATTN_F16 && t != ATTN_BF16 && !(blocks && stored))
             return attn__wrong(why, ATTN_ERR_DTYPE, names[i], t, "not a type of this array");
         if ((t == ATTN_F64) != (d->q_type == ATTN_F64))
-            return attn__wrong(why, ATTN_ERR_DTYPE, names[i], t, "f64 goes with f64 alone (q_type)");
+            return attn__wrong(why, ATTN_ERR_DTYPE, names[i], t, "f64 with another type (q_type)");
         if (blocks && (i == 1 ? d->dim : d->vdim) % 32)
             return attn__wrong(why, ATTN_ERR_SHAPE, i == 1 ? "dim" : "vdim", i == 1 ? d->dim : d->vdim,
                                "not a multiple of the block of 32");
     }
     if (!attn__table_for(d)) {
-        attn__say(why, "q_type = f64: left out of this build");
+        attn__say(why, "f64: left out of this build");
         return ATTN_ERR_UNSUPPORTED;
     }
     return ATTN_OK;
@@ -6135,13 +6135,13 @@ ATTN__FUNC attn_status attn__check_axes(const attn_desc *d, int values, attn__te
     const ptrdiff_t turned = d->rope_dim ? d->rope_dim : d->dim;
     const struct { int wrong; attn_status status; const char *name; int64_t value; const char *why; } no[] = {
         { d->scale < 0 && (compact || d->score == ATTN_SCORE_NEG_L2), ATTN_ERR_RANGE, "scale", ATTN__UNSAID,
-          "negative: the score of a distance falls" },
+          "negative for a distance" },
         { !(d->norm_eps >= 0) || !attn__finite((double)d->norm_eps), ATTN_ERR_RANGE, "norm_eps", ATTN__UNSAID,
           "negative, Inf or NaN" },
         { !(d->softcap >= 0) || !attn__finite((double)d->softcap), ATTN_ERR_RANGE, "softcap", ATTN__UNSAID,
           "negative, Inf or NaN" },
         { !attn__finite((double)d->masked_score), ATTN_ERR_RANGE, "masked_score", ATTN__UNSAID,
-          "Inf or NaN: 0 leaves hidden keys out" },
+          "Inf or NaN" },
         { !(d->dropout >= 0 && d->dropout <= 1), ATTN_ERR_RANGE, "dropout", ATTN__UNSAID, "outside 0 <= p <= 1" },
         { !(d->relu_div >= 0) || !attn__finite((double)d->relu_div), ATTN_ERR_RANGE, "relu_div", ATTN__UNSAID,
           "negative, Inf or NaN" },
@@ -6158,18 +6158,18 @@ ATTN__FUNC attn_status attn__check_axes(const attn_desc *d, int values, attn__te
         { d->rel_kind == ATTN_REL_OFFSET && (d->rel_count < 1 || d->rel_count % 2 == 0), ATTN_ERR_RANGE, "rel_count",
           d->rel_count, "odd and at least 1" },
         { t5 && (d->rel_count < (d->rel_both_ways ? 4 : 2) || d->rel_count % (d->rel_both_ways ? 4 : 2)),
-          ATTN_ERR_RANGE, "rel_count", d->rel_count, "halves of it must hold near and far" },
+          ATTN_ERR_RANGE, "rel_count", d->rel_count, "must hold near and far" },
         { t5 && d->rel_max_distance <= d->rel_count / (d->rel_both_ways ? 4 : 2), ATTN_ERR_RANGE, "rel_max_distance",
           d->rel_max_distance, "not beyond the exact buckets" },
         { d->rel_kind == ATTN_REL_WINDOW_2D && (d->rel_height < 1 || d->rel_width < 1 || d->rel_height > 32768 ||
                                                 d->rel_width > 32768), ATTN_ERR_RANGE, "rel_height", d->rel_height,
-                                                    "height and width in 1..32768" },
+                                                    "height or width outside 1..32768" },
         { d->rel_kind == ATTN_REL_WINDOW_2D &&
           ((int64_t)d->rel_height * d->rel_width < d->queries || (int64_t)d->rel_height * d->rel_width < d->keys),
               ATTN_ERR_SHAPE, "rel_height", d->rel_height, "queries or keys beyond height x width" },
         { d->ring && d->keys == INT32_MAX &&
               (d->weights || d->bias || d->keep || d->drop || d->keep_weights || d->doc_k),
-          ATTN_ERR_RANGE, "keys", d->keys, "a ring without end beside an array with a column for each key" },
+          ATTN_ERR_RANGE, "keys", d->keys, "no end, beside an array of a column a key" },
         { d->ring < 0, ATTN_ERR_RANGE, "ring", d->ring, "negative" },
         { d->block_table && d->page < 1, ATTN_ERR_RANGE, "page", d->page, "at least 1" },
         { d->block_table && (d->page_count < 0 || d->pages_per_row < 0), ATTN_ERR_SHAPE, d->page_count < 0
@@ -6207,7 +6207,7 @@ ATTN__FUNC attn_status attn__check_packed(const int32_t *cu, ptrdiff_t n, ptrdif
         if (cu[b + 1] < cu[b]) return attn__wrong_at(why, ATTN_ERR_RANGE, name, b + 1, cu[b + 1], "falls");
         if (cu[b + 1] - cu[b] > most)
             return attn__wrong_at(why, ATTN_ERR_RANGE, name, b + 1, cu[b + 1],
-                                  "a sequence longer than queries or keys");
+                                  "longer than queries or keys");
     }
     return ATTN_OK;
 }
@@ -6230,12 +6230,12 @@ ATTN__FUNC attn_status attn__check_lengths(const attn_desc *d, attn__text *why) 
     for (ptrdiff_t b = 0; d->ring && d->causal == ATTN_CAUSAL_LOWER_RIGHT && b < n; b++)
         if (attn__queries_in_use(d, b) > d->ring && d->key_lengths[b] > d->ring)
             return attn__wrong(why, ATTN_ERR_RANGE, "queries", d->queries,
-                               "more than slots of the ring: keys of the first are gone");
+                               "more than the ring has slots");
     for (ptrdiff_t b = 0; d->block_table && b < n; b++) {
         const ptrdiff_t last = d->key_lengths[b] ? (d->key_lengths[b] - 1) / d->page + 1 : 0;
         if (last > d->pages_per_row)
             return attn__wrong_at(why, ATTN_ERR_RANGE, "key_lengths", b, d->key_lengths[b],
-                                  "beyond the pages of the row");
+                                  "beyond the pages");
         for (ptrdiff_t i = 0; i < last; i++) {
             const int32_t page = d->block_table[b * d->pages_per_row + i];
             if (page < 0 || page >= d->page_count)
@@ -6253,7 +6253,7 @@ ATTN__FUNC attn_status attn__check_lengths(const attn_desc *d, attn__text *why) 
         for (ptrdiff_t b = 0; !d->rope_q_pos && b < n; b++) {
             const int64_t first = attn__offset(d, b), n_q = attn__queries_in_use(d, b);
             if (n_q && (first < 0 || first + n_q - 1 > last))
-                return attn__wrong(why, ATTN_ERR_RANGE, "rope_positions", last + 1, "a query stands outside the table");
+                return attn__wrong(why, ATTN_ERR_RANGE, "rope_positions", last + 1, "outside the table");
         }
     }
     return ATTN_OK;
@@ -6648,13 +6648,13 @@ ATTN__FUNC attn_status attn__check_append(const attn_desc *user, attn_desc *d, a
         const ptrdiff_t n = d->key_lengths[b] + d->new_keys;
         if (n > d->keys)
             return attn__wrong_at(why, ATTN_ERR_RANGE, "key_lengths", b, d->key_lengths[b],
-                                  "the cache is full: new_keys go beyond keys");
+                                  "the cache is full: beyond keys");
         if (d->rope_kind && !d->rope_k_pos && n > d->rope_positions)
             return attn__wrong(why, ATTN_ERR_RANGE, "rope_positions", d->rope_positions, "fewer than tokens");
         if (!d->block_table || d->new_keys == 0) continue;
         if ((n - 1) / d->page >= d->pages_per_row)
             return attn__wrong_at(why, ATTN_ERR_RANGE, "key_lengths", b, d->key_lengths[b],
-                                  "the cache is full: no page left in the row");
+                                  "the cache is full: beyond the pages");
         table = d->block_table + b * d->pages_per_row;
         for (ptrdiff_t i = d->key_lengths[b] / d->page; i <= (n - 1) / d->page; i++)
             if (table[i] < 0 || table[i] >= d->page_count)
@@ -6750,13 +6750,16 @@ ATTN_DEF const char *attn_explain(attn_status s, const attn_desc *d, char *text,
     F(grad_w_score) F(grad_w_q) F(grad_w_k) F(grad_w_v) F(grad_kernel_width) F(grad_type) F(accumulate)            \
     F(workspace) F(workspace_bytes) F(parallel) F(isa) F(free_order)
 ATTN_DEF int attn_desc_layout(int i, attn_field *field) {
-    static const attn_field fields[] = {
-#define ATTN__ROW(name) { #name, offsetof(attn_desc, name), sizeof(((attn_desc *)0)->name) },
-        ATTN__DESC_FIELDS(ATTN__ROW)
+#define ATTN__ROW(name) #name "\0"
+    static const char names[] = ATTN__DESC_FIELDS(ATTN__ROW);
 #undef ATTN__ROW
-    };
+#define ATTN__ROW(name) { offsetof(attn_desc, name), sizeof(((attn_desc *)0)->name) },
+    static const uint16_t fields[][2] = { ATTN__DESC_FIELDS(ATTN__ROW) };
+#undef ATTN__ROW
+    const char *name = names;
     if (i < 0 || i >= (int)(sizeof fields / sizeof fields[0]) || !field) return 0;
-    *field = fields[i];
+    for (int k = 0; k < i; k++) while (*name++) {}
+    field->name = name; field->offset = fields[i][0]; field->size = fields[i][1];
     return 1;
 }
 
