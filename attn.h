@@ -6044,7 +6044,7 @@ ATTN__FUNC attn_status attn__check_sizes(attn_desc *d, attn__text *why) {
     if (d->vdim > 65536) return attn__wrong(why, ATTN_ERR_RANGE, "vdim", d->vdim, "beyond 65536");
     if (attn__mul_size(attn__mul_size(d->batch, d->heads), attn__mul_size(d->queries, 8)) < 0)
         return attn__wrong(why, ATTN_ERR_RANGE, "queries", d->queries,
-                           "does not fit in memory");
+                           "batch x heads x queries does not fit");
     return ATTN_OK;
 }
 ATTN__FUNC attn_status attn__check_words(const attn_desc *d, attn__text *why) {
