@@ -55,9 +55,9 @@
 //               mutable static is one word with the detected instruction sets. The number of threads never changes a
 //               bit of a result.
 //
-// PRECISION     f64 arrays are computed in f64 (correct, not fast), all others in f32. exp is within 1 ULP, tanh and erf
-//               within 4, on every instruction set (docs/precision.md). Masked keys are left out by a predicate, never
-//               by a large negative number, and what is masked never reaches a result, NaN included.
+// PRECISION     f64 arrays are computed in f64 (correct, not fast), all others in f32. exp is within 1 ULP, tanh and
+//               erf within 4, on every instruction set (docs/precision.md). Masked keys are left out by a predicate,
+//               never by a large negative number, and what is masked never reaches a result, NaN included.
 //
 // THE ROW RULE  The bits of output row (b,h,i) depend on its own q, its keys and values and its options alone: not on
 //               batch, heads, number of queries, threads, chunking or strides. Keys are worked in blocks counted from
@@ -7691,7 +7691,7 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *from, attn_write write,
 // -------------------------------------------------------------------------------------------------------------------
 // >>history
 //
-// 0.1.0  the architecture: passes, descriptor, tensors, tape, drawing; attention forward with every axis, caches, decoding
+// 0.1.0  the architecture: passes, descriptor, tensors, tape, drawing; attention forward with every axis, caches
 //
 // LICENCE: your choice of two.
 // 1 Public domain (unlicense.org): anyone is free to copy, modify, publish, use, compile, sell or distribute this
