@@ -1531,9 +1531,6 @@ ATTN__FUNC int attn__is_contiguous(const attn_tensor *t) {
     }
     return 1;
 }
-ATTN__FUNC int attn__same_shape(const attn_tensor *a, const attn_tensor *b) {
-    return a->rank == b->rank && !memcmp(a->shape, b->shape, sizeof(ptrdiff_t) * (size_t)a->rank);
-}
 // A handle of that shape; data, uninitialised, with room
 ATTN__FUNC attn_tensor *attn__new(attn_ctx *c, const char *op, int type, int rank, const ptrdiff_t *shape, int room,
                                   int param) {
@@ -2331,7 +2328,7 @@ typedef struct attn__rows {
     // page > 0: token j in slot j % page of page table[j / page]; ring > 0: in slot j % ring
     ptrdiff_t page, page_step, ring;
     const int32_t *table;
-    int type, apart;                  // apart: rows a power of two apart, copied before use
+    int type;
 } attn__rows;
 ATTN__FUNC const char *attn__row_at(const attn__rows *x, ptrdiff_t j) {
     ptrdiff_t e = (x->ring ? j % x->ring : j) * x->row;
@@ -3100,7 +3097,7 @@ ATTN__OUTLINE const attn__e *ATTN__FN(take_rows)(const attn__tile_args *g, int k
     const attn_desc *d = g->d;
     const int ready = keys ? ATTN__FN(stages)(d, 1) : 0;
     *row = x->row;
-    if (!ready && x->type == ATTN__OWN_TYPE && x->col == 1 && !x->apart && attn__rows_run(x, k0, nk) == nk)
+    if (!ready && x->type == ATTN__OWN_TYPE && x->col == 1 && attn__rows_run(x, k0, nk) == nk)
         return (const attn__e *)(const void *)attn__row_at(x, k0);
     *row = keys ? d->dim : d->vdim;
     for (ptrdiff_t r = 0; r < nk; r++) {
