@@ -1687,6 +1687,7 @@ ATTN__FUNC attn__node *attn__record_op(attn_ctx *c, int op, attn_tensor *y, attn
 //     _exp2                          2^a for a <= 127, relative error 2e-7; 0 at -inf; NaN stays
 //     _seen _bad                     magnitudes joined to a running maximum; did any reach Inf or NaN
 //     _of_bf16(p) _of_f16(p) _of_i8(p)   LANES elements of that type; left out where there is no instruction
+//     _of_u4(p, n)                   4 bits of LANES bytes, from bit n on; beside _of_i8
 //     attn__f16_at(p)                one f16 as a float, beside _of_i8
 //     attn__bits64(p)                bits of 64 bytes that are not 0; only where there is an instruction
 //     _fma_at(acc, s, i, v)          acc + s[i] v with a packet of ATTN__PACKET scalars read at once
@@ -1849,6 +1850,9 @@ ATTN__INL __m512i ATTN__FN(dot64)(__m512i acc, const int8_t *p, const int8_t *q)
 #define attn__v_of_f16(p) _mm512_cvtph_ps(ATTN__H(p))
 #define attn__f16_at(p) _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(attn__u16(p))))
 #define attn__v_of_i8(p) _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))))
+#define attn__v_of_u4(p, n) \
+    _mm512_cvtepi32_ps(_mm512_and_si512(_mm512_srl_epi32(_mm512_cvtepu8_epi32(_mm_loadu_si128( \
+        (const __m128i *)(const void *)(p))), _mm_cvtsi32_si128(n)), _mm512_set1_epi32(15)))
 #define attn__bits64(p) ((uint64_t)_mm512_test_epi8_mask(_mm512_loadu_si512(p), _mm512_loadu_si512(p)))
 #define attn__v_end() _mm256_zeroupper()
 #define ATTN__FOLD512(a, op) \
@@ -1945,6 +1949,10 @@ ATTN__INL attn__m ATTN__FN(mask)(uint32_t bits) {
 #define attn__v_of_i8(p) \
     ATTN__X(_mm256_cvtepi32_ps)(ATTN__X(_mm256_cvtepi8_epi32)( \
         ATTN__X(_mm_loadl_epi64)((const ATTN__X(__m128i) *)(const void *)(p))))
+#define attn__v_of_u4(p, n) \
+    ATTN__X(_mm256_cvtepi32_ps)(ATTN__X(_mm256_and_si256)(ATTN__X(_mm256_srl_epi32)(ATTN__X(_mm256_cvtepu8_epi32)( \
+        ATTN__X(_mm_loadl_epi64)((const ATTN__X(__m128i) *)(const void *)(p))), ATTN__X(_mm_cvtsi32_si128)(n)), \
+        ATTN__X(_mm256_set1_epi32)(15)))
 #ifndef ATTN__BY_SIMDE
 #define attn__v_of_f16(p) _mm256_cvtph_ps(ATTN__H(p))
 #define attn__f16_at(p) _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(attn__u16(p))))
@@ -2339,6 +2347,15 @@ ATTN__FUNC const char *attn__row_at(const attn__rows *x, ptrdiff_t j) {
 ATTN__FUNC ptrdiff_t attn__rows_run(const attn__rows *x, ptrdiff_t j, ptrdiff_t n) {
     const ptrdiff_t run = x->ring ? x->ring - j % x->ring : x->page ? x->page - j % x->page : n;
     return run < n ? run : n;
+}
+// Addresses of n rows from j on
+ATTN__FUNC void attn__rows_list(const char **p, const attn__rows *x, ptrdiff_t j, ptrdiff_t n) {
+    const ptrdiff_t step = x->row / attn__types[x->type].elements * attn__types[x->type].bytes;
+    for (ptrdiff_t i = 0, run; i < n; i += run) {
+        const char *at = attn__row_at(x, j + i);
+        run = attn__rows_run(x, j + i, n - i);
+        for (ptrdiff_t r = 0; r < run; r++) p[i + r] = at + r * step;
+    }
 }
 // The arrays of a tile in the workspace.
 typedef struct attn__space {
@@ -3018,35 +3035,58 @@ ATTN__FUNC void ATTN__FN(gemv)(attn__gemm_args *g) {
 
 // Rows of the tile or of a block come in place where they lie as kernels want them; else they are widened into a
 // buffer.
-ATTN__OUTLINE void ATTN__FN(widen)(attn__e *y, int type, const char *p, ptrdiff_t col, ptrdiff_t n) {
-    ptrdiff_t i = 0;
-    if (col == 1 && type == ATTN__OWN_TYPE) { memcpy(y, p, sizeof(attn__e) * (size_t)n); return; }
+ATTN__INL int ATTN__FN(loads)(int type) {               // are rows of this type read as vectors?
 #ifdef attn__v_of_bf16
-    if (col == 1 && type == ATTN_BF16)
-        for (; i + ATTN__LANES <= n; i += ATTN__LANES) attn__v_store(y + i, attn__v_of_bf16(p + 2 * i));
+    if (type == ATTN_BF16) return 1;
 #endif
 #ifdef attn__v_of_f16
-    if (col == 1 && type == ATTN_F16)
-        for (; i + ATTN__LANES <= n; i += ATTN__LANES) attn__v_store(y + i, attn__v_of_f16(p + 2 * i));
+    if (type == ATTN_F16) return 1;
 #endif
 #ifdef attn__v_of_i8
-    if (attn__types[type].elements == 32)
-        for (; i + 32 <= n; i += 32, p += attn__types[type].bytes) {
-            const attn__v scale = attn__v_set(attn__f16_at(p)), zero = attn__v_set(type == ATTN_Q4_0 ? 8 : 0);
-            const attn__v low = attn__v_set(type == ATTN_Q4_1 ? attn__f16_at(p + 2) : 0);
-            const char *b = p + 2;
-            uint64_t x[2], t[4];
-            if (type != ATTN_Q8_0) {                    // nibbles to bytes, 8 at a time
-                memcpy(x, p + attn__types[type].bytes - 16, 16);
-                for (int u = 0; u < 4; u++) t[u] = x[u % 2] >> (u / 2 * 4) & UINT64_C(0x0f0f0f0f0f0f0f0f);
-                b = (const char *)t;
-            }
-            ATTN__UNROLL for (int u = 0; u < 32; u += ATTN__LANES) {
-                const attn__v a = attn__v_mul(scale, attn__v_sub(attn__v_of_i8(b + u), zero));
-                attn__v_store(y + i + u, type == ATTN_Q4_1 ? attn__v_add(a, low) : a);
-            }
-        }
+    if (type == ATTN_Q8_0) return 1;
 #endif
+    return type == ATTN__OWN_TYPE;
+}
+// r[u] = elements of row p[u * next] from i + u * step on, for u < n
+ATTN__INL void ATTN__FN(load_as)(attn__v *r, const char *const *p, const int next, ptrdiff_t i, const int step,
+                                 const int n, int type) {
+#define ATTN__EACH(bytes, value)                                                                                  \
+    ATTN__UNROLL for (int u = 0; u < n; u++) {                                                                    \
+        const size_t at = (size_t)(i + u * step);                                                                 \
+        const char *x = p[u * next] + bytes;                                                                      \
+        r[u] = value;                                                                                             \
+    }                                                                                                             \
+    break
+    switch (type) {
+#ifdef attn__v_of_bf16
+    case ATTN_BF16: ATTN__EACH(2 * at, attn__v_of_bf16(x));
+#endif
+#ifdef attn__v_of_f16
+    case ATTN_F16: ATTN__EACH(2 * at, attn__v_of_f16(x));
+#endif
+#ifdef attn__v_of_i8
+    case ATTN_Q8_0:
+        ATTN__EACH(at / 32 * 34, attn__v_mul(attn__v_set(attn__f16_at(x)), attn__v_of_i8(x + 2 + at % 32)));
+#endif
+    default: ATTN__EACH(sizeof(attn__e) * at, attn__v_load((const attn__e *)(const void *)x));
+    }
+}
+ATTN__OUTLINE void ATTN__FN(widen)(attn__e *y, int type, const char *p, ptrdiff_t col, ptrdiff_t n) {
+    ptrdiff_t i = 0;
+    attn__v r;
+    if (col != 1) {}
+#ifdef attn__v_of_i8
+    else if (type == ATTN_Q4_0 || type == ATTN_Q4_1) for (; i < n; i += ATTN__LANES) {
+        const char *x = p + i / 32 * attn__types[type].bytes, *b = x + attn__types[type].bytes - 16 + i % 16;
+        const attn__v a = attn__v_of_u4(b, (int)(i % 32 / 16 * 4)), scale = attn__v_set(attn__f16_at(x));
+        attn__v_store(y + i, type == ATTN_Q4_1 ? attn__v_add(attn__v_mul(a, scale), attn__v_set(attn__f16_at(x + 2)))
+                                               : attn__v_mul(attn__v_sub(a, attn__v_set(8)), scale));
+    }
+#endif
+    else if (ATTN__FN(loads)(type)) for (; i + ATTN__LANES <= n; i += ATTN__LANES) {
+        ATTN__FN(load_as)(&r, &p, 0, i, 0, 1, type);
+        attn__v_store(y + i, r);
+    }
     for (; i < n; i++) y[i] = (attn__e)attn__stored(type, p, i * col);
 }
 // x / sqrt(mean x^2 + eps), or x / max(|x|, eps); times factor
@@ -3096,13 +3136,15 @@ ATTN__OUTLINE const attn__e *ATTN__FN(take_rows)(const attn__tile_args *g, int k
     const attn__rows *x = keys ? &g->k : &g->v;
     const attn_desc *d = g->d;
     const int ready = keys ? ATTN__FN(stages)(d, 1) : 0;
+    const char *p[ATTN__KT];
     *row = x->row;
     if (!ready && x->type == ATTN__OWN_TYPE && x->col == 1 && attn__rows_run(x, k0, nk) == nk)
         return (const attn__e *)(const void *)attn__row_at(x, k0);
     *row = keys ? d->dim : d->vdim;
+    attn__rows_list(p, x, k0, nk);
     for (ptrdiff_t r = 0; r < nk; r++) {
         attn__e *y = buffer + r * *row;
-        ATTN__FN(widen)(y, x->type, attn__row_at(x, k0 + r), x->col, *row);
+        ATTN__FN(widen)(y, x->type, p[r], x->col, *row);
         if (ready)
             ATTN__FN(ready)(d, y, ready, d->k_norm, d->rope_k_pos ? d->rope_k_pos[g->b * d->keys + k0 + r] : k0 + r);
     }
@@ -3740,7 +3782,7 @@ ATTN__OUTLINE void ATTN__FN(drop_out)(const attn__tile_args *g, attn__e *s, cons
     }
 }
 // One block: keys k0 .. k0+nk-1 of a span. *at is the buffer that holds o.
-ATTN__INL void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptrdiff_t k0, ptrdiff_t nk, ATTN__FN(state) *z,
+ATTN__OUTLINE void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptrdiff_t k0, ptrdiff_t nk, ATTN__FN(state) *z,
                                int *at) {
     const attn_desc *d = g->d;
     const ptrdiff_t dv = d->vdim;
@@ -3804,162 +3846,76 @@ ATTN__INL void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptrdiff
 // Scores with keys in lanes (rows of k turned in registers), outputs with columns in lanes: k and v are read once for
 // all rows and nothing is padded to a tile. Every sum has the tile's order, so the bits are the tile's.
 
-#if ATTN__LANES == 16
-#define ATTN__FEW_KEYS 2                                // vectors of keys at a time for one row
-#else
-#define ATTN__FEW_KEYS 1
-#endif
-#define ATTN__FEW_STRIP 16              // rows of values that stay near for all sweeps over their columns
+#define ATTN__FEW_AHEAD 32              // rows that are touched before their turn
 
-ATTN__INL attn__v ATTN__FN(load_as)(const char *p, ptrdiff_t i, const int type) {
-#ifdef attn__v_of_i8
-    if (type == ATTN_Q8_0) {
-        const char *block = p + i / 32 * 34;
-        return attn__v_mul(attn__v_set(attn__f16_at(block)), attn__v_of_i8(block + 2 + i % 32));
-    }
-#endif
-#ifdef attn__v_of_bf16
-    if (type == ATTN_BF16) return attn__v_of_bf16(p + 2 * i);
-#endif
-#ifdef attn__v_of_f16
-    if (type == ATTN_F16) return attn__v_of_f16(p + 2 * i);
-#endif
-    (void)type;
-    return attn__v_load((const attn__e *)(const void *)p + i);
-}
-// t[g][i] = q[g] . k[i] for n vectors of keys, rows of k `row` bytes apart
-ATTN__INL void ATTN__FN(few_scores)(attn__e *t, const attn__e *q, ptrdiff_t dk, const char *k, ptrdiff_t row,
-                                    const int rows, const int n,
-                                    const int type) {
-    attn__v a[4][2];
-    const ptrdiff_t ahead = 2 * n * ATTN__LANES * row;
+// t[g][i] = q[g] . k[i] for LANES keys and one row or four
+ATTN__OUTLINE void ATTN__FN(few_scores)(attn__e *t, const attn__e *q, ptrdiff_t dk, const char *const *k, int type,
+                                        int rows) {
+    const ptrdiff_t elements = attn__types[type].elements, bytes = attn__types[type].bytes;
+    attn__v a[4];
     ptrdiff_t d = 0;
-    ATTN__UNROLL for (int g = 0; g < rows; g++) ATTN__UNROLL for (int b = 0; b < n; b++) a[g][b] = attn__v_set(0);
-    for (; d + ATTN__LANES <= dk; d += ATTN__LANES) ATTN__UNROLL for (int b = 0; b < n; b++) {
+#define ATTN__FEW_STEP(i, r)                                                                                      \
+    a[0] = attn__v_fma(attn__v_set(q[d + i]), r, a[0]);                                                           \
+    if (rows > 1) ATTN__UNROLL for (int g = 1; g < 4; g++) a[g] = attn__v_fma(attn__v_set(q[g * dk + d + i]), r, a[g])
+    ATTN__UNROLL for (int g = 0; g < 4; g++) a[g] = attn__v_set(0);
+    for (; d + ATTN__LANES <= dk; d += ATTN__LANES) {
         attn__v r[ATTN__LANES];
-        const char *x = k + b * ATTN__LANES * row;
-        ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) {
-            r[i] = ATTN__FN(load_as)(x + i * row, d, type);
-            ATTN__PREFETCH(x + i * row + ahead + d * (type == ATTN__OWN_TYPE ? (ptrdiff_t)sizeof(attn__e)
-                                                      : type == ATTN_Q8_0 ? 1 : 2));
-        }
+        ATTN__FN(load_as)(r, k, 1, d, 0, ATTN__LANES, type);
+        ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
+            ATTN__PREFETCH(k[i + ATTN__FEW_AHEAD] + d / elements * bytes);
         ATTN__FN(transpose)(r);
-        ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) ATTN__UNROLL for (int g = 0; g < rows; g++)
-            a[g][b] = attn__v_fma(attn__v_set(q[g * dk + d + i]), r[i], a[g][b]);
+        ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) { ATTN__FEW_STEP(i, r[i]); }
     }
-    for (; d < dk; d++) ATTN__UNROLL for (int b = 0; b < n; b++) {
+    for (; d < dk; d++) {
         attn__e x[ATTN__LANES];
-        for (int i = 0; i < ATTN__LANES; i++) x[i] = (attn__e)attn__stored(type, k + (b * ATTN__LANES + i) * row, d);
-        ATTN__UNROLL for (int g = 0; g < rows; g++)
-            a[g][b] = attn__v_fma(attn__v_set(q[g * dk + d]), attn__v_load(x), a[g][b]);
+        for (int i = 0; i < ATTN__LANES; i++) x[i] = (attn__e)attn__stored(type, k[i], d);
+        ATTN__FEW_STEP(0, attn__v_load(x));
     }
-    ATTN__UNROLL for (int g = 0; g < rows; g++) ATTN__UNROLL for (int b = 0; b < n; b++)
-        attn__v_store(t + g * ATTN__KT + b * ATTN__LANES, a[g][b]);
+#undef ATTN__FEW_STEP
+    for (int g = 0; g < rows; g++) attn__v_store(t + g * ATTN__KT, a[g]);
 }
 // o[g][n vectors] += sum over keys of p[g][key] v[key][column ..]; l, when given, is one more chain
-ATTN__INL void ATTN__FN(few_columns)(attn__e *o, ptrdiff_t o_row, const attn__e *p, const char *v, ptrdiff_t row,
-                                     ptrdiff_t column,
-                                     ptrdiff_t nk, attn__e *l, const int rows, const int n, const int type) {
+ATTN__INL void ATTN__FN(few_columns)(attn__e *o, ptrdiff_t o_row, const attn__e *p, const char *const *v, int type,
+                                     ptrdiff_t column, ptrdiff_t nk, attn__e *l, int rows, const int n) {
     attn__v a[4][4], sum[4];
-    ATTN__UNROLL for (int g = 0; g < rows; g++) {
-        ATTN__UNROLL for (int i = 0; i < n; i++) a[g][i] = attn__v_load(o + g * o_row + i * ATTN__LANES);
-        sum[g] = attn__v_set(l ? l[g] : 0);
+    ATTN__UNROLL for (int g = 0; g < 4; g++) {
+        ATTN__UNROLL for (int i = 0; i < n; i++)
+            a[g][i] = g < rows ? attn__v_load(o + g * o_row + i * ATTN__LANES) : attn__v_set(0);
+        sum[g] = attn__v_set(l && g < rows ? l[g] : 0);
     }
-    for (ptrdiff_t k = 0; k < nk; k++, v += row) {
+    for (ptrdiff_t k = 0; k < nk; k++) {
         attn__v x[4];
-        ATTN__UNROLL for (int i = 0; i < n; i++) x[i] = ATTN__FN(load_as)(v, column + i * ATTN__LANES, type);
-        ATTN__UNROLL for (int g = 0; g < rows; g++) {
-            const attn__v y = attn__v_set(p[g * ATTN__KT + k]);
-            if (l) sum[g] = attn__v_add(sum[g], y);
-            ATTN__UNROLL for (int i = 0; i < n; i++) a[g][i] = attn__v_fma(x[i], y, a[g][i]);
+        ATTN__FN(load_as)(x, v + k, 0, column, ATTN__LANES, n, type);
+        ATTN__UNROLL for (int g = 0; g < 4; g++) {
+            if (g == 1 && rows == 1) break;
+            { const attn__v y = attn__v_set(p[g * ATTN__KT + k]);
+              sum[g] = attn__v_add(sum[g], y);
+              ATTN__UNROLL for (int i = 0; i < n; i++) a[g][i] = attn__v_fma(x[i], y, a[g][i]); }
         }
     }
-    ATTN__UNROLL for (int g = 0; g < rows; g++) {
+    ATTN__UNROLL for (int g = 0; g < 4; g++) if (g < rows) {
         attn__e t[ATTN__LANES];
         ATTN__UNROLL for (int i = 0; i < n; i++) attn__v_store(o + g * o_row + i * ATTN__LANES, a[g][i]);
         attn__v_store(t, sum[g]);
         if (l) l[g] = t[0];
     }
 }
-// Both for one storage type: one row or four, four vectors of columns or one
-#define ATTN__FEW(type, TYPE)                                                                                     \
-    ATTN__OUTLINE void ATTN__FN(few_scores_##type)(attn__e *t, const attn__e *q, ptrdiff_t dk, const char *k,     \
-                                                   ptrdiff_t row, int rows) {                                     \
-        if (rows == 1) ATTN__FN(few_scores)(t, q, dk, k, row, 1, ATTN__FEW_KEYS, TYPE);                           \
-        else ATTN__FN(few_scores)(t, q, dk, k, row, 4, 1, TYPE);                                                  \
-    }                                                                                                             \
-    ATTN__OUTLINE void ATTN__FN(few_columns_##type)(attn__e *o, ptrdiff_t o_row, const attn__e *p, const char *v, \
-                                                    ptrdiff_t row, ptrdiff_t column, ptrdiff_t nk, attn__e *l,    \
-                                                    int rows, int n) {                                            \
-        if (n == 1)                                                                                               \
-            for (int g = 0; g < rows; g++)                                                                        \
-                ATTN__FN(few_columns)(o + g * o_row, o_row, p + g * ATTN__KT, v, row, column, nk,                 \
-                                      l ? l + g : NULL, 1, 1, TYPE);                                              \
-        else if (rows == 1) ATTN__FN(few_columns)(o, o_row, p, v, row, column, nk, l, 1, 4, TYPE);                \
-        else ATTN__FN(few_columns)(o, o_row, p, v, row, column, nk, l, 4, 4, TYPE);                               \
-    }
-ATTN__FEW(own, ATTN__OWN_TYPE)
-#ifdef attn__v_of_bf16
-ATTN__FEW(bf16, ATTN_BF16)
-#endif
-#ifdef attn__v_of_f16
-ATTN__FEW(f16, ATTN_F16)
-#endif
-#ifdef attn__v_of_i8
-ATTN__FEW(q8_0, ATTN_Q8_0)
-#endif
-#undef ATTN__FEW
-#ifdef attn__v_of_i8
-#define ATTN__FEW_Q8_0(name, args) if (type == ATTN_Q8_0) ATTN__FN(name##_q8_0) args; else
-#else
-#define ATTN__FEW_Q8_0(name, args)
-#endif
-#ifdef attn__v_of_bf16
-#define ATTN__FEW_BF16(name, args) if (type == ATTN_BF16) ATTN__FN(name##_bf16) args; else
-#else
-#define ATTN__FEW_BF16(name, args)
-#endif
-#ifdef attn__v_of_f16
-#define ATTN__FEW_F16(name, args) if (type == ATTN_F16) ATTN__FN(name##_f16) args; else
-#else
-#define ATTN__FEW_F16(name, args)
-#endif
-#define ATTN__FEW_CALL(name, args) \
-    ATTN__FEW_Q8_0(name, args) ATTN__FEW_BF16(name, args) ATTN__FEW_F16(name, args) ATTN__FN(name##_own) args
-
-// n rows from k0 on as few_ wants them: in place where they lie at one distance in a type that is loaded as such, else
-// widened. Rows from k0 + have on repeat the last.
-ATTN__OUTLINE const char *ATTN__FN(few_rows)(const attn__tile_args *g, int keys, attn__e *buffer, ptrdiff_t k0,
-                                             ptrdiff_t have, ptrdiff_t n,
-                                             ptrdiff_t *row, int *type) {
+// Addresses of n rows from k0 on, widened where no vector reads them; after them those to come, as far as there are.
+ATTN__OUTLINE int ATTN__FN(few_rows)(const char **p, const attn__tile_args *g, int keys, attn__e *buffer, ptrdiff_t k0,
+                                     ptrdiff_t n) {
     const attn__rows *x = keys ? &g->k : &g->v;
-    const ptrdiff_t width = keys ? g->d->dim : g->d->vdim;
-    int direct = x->type == ATTN__OWN_TYPE;
-#ifdef attn__v_of_bf16
-    direct |= x->type == ATTN_BF16;
-#endif
-#ifdef attn__v_of_f16
-    direct |= x->type == ATTN_F16;
-#endif
-#ifdef attn__v_of_i8
-    direct |= x->type == ATTN_Q8_0;
-#endif
-    *type = x->type; *row = x->row / attn__types[x->type].elements * attn__types[x->type].bytes;
-    if (direct && x->col == 1 && have == n && attn__rows_run(x, k0, n) == n && !(keys && ATTN__FN(stages)(g->d, 1)))
-        return attn__row_at(x, k0);
-    {
-        const attn__e *y = ATTN__FN(take_rows)(g, keys, buffer, k0, have, row);
-        if (have < n) {
-            if (y != buffer)
-                for (ptrdiff_t r = 0; r < have; r++)
-                    memcpy(buffer + r * width, y + r * *row, sizeof(attn__e) * (size_t)width);
-            for (ptrdiff_t r = have; r < n; r++)
-                memcpy(buffer + r * width, buffer + (have - 1) * width, sizeof(attn__e) * (size_t)width);
-            y = buffer; *row = width;
-        }
-        *type = ATTN__OWN_TYPE; *row *= (ptrdiff_t)sizeof(attn__e);
-        return (const char *)(const void *)y;
+    const ptrdiff_t most = g->hi_least - k0 < ATTN__KT + ATTN__FEW_AHEAD ? g->hi_least - k0 : ATTN__KT + ATTN__FEW_AHEAD;
+    ptrdiff_t have = most, row;
+    int type = x->type;
+    if (x->col == 1 && ATTN__FN(loads)(type) && !(keys && ATTN__FN(stages)(g->d, 1)))
+        attn__rows_list(p, x, k0, most);
+    else {
+        const attn__e *y = ATTN__FN(take_rows)(g, keys, buffer, k0, n, &row);
+        for (ptrdiff_t r = 0; r < n; r++) p[r] = (const char *)(const void *)(y + r * row);
+        have = n; type = ATTN__OWN_TYPE;
     }
+    for (; have < ATTN__KT + ATTN__FEW_AHEAD; have++) p[have] = p[have - 1];
+    return type;
 }
 // One span: keys k0 .. stop-1 from nothing. z gets m and l; o is left in w->o[1] as a tile's.
 ATTN__OUTLINE void ATTN__FN(few_span)(const attn__tile_args *g, const attn__space *w, ptrdiff_t k0, ptrdiff_t stop,
@@ -3967,22 +3923,16 @@ ATTN__OUTLINE void ATTN__FN(few_span)(const attn__tile_args *g, const attn__spac
     const ptrdiff_t dk = g->d->dim, dv = g->d->vdim, vectors = (dv + ATTN__LANES - 1) / ATTN__LANES,
         o_row = vectors * ATTN__LANES;
     const int lanes = g->lanes, step = lanes == 1 ? 1 : 4, group = (lanes + step - 1) / step * step;
-    const ptrdiff_t keys = (lanes == 1 ? ATTN__FEW_KEYS : 1) * ATTN__LANES;
     attn__e *t = (attn__e *)w->s, *o = (attn__e *)w->o[0], *q = (attn__e *)w->rows, m[ATTN__TQ], l[ATTN__TQ];
+    const char *p[ATTN__KT + ATTN__FEW_AHEAD];
     for (int i = 0; i < ATTN__TQ; i++) { m[i] = ATTN__NEG_INF; l[i] = 0; }
     memset(o, 0, sizeof(attn__e) * (size_t)(group * o_row));
     for (ptrdiff_t b = k0 / ATTN__KT * ATTN__KT; b < stop; b += ATTN__KT) {
         const ptrdiff_t first = b < k0 ? k0 : b, nk = (stop - b < ATTN__KT ? stop : b + ATTN__KT) - first;
-        ptrdiff_t row;
-        int type;
-        for (ptrdiff_t i = 0; i < nk; i += keys) {
-            // overlaps the keys before: the same scores
-            const ptrdiff_t at = i + keys <= nk || nk < keys ? i : nk - keys;
-            const char *k = ATTN__FN(few_rows)(g, 1, (attn__e *)w->k, first + at, nk < keys ? nk : keys, keys, &row,
-                                               &type);
-            for (int u = 0; u < lanes; u += step)
-                ATTN__FEW_CALL(few_scores, (t + u * ATTN__KT + at, q + u * dk, dk, k, row, step));
-        }
+        ptrdiff_t v_bytes;
+        int type = ATTN__FN(few_rows)(p, g, 1, (attn__e *)w->k, first, nk);
+        for (ptrdiff_t i = 0; i < nk; i += ATTN__LANES) for (int u = 0; u < lanes; u += step)
+            ATTN__FN(few_scores)(t + u * ATTN__KT + i, q + u * dk, dk, p + i, type, step);
         for (int u = 0; u < group; u++) {
             attn__e *s = t + u * ATTN__KT;
             attn__v top = attn__v_set(ATTN__NEG_INF), vm = attn__v_set(m[u]);
@@ -4002,17 +3952,20 @@ ATTN__OUTLINE void ATTN__FN(few_span)(const attn__tile_args *g, const attn__spac
             for (ptrdiff_t i = 0; i < nk; i += ATTN__LANES)
                 attn__v_store_n(s + i, nk - i, ATTN__FN(weigh)(&shift, attn__v_load_n(s + i, nk - i, 0)));
         }
-        for (ptrdiff_t r = 0; r < nk; r += ATTN__FEW_STRIP) {
-            const ptrdiff_t n = nk - r < ATTN__FEW_STRIP ? nk - r : ATTN__FEW_STRIP;
-            const char *v = ATTN__FN(few_rows)(g, 0, (attn__e *)w->v, first + r, n, n, &row, &type);
-            for (ptrdiff_t c = 0; c < n * row; c += 64) ATTN__PREFETCH(v + 2 * ATTN__FEW_STRIP * row + c);
+        type = ATTN__FN(few_rows)(p, g, 0, (attn__e *)w->v, first, nk);
+        v_bytes = dv / attn__types[type].elements * attn__types[type].bytes;
+        for (ptrdiff_t r = 0, n; r < nk; r += n) {      // rows that stay near for all sweeps over their columns
+            n = nk - r < 16 ? nk - r : 16;
+            for (ptrdiff_t i = 0; i < n; i++) for (ptrdiff_t c = 0; c < v_bytes; c += 64)
+                ATTN__PREFETCH(p[r + i + 32] + c);
             for (int u = 0; u < lanes; u += step) for (ptrdiff_t i = 0, wide; i < vectors; i += wide) {
                 // the last may repeat some
                 const ptrdiff_t column = (i + 1) * ATTN__LANES <= dv ? i * ATTN__LANES : dv - ATTN__LANES;
+                attn__e *to = o + u * o_row + i * ATTN__LANES, *lu = i ? NULL : l + u;
+                const attn__e *s = t + u * ATTN__KT + r;
                 wide = (i + 4) * ATTN__LANES <= dv ? 4 : 1;
-                ATTN__FEW_CALL(few_columns, (o + u * o_row + i * ATTN__LANES, o_row, t + u * ATTN__KT + r,
-                                             v, row, column, n,
-                                             i ? NULL : l + u, step, (int)wide));
+                if (wide == 1) ATTN__FN(few_columns)(to, o_row, s, p + r, type, column, n, lu, step, 1);
+                else ATTN__FN(few_columns)(to, o_row, s, p + r, type, column, n, lu, step, 4);
             }
         }
     }
@@ -4417,14 +4370,11 @@ static const attn__table ATTN__FN(table) = {
 #undef attn__v_of_bf16
 #undef attn__v_of_f16
 #undef attn__v_of_i8
+#undef attn__v_of_u4
 #undef attn__f16_at
 #undef ATTN__H
-#undef ATTN__FEW_KEYS
-#undef ATTN__FEW_STRIP
-#undef ATTN__FEW_BF16
-#undef ATTN__FEW_F16
-#undef ATTN__FEW_CALL
-#undef ATTN__FEW_Q8_0
+#undef ATTN__FEW_AHEAD
+#undef ATTN__EACH
 #undef attn__t_zero
 #undef attn__t_bad
 #undef attn__s_load
