@@ -2599,32 +2599,20 @@ ATTN__FUNC attn__v ATTN__FN(erf)(attn__v x) {
 
 // ---- elementwise
 
-// y[i] = EXPR of va and vb. add: onto y; ys 0: all added up in *sum and, for the last partial vector, in *rest.
+// Whole vectors only, strides 1, or 0 for what repeats. Returns the sum when ys is 0.
 #define ATTN__LOOP(EXPR)                                                                                          \
-    for (; i + ATTN__LANES <= n; i += ATTN__LANES) {                                                              \
+    for (; i < n; i += ATTN__LANES) {                                                                             \
         const attn__v va = as ? attn__v_load(a + i) : a0, vb = bs ? attn__v_load(b + i) : b0, r = EXPR;           \
         (void)vb;                                                                                                 \
         if (!ys) sum = attn__v_add(sum, r);                                                                       \
         else attn__v_store(y + i, add ? attn__v_add(attn__v_load(y + i), r) : r);                                 \
     }                                                                                                             \
-    if (i < n) {                                                                                                  \
-        const ptrdiff_t left = n - i;                                                                             \
-        const attn__v va = as ? attn__v_load_n(a + i, left, 1) : a0, vb = bs ? attn__v_load_n(b + i, left, 1) : b0; \
-        const attn__v r = EXPR;                                                                                   \
-        (void)vb;                                                                                                 \
-        if (!ys) { attn__v_store(t, r); for (ptrdiff_t u = 0; u < left; u++) rest += (double)t[u]; }              \
-        else attn__v_store_n(y + i, left, add ? attn__v_add(attn__v_load_n(y + i, left, 0), r) : r);              \
-    }                                                                                                             \
     break
-
-// Strides are 1, or 0 for an operand that repeats. Returns the sum when ys is 0.
-ATTN__OUTLINE double ATTN__FN(loop_unit)(int op, attn__e *y, const attn__e *a, const attn__e *b, ptrdiff_t n,
-                                         const int ys, const int as, const int bs, const int add, attn__e s) {
+ATTN__OUTLINE double ATTN__FN(loop_unit)(int op, attn__e *y, const attn__e *a, const attn__e *b, ptrdiff_t n, int ys,
+                                         int as, int bs, int add, attn__e s) {
     const attn__v vs = attn__v_set(s), zero = attn__v_set(0), one = attn__v_set(1);
     const attn__v a0 = attn__v_set(*a), b0 = attn__v_set(*b);
     attn__v sum = zero;
-    attn__e t[ATTN__LANES];
-    double rest = 0;
     ptrdiff_t i = 0;
     switch (op) {
     case ATTN__LOOP_COPY: ATTN__LOOP(va);
@@ -2644,10 +2632,11 @@ ATTN__OUTLINE double ATTN__FN(loop_unit)(int op, attn__e *y, const attn__e *a, c
     case ATTN__LOOP_SQUARE_SUB: ATTN__LOOP(attn__v_mul(attn__v_sub(va, vb), attn__v_sub(va, vb)));
     default: break;
     }
-    return rest + (double)attn__v_hsum(sum);
+    return (double)attn__v_hsum(sum);
 }
 #undef ATTN__LOOP
 
+// y[i] = f(a[i], b[i]). add: onto y; ys 0: all added up. What is no whole vector, or lies apart, goes through buffers.
 ATTN__FUNC void ATTN__FN(loop)(attn__loop_args *g) {
     attn__e ya[64], aa[64], ba[64];
     attn__e *y = (attn__e *)g->y;
@@ -2656,19 +2645,22 @@ ATTN__FUNC void ATTN__FN(loop)(attn__loop_args *g) {
     const int unit = (g->ys == 1 || g->ys == 0) && (g->as == 1 || g->as == 0) && (g->bs == 1 || g->bs == 0);
     double total = 0;
     if (g->n <= 0) return;
-    for (ptrdiff_t i = 0, n; i < g->n; i += n) {        // chunks: strides other than 0 and 1 go through 64 elements
-        const ptrdiff_t most = unit ? 4096 : 64;
-        n = g->n - i < most ? g->n - i : most;
-        if (unit) {
+    for (ptrdiff_t i = 0, n; i < g->n; i += n) {
+        n = g->n - i;
+        if (unit && n >= ATTN__LANES) {
+            n = n > 4096 ? 4096 : n / ATTN__LANES * ATTN__LANES;
             total += ATTN__FN(loop_unit)(g->op, y + i * g->ys, a + i * g->as, b + i * g->bs, n, (int)g->ys, (int)g->as,
                                          (int)g->bs, g->add, s);
             continue;
         }
+        if (n > 64) n = 64;
         for (ptrdiff_t u = 0; u < n; u++) { aa[u] = a[(i + u) * g->as]; ba[u] = b[(i + u) * g->bs]; }
-        if (g->ys == 0) { total += ATTN__FN(loop_unit)(g->op, ya, aa, ba, n, 0, 1, 1, 0, s); continue; }
-        if (g->add) for (ptrdiff_t u = 0; u < n; u++) ya[u] = y[(i + u) * g->ys];
-        ATTN__FN(loop_unit)(g->op, ya, aa, ba, n, 1, 1, 1, g->add, s);
-        for (ptrdiff_t u = 0; u < n; u++) y[(i + u) * g->ys] = ya[u];
+        for (ptrdiff_t u = n; u % ATTN__LANES; u++) aa[u] = ba[u] = 1;
+        ATTN__FN(loop_unit)(g->op, ya, aa, ba, n, 1, 1, 1, 0, s);
+        for (ptrdiff_t u = 0; u < n; u++) {
+            attn__e *to = y + (i + u) * g->ys;
+            if (g->ys == 0) total += (double)ya[u]; else *to = g->add ? *to + ya[u] : ya[u];
+        }
     }
     if (g->ys == 0) *y = (attn__e)(g->add ? (double)*y + total : total);
     attn__v_end();
@@ -2719,6 +2711,8 @@ ATTN__FUNC void ATTN__FN(softmax)(attn__softmax_args *g) {
     }
     attn__v_end();
 }
+
+#define ATTN__LANES_OF(j) for (int j = 0; j < ATTN__QV; j++)
 
 // ---- the microkernel of everything: n rows of scalars a against TQ columns of b
 //
@@ -2833,31 +2827,43 @@ ATTN__INL int ATTN__FN(panel)(ptrdiff_t left) {
     return left > ATTN__R2 ? ATTN__R3 : left > ATTN__R1 ? ATTN__R2 : left > 1 ? ATTN__R1 : 1;
 #endif
 }
-// w rows (n of them real, the rest 0), k deep: t[p][w], times s
-ATTN__OUTLINE void ATTN__FN(pack_rows)(attn__e *t, const attn__e *a, ptrdiff_t ars, ptrdiff_t acs, ptrdiff_t n,
-                                       const int w,
-                                       ptrdiff_t k, attn__e s) {
-    ptrdiff_t p = 0;
-    if (acs == 1 && w > 1) {
-        for (; p + ATTN__LANES <= k; p += ATTN__LANES)
-            for (int g = 0; g < w; g += ATTN__LANES) {
-                attn__v r[ATTN__LANES];
-                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
-                    r[i] = g + i < n ? attn__v_mul(attn__v_load(a + (g + i) * ars + p), attn__v_set(s))
-                        : attn__v_set(0);
+// x[lane][p * col] times c -> t[p * w + lane] for w lanes, a multiple of LANES or fewer than LANES; then what is stored
+// past a row is the next one's, and past the last LANES elements are free.
+ATTN__OUTLINE void ATTN__FN(pack)(attn__e *t, ptrdiff_t w, const attn__e *const *x, ptrdiff_t col, ptrdiff_t n,
+                                  const attn__v *c) {
+    for (ptrdiff_t lane = 0; lane < w; lane += ATTN__LANES, c++) {
+        ptrdiff_t p = 0;
+        attn__v r[ATTN__LANES];
+        attn__e z[ATTN__LANES];
+        if (col == 1 && w > 1)
+            for (; p + ATTN__LANES <= n; p += ATTN__LANES) {
+                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) r[i] = attn__v_load(x[lane + i] + p);
                 ATTN__FN(transpose)(r);
-                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) attn__v_store_n(t + (p + i) * w + g, w - g, r[i]);
+                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
+                    attn__v_store(t + (p + i) * w + lane, attn__v_mul(r[i], *c));
             }
-    } else if (ars == 1) {
-        for (; p < k; p++) for (int g = 0; g < w; g += ATTN__LANES)
-            attn__v_store_n(t + p * w + g, w - g, n > g ? attn__v_mul(attn__v_load_n(a + p * acs + g, n - g, 0),
-                                                                      attn__v_set(s))
-                                                        : attn__v_set(0));
+        for (; p < n; p++) {
+            for (int i = 0; i < ATTN__LANES; i++) z[i] = x[lane + i][p * col];
+            attn__v_store(t + p * w + lane, attn__v_mul(attn__v_load(z), *c));
+        }
     }
-    for (; p < k; p++) for (int i = 0; i < w; i++) t[p * w + i] = i < n ? a[i * ars + p * acs] * s : 0;
+}
+// t[p * TQ + lane] times f -> y[lane][at + p] for so many lanes; + 0 so that a zero has no sign
+ATTN__OUTLINE void ATTN__FN(unpack)(void *const *y, ptrdiff_t at, int lanes, const attn__e *t, ptrdiff_t n,
+                                    const attn__v *f) {
+    for (int lane = 0; lane < lanes; lane += ATTN__LANES, f++) for (ptrdiff_t p = 0; p < n; p += ATTN__LANES) {
+        attn__v r[ATTN__LANES];
+        attn__e z[ATTN__LANES * ATTN__LANES];
+        ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
+            r[i] = attn__v_fma(attn__v_load(t + (p + i < n ? p + i : n - 1) * ATTN__TQ + lane), *f, attn__v_set(0));
+        ATTN__FN(transpose)(r);
+        ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) attn__v_store(z + i * ATTN__LANES, r[i]);
+        for (int i = 0; i < ATTN__LANES && lane + i < lanes; i++)
+            attn__v_store_n((attn__e *)y[lane + i] + at + p, n - p, attn__v_load(z + i * ATTN__LANES));
+    }
 }
 // Four full panels of TQ columns at once from contiguous rows: longer runs of a row, and the rows to come are touched.
-ATTN__OUTLINE void ATTN__FN(pack_cols4)(attn__e *t, const attn__e *b, ptrdiff_t brs, ptrdiff_t k) {
+ATTN__OUTLINE void ATTN__FN(pack_four)(attn__e *t, const attn__e *b, ptrdiff_t brs, ptrdiff_t k) {
     for (ptrdiff_t p = 0; p < k; p++, b += brs, t += ATTN__TQ) {
         if (p + 16 < k)
             for (int j = 0; j < 4 * ATTN__TQ; j += 64 / (int)sizeof(attn__e)) ATTN__PREFETCH(b + 16 * brs + j);
@@ -2865,24 +2871,22 @@ ATTN__OUTLINE void ATTN__FN(pack_cols4)(attn__e *t, const attn__e *b, ptrdiff_t 
             attn__v_store(t + q * ATTN__TQ * k + j * ATTN__LANES, attn__v_load(b + q * ATTN__TQ + j * ATTN__LANES));
     }
 }
-// TQ columns (n of them real, the rest 0), k deep: t[p][TQ]
-ATTN__OUTLINE void ATTN__FN(pack_cols)(attn__e *t, const attn__e *b, ptrdiff_t brs, ptrdiff_t bcs, ptrdiff_t n,
-                                       ptrdiff_t k) {
-    ptrdiff_t p = 0;
-    if (bcs == 1 && n >= ATTN__TQ) {
-        for (; p < k; p++) ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++)
-            attn__v_store(t + p * ATTN__TQ + j * ATTN__LANES, attn__v_load(b + p * brs + j * ATTN__LANES));
-    } else if (brs == 1) {
-        for (; p + ATTN__LANES <= k; p += ATTN__LANES)
-            for (int g = 0; g < ATTN__TQ; g += ATTN__LANES) {
-                attn__v r[ATTN__LANES];
-                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
-                    r[i] = g + i < n ? attn__v_load(b + (g + i) * bcs + p) : attn__v_set(0);
-                ATTN__FN(transpose)(r);
-                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) attn__v_store(t + (p + i) * ATTN__TQ + g, r[i]);
-            }
+// A panel of w rows or columns (n of them real), k deep: x[i * step + p * along] times s -> t[p * w + i]
+ATTN__OUTLINE void ATTN__FN(pack_panel)(attn__e *t, const attn__e *x, ptrdiff_t step, ptrdiff_t along, ptrdiff_t n,
+                                        ptrdiff_t w, ptrdiff_t k, attn__e s) {
+    const attn__e *row[ATTN__TQ];
+    attn__v c[ATTN__QV];
+    ATTN__LANES_OF(j) c[j] = attn__v_set(s);
+    if (n > w) n = w;
+    if (step == 1 && w > 1) {                           // as pack writes: what is past a row is the next one's
+        for (ptrdiff_t p = 0; p < k; p++) for (ptrdiff_t i = 0; i < w; i += ATTN__LANES)
+            attn__v_store(t + p * w + i, n > i ? attn__v_mul(n - i >= ATTN__LANES ? attn__v_load(x + p * along + i)
+                : attn__v_load_n(x + p * along + i, n - i, 0), c[0]) : c[0]);
+        return;
     }
-    for (; p < k; p++) for (int i = 0; i < ATTN__TQ; i++) t[p * ATTN__TQ + i] = i < n ? b[p * brs + i * bcs] : 0;
+    for (ptrdiff_t i = 0; i < ATTN__TQ; i++) row[i] = x + (i < n ? i : n - 1) * step;
+    if (w > 1) ATTN__FN(pack)(t, w, row, along, k, c);
+    else for (ptrdiff_t p = 0; p < k; p++) t[p] = x[p * along] * s;
 }
 // one panel of w rows (n real) against one of TQ columns (cols real)
 ATTN__INL void ATTN__FN(gemm_panel)(const attn__gemm_args *g, attn__e *c, const attn__e *a, ptrdiff_t ars,
@@ -2916,17 +2920,16 @@ ATTN__FUNC void ATTN__FN(gemm)(attn__gemm_args *g) {
         for (ptrdiff_t j = 0, w; j < nc; j += w) {
             const attn__e *bj = b + pc * g->brs + (jc + j) * g->bcs;
             w = !direct_b && g->bcs == 1 && nc - j >= 4 * ATTN__TQ ? 4 * ATTN__TQ : ATTN__TQ;
-            if (w > ATTN__TQ) ATTN__FN(pack_cols4)(pb + j * kc, bj, g->brs, kc);
-            else if (!direct_b || nc - j < ATTN__TQ) ATTN__FN(pack_cols)(pb + j * kc, bj, g->brs, g->bcs, nc - j, kc);
+            if (w > ATTN__TQ) ATTN__FN(pack_four)(pb + j * kc, bj, g->brs, kc);
+            else if (!direct_b || nc - j < ATTN__TQ) ATTN__FN(pack_panel)(pb + j * kc, bj, g->bcs, g->brs, nc - j, ATTN__TQ, kc, 1);
         }
         for (ptrdiff_t ic = 0; ic < g->m; ic += mc0) {
             const ptrdiff_t mc = g->m - ic < mc0 ? g->m - ic : mc0;
             for (ptrdiff_t i = 0, w; i < mc; i += w) {
                 w = ATTN__FN(panel)(mc - i);
                 if (!direct_a || mc - i < w)
-                    ATTN__FN(pack_rows)(pa + i * kc, a + (ic + i) * g->ars + pc * g->acs, g->ars, g->acs, mc - i,
-                                        (int)w, kc,
-                                        (attn__e)g->alpha);
+                    ATTN__FN(pack_panel)(pa + i * kc, a + (ic + i) * g->ars + pc * g->acs, g->ars, g->acs, mc - i, w,
+                                         kc, (attn__e)g->alpha);
             }
             for (ptrdiff_t j = 0; j < nc; j += ATTN__TQ) for (ptrdiff_t i = 0, w; i < mc; i += w) {
                 const int here_b = direct_b && nc - j >= ATTN__TQ;
@@ -3023,8 +3026,6 @@ ATTN__FUNC void ATTN__FN(gemv)(attn__gemm_args *g) {
 // scores are one fma chain over d; a block of KT keys from key 0 rescales the lane when its block maximum exceeds the
 // running one by 2^8; l and o are one chain over keys; spans of SPAN keys start from nothing and are folded left to
 // right.
-
-#define ATTN__LANES_OF(j) for (int j = 0; j < ATTN__QV; j++)
 
 #define ATTN__LOG2E ATTN__C(1.4426950408889634)
 #ifdef ATTN__DOUBLE
@@ -3150,26 +3151,6 @@ ATTN__OUTLINE const attn__e *ATTN__FN(take_rows)(const attn__tile_args *g, int k
     }
     return buffer;
 }
-// rows of x -> t[i][lane] times c
-ATTN__OUTLINE void ATTN__FN(pack)(attn__e *t, const attn__e *const *x, ptrdiff_t col, ptrdiff_t n, const attn__v *c) {
-    ATTN__LANES_OF(j) {
-        const int lane = j * ATTN__LANES;
-        ptrdiff_t d = 0;
-        attn__e z[ATTN__LANES];
-        if (col == 1)
-            for (; d + ATTN__LANES <= n; d += ATTN__LANES) {
-                attn__v r[ATTN__LANES];
-                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) r[i] = attn__v_load(x[lane + i] + d);
-                ATTN__FN(transpose)(r);
-                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
-                    attn__v_store(t + (d + i) * ATTN__TQ + lane, attn__v_mul(r[i], c[j]));
-            }
-        for (; d < n; d++) {
-            for (int i = 0; i < ATTN__LANES; i++) z[i] = x[lane + i][d * col];
-            attn__v_store(t + d * ATTN__TQ + lane, attn__v_mul(attn__v_load(z), c[j]));
-        }
-    }
-}
 // Numbers of the desc as this pass's own; the buffer is used where they differ.
 ATTN__INL const attn__e *ATTN__FN(numbers)(attn__e *buffer, const float *x, ptrdiff_t n) {
 #ifdef ATTN__DOUBLE
@@ -3283,7 +3264,7 @@ ATTN__OUTLINE void ATTN__FN(take_queries)(attn__tile_args *g, attn__space *w) {
             t[i] = ATTN__FN(is_product)(d) ? (attn__e)g->scale[j * ATTN__LANES + i] : 1;
         c[j] = attn__v_load(t);
     }
-    ATTN__FN(pack)((attn__e *)w->q, x, own ? d->q_stride[3] : 1, d->dim, c);
+    ATTN__FN(pack)((attn__e *)w->q, ATTN__TQ, x, own ? d->q_stride[3] : 1, d->dim, c);
     if (d->score == ATTN_SCORE_ADDITIVE) ATTN__FN(project)(g, w, (attn__e *)w->wide[0], d->w_q, (const attn__e *)w->q);
     if (d->score == ATTN_SCORE_BILINEAR) {              // q' W: the rows of W as values, the features of q as weights
         void *t = w->q;
@@ -3434,7 +3415,7 @@ ATTN__OUTLINE void ATTN__FN(others)(attn__tile_args *g, const attn__space *w, pt
         to_next = row;
         if (additive) {                                 // the keys of the group in lanes, so that W k is a product too
             for (int i = 0; i < ATTN__TQ; i++) x[i] = k + (i < keys ? i : keys - 1) * row;
-            ATTN__FN(pack)((attn__e *)w->spare, x, 1, d->dim, one);
+            ATTN__FN(pack)((attn__e *)w->spare, ATTN__TQ, x, 1, d->dim, one);
             ATTN__FN(project)(g, w, (attn__e *)w->wide[1], d->w_k, (const attn__e *)w->spare);
             factor = ATTN__FN(numbers)((attn__e *)w->wide[2], d->w_v, n);
             k = (const attn__e *)w->wide[1]; from_key = ATTN__TQ; to_next = 1;
@@ -3548,16 +3529,11 @@ ATTN__OUTLINE void ATTN__FN(shape)(const attn__tile_args *g, const attn__space *
     }
     ATTN__LANES_OF(j) top[j] = most[j];
 }
-// scores of nk keys from k0 -> weights rows, as they are; turned back by transposes
-ATTN__OUTLINE void ATTN__FN(keep_scores)(const attn__tile_args *g, const attn__e *s, ptrdiff_t k0, ptrdiff_t nk) {
-    for (int lane = 0; lane < g->lanes; lane += ATTN__LANES) for (ptrdiff_t r = 0; r < nk; r += ATTN__LANES) {
-        attn__v t[ATTN__LANES];
-        ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
-            t[i] = attn__v_load(s + (r + i < nk ? r + i : nk - 1) * ATTN__TQ + lane);
-        ATTN__FN(transpose)(t);
-        ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
-            if (lane + i < g->lanes) attn__v_store_n((attn__e *)g->weights[lane + i] + k0 + r, nk - r, t[i]);
-    }
+// scores of nk keys from k0 -> weights rows, as they are
+ATTN__INL void ATTN__FN(keep_scores)(const attn__tile_args *g, const attn__e *s, ptrdiff_t k0, ptrdiff_t nk) {
+    attn__v one[ATTN__QV];
+    ATTN__LANES_OF(j) one[j] = attn__v_set(1);
+    ATTN__FN(unpack)(g->weights, k0, g->lanes, s, nk, one);
 }
 // Final scores of the part in w->s, hidden ones -inf (masked_score); top takes their maximum, p where some are hidden.
 ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, ATTN__FN(part) *p, attn__v *top) {
@@ -3790,7 +3766,7 @@ ATTN__OUTLINE void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptr
     const attn__e *v, *in;
     ptrdiff_t row;
     int grow = 0;
-    attn__v top[ATTN__QV];
+    attn__v top[ATTN__QV], l[ATTN__QV];                 // not z->l: a store to s might change that
     ATTN__FN(shift) shift[ATTN__QV];
     ATTN__FN(part) p;
     if (!ATTN__FN(visible)(g, w->vis, k0, nk, &p)) return;     // nobody sees any: bits stay, keys are not read
@@ -3815,12 +3791,13 @@ ATTN__OUTLINE void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptr
             ATTN__LANES_OF(j) { f[j] = ATTN__FN(rescale)(&z->m[j], top[j]); z->l[j] = attn__v_mul(z->l[j], f[j]); }
             if (in) ATTN__FN(scale_lanes)(o, dv, f);
         }
-        ATTN__LANES_OF(j) shift[j] = ATTN__FN(shift_of)(z->m[j]);
+        ATTN__LANES_OF(j) { shift[j] = ATTN__FN(shift_of)(z->m[j]); l[j] = z->l[j]; }
         for (ptrdiff_t r = 0; r < p.nk; r++) ATTN__UNROLL ATTN__LANES_OF(j) {
             attn__e *x = s + r * ATTN__TQ + j * ATTN__LANES;
             const attn__v y = ATTN__FN(weigh)(&shift[j], attn__v_load(x));
-            z->l[j] = attn__v_add(z->l[j], y); attn__v_store(x, y);
+            l[j] = attn__v_add(l[j], y); attn__v_store(x, y);
         }
+        ATTN__LANES_OF(j) z->l[j] = l[j];
     } else for (ptrdiff_t r = 0; r < p.nk; r++) ATTN__LANES_OF(j) {
         attn__e *x = s + r * ATTN__TQ + j * ATTN__LANES;
         const attn__v y = ATTN__FN(weight)(d, attn__v_load(x), z->m[j], z->tau[j]);
@@ -4004,33 +3981,17 @@ ATTN__OUTLINE void ATTN__FN(few_queries)(const attn__tile_args *g, attn__e *q) {
 
 // ---- results of a tile
 
-// t[e][lane] * r[lane] -> rows of o; + 0 so that a zero has no sign
-ATTN__OUTLINE void ATTN__FN(unpack_o)(const attn__tile_args *g, const attn__e *t, const attn__v *rl) {
-    const attn_desc *q = g->d;
-    const ptrdiff_t col = q->o_stride[3];
-    const int own = q->o_type == ATTN__OWN_TYPE;
-    for (int j = 0; j < ATTN__QV; j++) {
-        const int lane = j * ATTN__LANES;
-        ptrdiff_t d = 0;
-        attn__e x[ATTN__LANES];
-        if (lane >= g->lanes) return;
-        if (col == 1 && own)
-            for (; d + ATTN__LANES <= q->vdim; d += ATTN__LANES) {
-                attn__v r[ATTN__LANES];
-                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
-                    r[i] = attn__v_fma(attn__v_load(t + (d + i) * ATTN__TQ + lane), rl[j], attn__v_set(0));
-                ATTN__FN(transpose)(r);
-                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
-                    if (lane + i < g->lanes) attn__v_store((attn__e *)g->o[lane + i] + d, r[i]);
-            }
-        for (; d < q->vdim; d++) {
-            attn__v_store(x, attn__v_fma(attn__v_load(t + d * ATTN__TQ + lane), rl[j], attn__v_set(0)));
-            for (int i = 0; i < ATTN__LANES; i++)
-                if (lane + i < g->lanes) {
-                    if (own) ((attn__e *)g->o[lane + i])[d * col] = x[i];
-                    else attn__store(q->o_type, g->o[lane + i], d * col, (double)x[i]);
-                }
-        }
+// t[e][lane] * r[lane] -> rows of o
+ATTN__OUTLINE void ATTN__FN(unpack_o)(const attn__tile_args *g, attn__e *t, const attn__v *r) {
+    const attn_desc *d = g->d;
+    if (d->o_stride[3] == 1 && d->o_type == ATTN__OWN_TYPE) {
+        ATTN__FN(unpack)(g->o, 0, g->lanes, t, d->vdim, r);
+        return;
+    }
+    for (ptrdiff_t e = 0; e < d->vdim; e++, t += ATTN__TQ) {
+        ATTN__LANES_OF(j) attn__v_store(t + j * ATTN__LANES, attn__v_fma(attn__v_load(t + j * ATTN__LANES), r[j],
+                                                                         attn__v_set(0)));
+        for (int i = 0; i < g->lanes; i++) attn__store(d->o_type, g->o[i], e * d->o_stride[3], (double)t[i]);
     }
 }
 // The row of weights from its final scores
