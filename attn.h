@@ -2476,6 +2476,49 @@ ATTN__FUNC void attn__hide_more(const attn__tile_args *g, uint32_t *vis, ptrdiff
         }
     }
 }
+// Keys k0 .. k0+nk-1; those from .. to-1 of them are hidden from some lane. vis is filled for all where to > from.
+typedef struct attn__part { ptrdiff_t k0, nk, from, to; } attn__part;
+// Which keys of the block a lane of tq sees: vis[r] has bit `lane` for key k0 + r. Keys at the ends that no lane sees
+// are left off. 0 when none is seen. mask_bytes is the pass's.
+ATTN__FUNC int attn__visible(const attn__tile_args *g, uint32_t *vis, ptrdiff_t k0, ptrdiff_t nk, int tq, attn__part *p,
+                             void (*mask_bytes)(uint32_t *, const uint8_t *const *, ptrdiff_t, ptrdiff_t, ptrdiff_t,
+                                                int)) {
+    const uint32_t all = (uint32_t)(((uint64_t)1 << tq) - 1);
+    ptrdiff_t lo = k0, hi = k0 + nk, n;
+    int plain;
+    if (!g->every) {
+        if (lo < g->lo_least) lo = g->lo_least;
+        if (hi > g->hi_most) hi = g->hi_most;
+        if (lo >= hi) return 0;
+    }
+    plain = lo >= g->lo_most && hi <= g->hi_least;
+    p->k0 = lo; p->nk = n = hi - lo; p->from = p->to = 0;
+    if (plain && !g->masks) return 1;
+    for (ptrdiff_t r = 0; r < n; r++) vis[r] = plain ? all : 0;
+    if (!plain) {                                       // a lane's bit turns where its keys begin and where they end
+        for (int i = 0; i < tq; i++) {
+            const ptrdiff_t x = g->lo[i] > lo ? g->lo[i] - lo : 0, y = g->hi[i] < hi ? g->hi[i] - lo : n;
+            if (x < y) vis[x] ^= (uint32_t)1 << i;
+            if (x < y && y < n) vis[y] ^= (uint32_t)1 << i;
+        }
+        for (ptrdiff_t r = 1; r < n; r++) vis[r] ^= vis[r - 1];
+    }
+    if (g->keep[0]) mask_bytes(vis, g->keep, lo, n, g->d->keep_stride[3], 0);
+    if (g->drop[0]) mask_bytes(vis, g->drop, lo, n, g->d->drop_stride[3], 1);
+    if (g->masks > 1) attn__hide_more(g, vis, lo, n, tq);
+    if (!g->every) {
+        ptrdiff_t skip = 0;
+        while (n > 0 && vis[n - 1] == 0) n--;
+        while (skip < n && vis[skip] == 0) skip++;
+        if (n == 0) return 0;
+        if (skip) memmove(vis, vis + skip, sizeof *vis * (size_t)(n - skip));
+        p->k0 += skip; p->nk = n -= skip;
+    }
+    while (n > 0 && vis[n - 1] == all) n--;
+    while (p->from < n && vis[p->from] == all) p->from++;
+    p->to = n;
+    return 1;
+}
 // Row of the relative table for query i at p and key j. source  Raffel et al. 2020 (T5), Liu et al. 2021 (Swin)
 ATTN__FUNC ptrdiff_t attn__rel_row(const attn_desc *d, ptrdiff_t i, int64_t p, ptrdiff_t j) {
     int64_t x = (int64_t)j - p, n = d->rel_count, base = 0;
@@ -2933,16 +2976,12 @@ ATTN__FUNC void ATTN__FN(gemm)(attn__gemm_args *g) {
             }
             for (ptrdiff_t j = 0; j < nc; j += ATTN__TQ) for (ptrdiff_t i = 0, w; i < mc; i += w) {
                 const int here_b = direct_b && nc - j >= ATTN__TQ;
-                const attn__e *bj = here_b ? b + pc * g->brs + jc + j : pb + j * kc;
-                attn__e *cij = c + (ic + i) * g->crs + (jc + j) * g->ccs;
-                ptrdiff_t n;
-                w = ATTN__FN(panel)(mc - i); n = mc - i < w ? mc - i : w;
-                if (direct_a && n == w)
-                    ATTN__FN(gemm_panel)(g, cij, a + (ic + i) * g->ars + pc * g->acs, g->ars, g->acs, bj,
-                                         here_b ? g->brs : ATTN__TQ, n, (int)w, nc - j, kc, add);
-                else
-                    ATTN__FN(gemm_panel)(g, cij, pa + i * kc, 1, w, bj, here_b ? g->brs : ATTN__TQ, n, (int)w, nc - j,
-                                         kc, add);
+                const attn__e *bj = here_b ? b + pc * g->brs + jc + j : pb + j * kc, *ai = pa + i * kc;
+                ptrdiff_t n, ars = 1, acs;
+                acs = w = ATTN__FN(panel)(mc - i); n = mc - i < w ? mc - i : w;
+                if (direct_a && n == w) { ai = a + (ic + i) * g->ars + pc * g->acs; ars = g->ars; acs = g->acs; }
+                ATTN__FN(gemm_panel)(g, c + (ic + i) * g->crs + (jc + j) * g->ccs, ai, ars, acs, bj,
+                                     here_b ? g->brs : ATTN__TQ, n, (int)w, nc - j, kc, add);
             }
         }
     }
@@ -3281,8 +3320,6 @@ ATTN__OUTLINE void ATTN__FN(take_queries)(attn__tile_args *g, attn__space *w) {
 
 // ---- scores of a block
 
-// Keys k0 .. k0+nk-1; those from .. to-1 of them are hidden from some lane. vis is filled for all where to > from.
-typedef struct ATTN__FN(part) { ptrdiff_t k0, nk, from, to; } ATTN__FN(part);
 #define ATTN__ALL_LANES ((uint32_t)(((uint64_t)1 << ATTN__TQ) - 1))
 
 // vis[r] loses the bit of each lane that the bytes of its row hide; 64 keys at a time, turned by halves of a square of
@@ -3312,56 +3349,8 @@ ATTN__OUTLINE void ATTN__FN(mask_bytes)(uint32_t *vis, const uint8_t *const *row
         for (ptrdiff_t i = 0; i < n; i++) vis[r + i] &= (uint32_t)(bits[i % 32] >> (i / 32 * 32));
     }
 }
-// Which keys of the block a lane sees: vis[r] has bit `lane` for key k0 + r. Keys at the ends that no lane sees are
-// left off. 0 when none is seen.
-ATTN__OUTLINE int ATTN__FN(visible)(const attn__tile_args *g, uint32_t *vis, ptrdiff_t k0, ptrdiff_t nk,
-                                    ATTN__FN(part) *p) {
-    ptrdiff_t lo = k0, hi = k0 + nk, n;
-    int plain;
-    if (!g->every) {
-        if (lo < g->lo_least) lo = g->lo_least;
-        if (hi > g->hi_most) hi = g->hi_most;
-        if (lo >= hi) return 0;
-    }
-    plain = lo >= g->lo_most && hi <= g->hi_least;
-    p->k0 = lo; p->nk = n = hi - lo; p->from = p->to = 0;
-    if (plain && !g->masks) return 1;
-    for (ptrdiff_t r = 0; r < n; r++) vis[r] = ATTN__ALL_LANES;
-    if (!plain) {                                       // limits differ at the ends only
-        attn__e a[ATTN__TQ], b[ATTN__TQ];
-        for (int i = 0; i < ATTN__TQ; i++) {
-            const ptrdiff_t x = g->lo[i] - lo, y = g->hi[i] - lo;
-            a[i] = (attn__e)(x < 0 ? 0 : x > n ? n : x); b[i] = (attn__e)(y < 0 ? 0 : y > n ? n : y);
-        }
-        for (ptrdiff_t r = 0; r < n; r++) {
-            uint32_t bits = 0;
-            if (lo + r >= g->lo_most && lo + r < g->hi_least) continue;
-            ATTN__UNROLL ATTN__LANES_OF(j) {
-                const attn__v x = attn__v_set((attn__e)r);
-                const uint32_t below = attn__v_bits(attn__v_lt(x, attn__v_load(a + j * ATTN__LANES)));
-                bits |= (attn__v_bits(attn__v_lt(x, attn__v_load(b + j * ATTN__LANES))) & ~below) << (j * ATTN__LANES);
-            }
-            vis[r] = bits;
-        }
-    }
-    if (g->keep[0]) ATTN__FN(mask_bytes)(vis, g->keep, lo, n, g->d->keep_stride[3], 0);
-    if (g->drop[0]) ATTN__FN(mask_bytes)(vis, g->drop, lo, n, g->d->drop_stride[3], 1);
-    if (g->masks > 1) attn__hide_more(g, vis, lo, n, ATTN__TQ);
-    if (!g->every) {
-        ptrdiff_t skip = 0;
-        while (n > 0 && vis[n - 1] == 0) n--;
-        while (skip < n && vis[skip] == 0) skip++;
-        if (n == 0) return 0;
-        if (skip) memmove(vis, vis + skip, sizeof *vis * (size_t)(n - skip));
-        p->k0 += skip; p->nk = n -= skip;
-    }
-    while (n > 0 && vis[n - 1] == ATTN__ALL_LANES) n--;
-    while (p->from < n && vis[p->from] == ATTN__ALL_LANES) p->from++;
-    p->to = n;
-    return 1;
-}
 // A score of -inf that a stage gave hides its key as a mask does.
-ATTN__OUTLINE void ATTN__FN(unsee)(const attn__e *s, uint32_t *vis, ATTN__FN(part) *p) {
+ATTN__OUTLINE void ATTN__FN(unsee)(const attn__e *s, uint32_t *vis, attn__part *p) {
     for (ptrdiff_t r = 0; r < p->nk; r++) {
         uint32_t hidden = 0;
         ATTN__LANES_OF(j) hidden |= attn__v_bits(attn__v_lt(attn__v_load(s + r * ATTN__TQ + j * ATTN__LANES),
@@ -3508,7 +3497,7 @@ ATTN__OUTLINE int ATTN__FN(additions)(const attn__tile_args *g, attn__e *t, attn
 #define ATTN__SHAPE_ADD 2
 #define ATTN__SHAPE_HIDE 4
 // Softcap, additions, masks: one sweep over the scores of keys from .. to-1. top takes the maximum.
-ATTN__OUTLINE void ATTN__FN(shape)(const attn__tile_args *g, const attn__space *w, const ATTN__FN(part) *p, int stages,
+ATTN__OUTLINE void ATTN__FN(shape)(const attn__tile_args *g, const attn__space *w, const attn__part *p, int stages,
                                    ptrdiff_t from,
                                    ptrdiff_t to, attn__v *top) {
     const attn_desc *d = g->d;
@@ -3536,7 +3525,7 @@ ATTN__INL void ATTN__FN(keep_scores)(const attn__tile_args *g, const attn__e *s,
     ATTN__FN(unpack)(g->weights, k0, g->lanes, s, nk, one);
 }
 // Final scores of the part in w->s, hidden ones -inf (masked_score); top takes their maximum, p where some are hidden.
-ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, ATTN__FN(part) *p, attn__v *top) {
+ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, attn__part *p, attn__v *top) {
     const attn_desc *d = g->d;
     attn__e *s = (attn__e *)w->s;
     const int stage = g->weights[0] ? d->weights_stage : ATTN_WEIGHTS_SOFTMAX, product = ATTN__FN(is_product)(d);
@@ -3630,7 +3619,7 @@ typedef struct ATTN__FN(state) {
     int begun;
 } ATTN__FN(state);
 // ATTN_NORM_HARD: the first key of the greatest score so far
-ATTN__OUTLINE void ATTN__FN(choose)(const attn__e *s, const ATTN__FN(part) *p, ATTN__FN(state) *z) {
+ATTN__OUTLINE void ATTN__FN(choose)(const attn__e *s, const attn__part *p, ATTN__FN(state) *z) {
     ATTN__LANES_OF(j) {
         attn__e at[ATTN__LANES];
         attn__v best = z->m[j], key = attn__v_set(-1);
@@ -3646,7 +3635,7 @@ ATTN__OUTLINE void ATTN__FN(choose)(const attn__e *s, const ATTN__FN(part) *p, A
     }
 }
 #define ATTN__COUNT_EACH(r, x, body)                                                                               \
-    for (ptrdiff_t r = 0; r < n; r++) ATTN__UNROLL ATTN__LANES_OF(j) {                                            \
+    for (ptrdiff_t r = 0; r < n; r++) ATTN__LANES_OF(j) {                                                         \
         const attn__v x = attn__v_load(s + r * ATTN__TQ + j * ATTN__LANES); body }
 // All scores of the rows, n keys: what top-k, sparsemax and entmax keep. source  Martins and Astudillo 2016; Peters et
 // al. 2019
@@ -3750,7 +3739,7 @@ ATTN__OUTLINE void ATTN__FN(fold)(attn__e *sum, ATTN__FN(state) *a, const attn__
     }
 }
 // weights of the part, times 0 or 1 / (1 - p)
-ATTN__OUTLINE void ATTN__FN(drop_out)(const attn__tile_args *g, attn__e *s, const ATTN__FN(part) *p) {
+ATTN__OUTLINE void ATTN__FN(drop_out)(const attn__tile_args *g, attn__e *s, const attn__part *p) {
     for (int lane = 0; lane < g->lanes; lane++) {
         double factor[ATTN__KT];
         attn__dropout(g->d, g->b, g->head[lane], g->query[lane], p->k0, p->nk, factor);
@@ -3768,8 +3757,8 @@ ATTN__OUTLINE void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptr
     int grow = 0;
     attn__v top[ATTN__QV], l[ATTN__QV];                 // not z->l: a store to s might change that
     ATTN__FN(shift) shift[ATTN__QV];
-    ATTN__FN(part) p;
-    if (!ATTN__FN(visible)(g, w->vis, k0, nk, &p)) return;     // nobody sees any: bits stay, keys are not read
+    attn__part p;
+    if (!attn__visible(g, w->vis, k0, nk, ATTN__TQ, &p, ATTN__FN(mask_bytes))) return;     // nobody sees any: bits stay, keys are not read
     if (w->whole) {
         memcpy(s, (attn__e *)w->whole + (p.k0 - g->start) * ATTN__TQ, sizeof(attn__e) * (size_t)(p.nk * ATTN__TQ));
         p.from = p.to = 0;
@@ -4066,8 +4055,9 @@ ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
         attn__e *whole = (attn__e *)w.whole;
         for (ptrdiff_t i = 0; i < (g->end - g->start) * ATTN__TQ; i++) whole[i] = ATTN__NEG_INF;
         for (ptrdiff_t b = g->start; b < g->end; b += ATTN__KT) {
-            ATTN__FN(part) p;
-            if (!ATTN__FN(visible)(g, w.vis, b, g->end - b < ATTN__KT ? g->end - b : ATTN__KT, &p)) continue;
+            attn__part p;
+            if (!attn__visible(g, w.vis, b, g->end - b < ATTN__KT ? g->end - b : ATTN__KT, ATTN__TQ, &p,
+                               ATTN__FN(mask_bytes))) continue;
             ATTN__FN(scores)(g, &w, &p, r);
             memcpy(whole + (p.k0 - g->start) * ATTN__TQ, w.s, sizeof(attn__e) * (size_t)(p.nk * ATTN__TQ));
         }
