@@ -1753,6 +1753,19 @@ ATTN__FUNC attn__node *attn__record_op(attn_ctx *c, int op, attn_tensor *y, attn
 #define ATTN__NC 768
 #define ATTN__MR 8
 #define ATTN__C2 4
+#elif defined(ATTN__DOUBLE)
+#define ATTN__QV 1
+#define ATTN__R3 6
+#define ATTN__R2 2
+#define ATTN__R1 1
+#define ATTN__E2 6
+#define ATTN__PACKET 1
+#define ATTN__KT 64
+#define ATTN__MC 96
+#define ATTN__KC 256
+#define ATTN__NC 256
+#define ATTN__MR 6
+#define ATTN__C2 2
 #else
 #define ATTN__QV 4
 #define ATTN__R3 3
