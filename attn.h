@@ -2342,6 +2342,22 @@ typedef struct attn__gemm_args {
     double alpha;
     int add;
 } attn__gemm_args;
+// A panel of w rows or columns (n of them real), k deep: x[i * step + p * along] times s -> t[p * w + i]; or four full
+// ones of contiguous columns
+typedef struct attn__pack_panel_args {
+    int four;
+    void *t;
+    const void *x;
+    ptrdiff_t step, along, n, w, k;
+    double s;
+} attn__pack_panel_args;
+// One panel of w rows (n real) of a against one of TQ columns (cols real) of b
+typedef struct attn__gemm_panel_args {
+    const void *a, *b;
+    void *c, *work;
+    ptrdiff_t w, n, cols, k, ars, acs, ldb, crs, ccs;
+    int add;
+} attn__gemm_panel_args;
 // Where the keys or values of one entry and head lie.
 typedef struct attn__rows {
     const char *at;                   // token 0; with pages page 0, slot 0
@@ -2423,18 +2439,21 @@ typedef struct attn__tile_args {
     void *next_o;
     ptrdiff_t next_row, next_rows, next_calls, next_due;
 } attn__tile_args;
-// The new tokens of one entry and key head, into the cache.
-typedef struct attn__append_args {
+// One row of q or k in the pass's own type: y from p, through the stages of FN(ready)
+typedef struct attn__row_args {
     const attn_desc *d;
-    attn__rows k, v;
-    ptrdiff_t b, hk;
-    void *work;                       // one row
-} attn__append_args;
+    void *y;
+    const void *p;
+    int type, stages;
+    ptrdiff_t col, n;
+    const float *factor;
+    int64_t position;
+} attn__row_args;
 typedef struct attn__peak_args { ptrdiff_t loops; double flops; } attn__peak_args;
 typedef struct attn__dot_args { const void *x, *y; ptrdiff_t n; float f; int32_t i; } attn__dot_args;
 
 // Every kernel, once; a pass that lacks one does not compile. DOTS are what the overlays replace.
-#define ATTN__KERNELS(K) K(loop) K(softmax) K(gemm) K(gemv) K(tile) K(append) K(peak)
+#define ATTN__KERNELS(K) K(loop) K(softmax) K(pack_panel) K(gemm_panel) K(gemv) K(tile) K(row) K(peak)
 #define ATTN__DOTS(K) K(dot_bf16) K(dot_i8)
 typedef attn__gemm_args attn__gemv_args;
 typedef attn__dot_args attn__dot_bf16_args;
@@ -2444,7 +2463,7 @@ typedef struct attn__table {
     ATTN__KERNELS(ATTN__ROW)
     ATTN__DOTS(ATTN__ROW)
 #undef ATTN__ROW
-    int bytes, tq, kt, mr, mc, kc, nc;   // of an element; shapes that plans and workspaces follow
+    int bytes, tq, kt, mr, r2, r1, mc, kc, nc, in_place;     // of an element; shapes that plans and workspaces follow
 } attn__table;
 
 // What the loop kernel computes; g is b where it is a gradient.
@@ -2490,12 +2509,33 @@ ATTN__FUNC void attn__hide_more(const attn__tile_args *g, uint32_t *vis, ptrdiff
     }
 }
 // Keys k0 .. k0+nk-1; those from .. to-1 of them are hidden from some lane. vis is filled for all where to > from.
+typedef void attn__mask_words(uint64_t *word, const uint8_t *const *p, ptrdiff_t at);
 typedef struct attn__part { ptrdiff_t k0, nk, from, to; } attn__part;
+// vis[r] loses the bit of each lane that the bytes of its row hide; 64 keys at a time, turned by halves of a square of
+// bits. words is the pass's, where it has one.
+ATTN__FUNC void attn__mask_bytes(uint32_t *vis, const uint8_t *const *row, ptrdiff_t k0, ptrdiff_t nk, ptrdiff_t col,
+                                 int drop, int tq, attn__mask_words *words) {
+    for (ptrdiff_t r = 0; r < nk; r += 64) {
+        const ptrdiff_t n = nk - r < 64 ? nk - r : 64;
+        uint64_t bits[32] = { 0 }, half = 0xffff;
+        if (words && col == 1 && n == 64) words(bits, row, k0 + r);
+        else for (int lane = 0; lane < tq; lane++) {
+            const uint8_t *p = row[lane] + (k0 + r) * col;
+            for (ptrdiff_t i = 0; i < n; i++) bits[lane] |= (uint64_t)(p[i * col] != 0) << i;
+        }
+        for (int lane = 0; drop && lane < tq; lane++) bits[lane] = ~bits[lane];
+        half |= half << 32;
+        for (int j = 16; j; j >>= 1, half ^= half << j) for (int i = 0; i < 32; i = (i + j + 1) & ~j) {
+            const uint64_t x = ((bits[i] >> j) ^ bits[i + j]) & half;
+            bits[i] ^= x << j; bits[i + j] ^= x;
+        }
+        for (ptrdiff_t i = 0; i < n; i++) vis[r + i] &= (uint32_t)(bits[i % 32] >> (i / 32 * 32));
+    }
+}
 // Which keys of the block a lane of tq sees: vis[r] has bit `lane` for key k0 + r. Keys at the ends that no lane sees
-// are left off. 0 when none is seen. mask_bytes is the pass's.
+// are left off. 0 when none is seen.
 ATTN__FUNC int attn__visible(const attn__tile_args *g, uint32_t *vis, ptrdiff_t k0, ptrdiff_t nk, int tq, attn__part *p,
-                             void (*mask_bytes)(uint32_t *, const uint8_t *const *, ptrdiff_t, ptrdiff_t, ptrdiff_t,
-                                                int)) {
+                             attn__mask_words *words) {
     const uint32_t all = (uint32_t)(((uint64_t)1 << tq) - 1);
     ptrdiff_t lo = k0, hi = k0 + nk, n;
     int plain;
@@ -2516,8 +2556,8 @@ ATTN__FUNC int attn__visible(const attn__tile_args *g, uint32_t *vis, ptrdiff_t 
         }
         for (ptrdiff_t r = 1; r < n; r++) vis[r] ^= vis[r - 1];
     }
-    if (g->keep[0]) mask_bytes(vis, g->keep, lo, n, g->d->keep_stride[3], 0);
-    if (g->drop[0]) mask_bytes(vis, g->drop, lo, n, g->d->drop_stride[3], 1);
+    if (g->keep[0]) attn__mask_bytes(vis, g->keep, lo, n, g->d->keep_stride[3], 0, tq, words);
+    if (g->drop[0]) attn__mask_bytes(vis, g->drop, lo, n, g->d->drop_stride[3], 1, tq, words);
     if (g->masks > 1) attn__hide_more(g, vis, lo, n, tq);
     if (!g->every) {
         ptrdiff_t skip = 0;
@@ -2873,16 +2913,8 @@ ATTN__MICRO(rows0, 1, 0)
 #endif
 #undef ATTN__MICRO
 
-// ---- matrix product: five loops around the microkernel
+// ---- matrix product: panels for attn__gemm
 
-// How many rows a panel of `left` rows takes: the smallest size of the microkernel that holds them, at most MR.
-ATTN__INL int ATTN__FN(panel)(ptrdiff_t left) {
-#if ATTN__PACKET > 1
-    return left > ATTN__C2 ? ATTN__MR : left > 1 ? ATTN__C2 : 1;
-#else
-    return left > ATTN__R2 ? ATTN__R3 : left > ATTN__R1 ? ATTN__R2 : left > 1 ? ATTN__R1 : 1;
-#endif
-}
 // x[lane][p * col] times c -> t[p * w + lane] for w lanes, a multiple of LANES or fewer than LANES; then what is stored
 // past a row is the next one's, and past the last LANES elements are free.
 ATTN__OUTLINE void ATTN__FN(pack)(attn__e *t, ptrdiff_t w, const attn__e *const *x, ptrdiff_t col, ptrdiff_t n,
@@ -2927,77 +2959,36 @@ ATTN__OUTLINE void ATTN__FN(pack_four)(attn__e *t, const attn__e *b, ptrdiff_t b
             attn__v_store(t + q * ATTN__TQ * k + j * ATTN__LANES, attn__v_load(b + q * ATTN__TQ + j * ATTN__LANES));
     }
 }
-// A panel of w rows or columns (n of them real), k deep: x[i * step + p * along] times s -> t[p * w + i]
-ATTN__OUTLINE void ATTN__FN(pack_panel)(attn__e *t, const attn__e *x, ptrdiff_t step, ptrdiff_t along, ptrdiff_t n,
-                                        ptrdiff_t w, ptrdiff_t k, attn__e s) {
-    const attn__e *row[ATTN__TQ];
-    attn__v c[ATTN__QV];
-    ATTN__LANES_OF(j) c[j] = attn__v_set(s);
-    if (n > w) n = w;
-    if (step == 1 && w > 1) {                           // as pack writes: what is past a row is the next one's
-        for (ptrdiff_t p = 0; p < k; p++) for (ptrdiff_t i = 0; i < w; i += ATTN__LANES)
-            attn__v_store(t + p * w + i, n > i ? attn__v_mul(n - i >= ATTN__LANES ? attn__v_load(x + p * along + i)
-                : attn__v_load_n(x + p * along + i, n - i, 0), c[0]) : c[0]);
-        return;
+ATTN__FUNC void ATTN__FN(pack_panel)(attn__pack_panel_args *g) {
+    attn__e *t = (attn__e *)g->t;
+    enum { MOST = ATTN__TQ > ATTN__MR ? ATTN__TQ : ATTN__MR };
+    const attn__e *x = (const attn__e *)g->x, *row[MOST];
+    const ptrdiff_t w = g->w, n = g->n < w ? g->n : w;
+    attn__v c[MOST / ATTN__LANES];
+    for (int i = 0; i < MOST / ATTN__LANES; i++) c[i] = attn__v_set((attn__e)g->s);
+    if (g->four) ATTN__FN(pack_four)(t, x, g->along, g->k);
+    else if (w == 1) for (ptrdiff_t p = 0; p < g->k; p++) t[p] = x[p * g->along] * (attn__e)g->s;
+    else if (g->step == 1) {                            // as pack writes: what is past a row is the next one's
+        for (ptrdiff_t p = 0; p < g->k; p++, x += g->along) for (ptrdiff_t i = 0; i < w; i += ATTN__LANES)
+            attn__v_store(t + p * w + i, n - i >= ATTN__LANES ? attn__v_mul(attn__v_load(x + i), c[0])
+                          : n > i ? attn__v_mul(attn__v_load_n(x + i, n - i, 0), c[0]) : c[0]);
+    } else {
+        for (ptrdiff_t i = 0; i < MOST; i++) row[i] = x + (i < n ? i : n - 1) * g->step;
+        ATTN__FN(pack)(t, w, row, g->along, g->k, c);
     }
-    for (ptrdiff_t i = 0; i < ATTN__TQ; i++) row[i] = x + (i < n ? i : n - 1) * step;
-    if (w > 1) ATTN__FN(pack)(t, w, row, along, k, c);
-    else for (ptrdiff_t p = 0; p < k; p++) t[p] = x[p * along] * s;
+    attn__v_end();
 }
-// one panel of w rows (n real) against one of TQ columns (cols real)
-ATTN__INL void ATTN__FN(gemm_panel)(const attn__gemm_args *g, attn__e *c, const attn__e *a, ptrdiff_t ars,
-                                    ptrdiff_t acs,
-                                    const attn__e *b, ptrdiff_t ldb, ptrdiff_t n, int w, ptrdiff_t cols, ptrdiff_t k,
-                                        int add) {
-    attn__e *t = (attn__e *)g->work;
-    if (n == w && cols >= ATTN__TQ && g->ccs == 1) {
-        ATTN__COLS(w)(c, g->crs, add ? c : NULL, a, ars, acs, b, ldb, k, NULL, 0);
-        return;
-    }
-    if (cols > ATTN__TQ) cols = ATTN__TQ;
-    if (add) for (ptrdiff_t i = 0; i < w; i++) for (ptrdiff_t j = 0; j < ATTN__TQ; j++)
-        t[i * ATTN__TQ + j] = i < n && j < cols ? c[i * g->crs + j * g->ccs] : 0;
-    ATTN__COLS(w)(t, ATTN__TQ, add ? t : NULL, a, ars, acs, b, ldb, k, NULL, 0);
-    for (ptrdiff_t i = 0; i < n; i++)
-        for (ptrdiff_t j = 0; j < cols; j++) c[i * g->crs + j * g->ccs] = t[i * ATTN__TQ + j];
-}
-ATTN__FUNC void ATTN__FN(gemm)(attn__gemm_args *g) {
-    const attn__e *a = (const attn__e *)g->a, *b = (const attn__e *)g->b;
-    attn__e *c = (attn__e *)g->c, *pa = (attn__e *)g->work + ATTN__MR * ATTN__TQ, *pb;
-    const ptrdiff_t depth = (g->k + ATTN__KC - 1) / ATTN__KC, kc0 = depth ? (g->k + depth - 1) / depth : 0;
-    const ptrdiff_t mc0 = g->m < ATTN__MC ? (g->m + ATTN__MR - 1) / ATTN__MR * ATTN__MR : ATTN__MC;
-    // Small problems read a and b where they lie; a must not need alpha and every panel of rows must be full size.
-    const int little = ATTN__PACKET == 1 && g->k * g->n <= 8192 && g->m <= 256;
-    const int direct_a = little && g->alpha == 1.0, direct_b = little && g->bcs == 1;
-    pb = pa + mc0 * kc0 + ATTN__LANES;
-    for (ptrdiff_t jc = 0; jc < g->n; jc += ATTN__NC) for (ptrdiff_t pc = 0; pc < g->k; pc += kc0) {
-        const ptrdiff_t nc = g->n - jc < ATTN__NC ? g->n - jc : ATTN__NC, kc = g->k - pc < kc0 ? g->k - pc : kc0;
-        const int add = g->add || pc > 0;
-        for (ptrdiff_t j = 0, w; j < nc; j += w) {
-            const attn__e *bj = b + pc * g->brs + (jc + j) * g->bcs;
-            w = !direct_b && g->bcs == 1 && nc - j >= 4 * ATTN__TQ ? 4 * ATTN__TQ : ATTN__TQ;
-            if (w > ATTN__TQ) ATTN__FN(pack_four)(pb + j * kc, bj, g->brs, kc);
-            else if (!direct_b || nc - j < ATTN__TQ) ATTN__FN(pack_panel)(pb + j * kc, bj, g->bcs, g->brs, nc - j, ATTN__TQ, kc, 1);
-        }
-        for (ptrdiff_t ic = 0; ic < g->m; ic += mc0) {
-            const ptrdiff_t mc = g->m - ic < mc0 ? g->m - ic : mc0;
-            for (ptrdiff_t i = 0, w; i < mc; i += w) {
-                w = ATTN__FN(panel)(mc - i);
-                if (!direct_a || mc - i < w)
-                    ATTN__FN(pack_panel)(pa + i * kc, a + (ic + i) * g->ars + pc * g->acs, g->ars, g->acs, mc - i, w,
-                                         kc, (attn__e)g->alpha);
-            }
-            for (ptrdiff_t j = 0; j < nc; j += ATTN__TQ) for (ptrdiff_t i = 0, w; i < mc; i += w) {
-                const int here_b = direct_b && nc - j >= ATTN__TQ;
-                const attn__e *bj = here_b ? b + pc * g->brs + jc + j : pb + j * kc, *ai = pa + i * kc;
-                ptrdiff_t n, ars = 1, acs;
-                acs = w = ATTN__FN(panel)(mc - i); n = mc - i < w ? mc - i : w;
-                if (direct_a && n == w) { ai = a + (ic + i) * g->ars + pc * g->acs; ars = g->ars; acs = g->acs; }
-                ATTN__FN(gemm_panel)(g, c + (ic + i) * g->crs + (jc + j) * g->ccs, ai, ars, acs, bj,
-                                     here_b ? g->brs : ATTN__TQ, n, (int)w, nc - j, kc, add);
-            }
-        }
-    }
+ATTN__FUNC void ATTN__FN(gemm_panel)(attn__gemm_panel_args *g) {
+    attn__e *c = (attn__e *)g->c, *t = (attn__e *)g->work;
+    const ptrdiff_t cols = g->cols < ATTN__TQ ? g->cols : ATTN__TQ;
+    const int whole = g->n == g->w && cols == ATTN__TQ && g->ccs == 1;
+    if (!whole && g->add) for (ptrdiff_t i = 0; i < g->w; i++) for (ptrdiff_t j = 0; j < ATTN__TQ; j++)
+        t[i * ATTN__TQ + j] = i < g->n && j < cols ? c[i * g->crs + j * g->ccs] : 0;
+    if (whole) t = c;
+    ATTN__COLS(g->w)(t, whole ? g->crs : ATTN__TQ, g->add ? t : NULL, (const attn__e *)g->a, g->ars, g->acs,
+                     (const attn__e *)g->b, g->ldb, g->k, NULL, 0);
+    if (!whole) for (ptrdiff_t i = 0; i < g->n; i++) for (ptrdiff_t j = 0; j < cols; j++)
+        c[i * g->crs + j * g->ccs] = t[i * ATTN__TQ + j];
     attn__v_end();
 }
 
@@ -3178,6 +3169,11 @@ ATTN__OUTLINE void ATTN__FN(ready)(const attn_desc *d, attn__e *x, int stages, c
     }
     if ((stages & 2) && d->score == ATTN_SCORE_COSINE) ATTN__FN(unit)(x, n, 0, 1e-12, NULL);
 }
+ATTN__FUNC void ATTN__FN(row)(attn__row_args *g) {
+    ATTN__FN(widen)((attn__e *)g->y, g->type, (const char *)g->p, g->col, g->n);
+    if (g->stages) ATTN__FN(ready)(g->d, (attn__e *)g->y, g->stages, g->factor, g->position);
+    attn__v_end();
+}
 // The stages that rows of q (keys: of k) go through
 ATTN__INL int ATTN__FN(stages)(const attn_desc *d, int keys) {
     return ((d->qk_norm || d->rope_kind) && !(keys && d->k_cache)) | (d->score == ATTN_SCORE_COSINE) << 1;
@@ -3335,33 +3331,17 @@ ATTN__OUTLINE void ATTN__FN(take_queries)(attn__tile_args *g, attn__space *w) {
 
 #define ATTN__ALL_LANES ((uint32_t)(((uint64_t)1 << ATTN__TQ) - 1))
 
-// vis[r] loses the bit of each lane that the bytes of its row hide; 64 keys at a time, turned by halves of a square of
-// bits
-ATTN__OUTLINE void ATTN__FN(mask_bytes)(uint32_t *vis, const uint8_t *const *row, ptrdiff_t k0, ptrdiff_t nk,
-                                        ptrdiff_t col,
-                                        int drop) {
-    for (ptrdiff_t r = 0; r < nk; r += 64) {
-        const ptrdiff_t n = nk - r < 64 ? nk - r : 64;
-        uint64_t bits[32] = { 0 }, half = 0xffff;
-        for (int lane = 0; lane < ATTN__TQ; lane++) {
-            const uint8_t *p = row[lane] + (k0 + r) * col;
-            uint64_t x = 0;
-            ATTN__PREFETCH(p + ATTN__KT * col);
+// word[lane] = bits of 64 bytes from p[lane] + at on that are not 0
 #ifdef attn__bits64
-            if (col == 1 && n == 64) x = attn__bits64(p);
-            else
-#endif
-            for (ptrdiff_t i = 0; i < n; i++) x |= (uint64_t)(p[i * col] != 0) << i;
-            bits[lane] = drop ? ~x : x;
-        }
-        half |= half << 32;
-        for (int j = 16; j; j >>= 1, half ^= half << j) for (int i = 0; i < 32; i = (i + j + 1) & ~j) {
-            const uint64_t x = ((bits[i] >> j) ^ bits[i + j]) & half;
-            bits[i] ^= x << j; bits[i + j] ^= x;
-        }
-        for (ptrdiff_t i = 0; i < n; i++) vis[r + i] &= (uint32_t)(bits[i % 32] >> (i / 32 * 32));
+ATTN__OUTLINE void ATTN__FN(mask_words)(uint64_t *word, const uint8_t *const *p, ptrdiff_t at) {
+    for (int lane = 0; lane < ATTN__TQ; lane++) {
+        ATTN__PREFETCH(p[lane] + at + ATTN__KT);
+        word[lane] = attn__bits64(p[lane] + at);
     }
 }
+#else
+static attn__mask_words *const ATTN__FN(mask_words) = NULL;
+#endif
 // A score of -inf that a stage gave hides its key as a mask does.
 ATTN__OUTLINE void ATTN__FN(unsee)(const attn__e *s, uint32_t *vis, attn__part *p) {
     for (ptrdiff_t r = 0; r < p->nk; r++) {
@@ -3771,7 +3751,7 @@ ATTN__OUTLINE void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptr
     attn__v top[ATTN__QV], l[ATTN__QV];                 // not z->l: a store to s might change that
     ATTN__FN(shift) shift[ATTN__QV];
     attn__part p;
-    if (!attn__visible(g, w->vis, k0, nk, ATTN__TQ, &p, ATTN__FN(mask_bytes))) return;     // nobody sees any: bits stay, keys are not read
+    if (!attn__visible(g, w->vis, k0, nk, ATTN__TQ, &p, ATTN__FN(mask_words))) return;     // nobody sees any: bits stay, keys are not read
     if (w->whole) {
         memcpy(s, (attn__e *)w->whole + (p.k0 - g->start) * ATTN__TQ, sizeof(attn__e) * (size_t)(p.nk * ATTN__TQ));
         p.from = p.to = 0;
@@ -4070,7 +4050,7 @@ ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
         for (ptrdiff_t b = g->start; b < g->end; b += ATTN__KT) {
             attn__part p;
             if (!attn__visible(g, w.vis, b, g->end - b < ATTN__KT ? g->end - b : ATTN__KT, ATTN__TQ, &p,
-                               ATTN__FN(mask_bytes))) continue;
+                               ATTN__FN(mask_words))) continue;
             ATTN__FN(scores)(g, &w, &p, r);
             memcpy(whole + (p.k0 - g->start) * ATTN__TQ, w.s, sizeof(attn__e) * (size_t)(p.nk * ATTN__TQ));
         }
@@ -4133,32 +4113,6 @@ ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
             for (ptrdiff_t e = 0; e < d->vdim; e++) attn__store(d->o_type, g->o[i], e * d->o_stride[3], 0);
             if (g->weights[i] && d->weights_stage == ATTN_WEIGHTS_SOFTMAX)
                 memset(g->weights[i], 0, sizeof(attn__e) * (size_t)d->keys);
-        }
-    }
-    attn__v_end();
-}
-
-// ---- new tokens into a cache
-
-ATTN__FUNC void ATTN__FN(append)(attn__append_args *g) {
-    const attn_desc *d = g->d;
-    attn__e *x = (attn__e *)g->work;
-    for (ptrdiff_t t = 0; t < 2 * d->new_keys; t++) {   // keys, then values
-        const int keys = t < d->new_keys;
-        const ptrdiff_t i = keys ? t : t - d->new_keys, n = keys ? d->dim : d->vdim, token = d->key_lengths[g->b] + i;
-        const ptrdiff_t *s = keys ? d->k_new_stride : d->v_new_stride;
-        const attn__rows *to = keys ? &g->k : &g->v;
-        union { const char *in; char *out; } row;
-        ATTN__FN(widen)(x, d->q_type, (const char *)(keys ? d->k_new : d->v_new) +
-                        (g->b * s[0] + g->hk * s[1] + i * s[2]) * attn__types[d->q_type].bytes, s[3], n);
-        if (keys) ATTN__FN(ready)(d, x, 1, d->k_norm, d->rope_k_pos ? d->rope_k_pos[g->b * d->keys + token] : token);
-        row.in = attn__row_at(to, token);
-        for (ptrdiff_t c = 0; c < n; c += attn__types[to->type].elements) {
-            float block[32];
-            if (attn__types[to->type].elements == 1) { attn__store(to->type, row.out, c * to->col,
-                                                                   (double)x[c]); continue; }
-            for (int u = 0; u < 32; u++) block[u] = (float)x[c + u];
-            attn__quantise(to->type, row.out + c / 32 * attn__types[to->type].bytes, block);
         }
     }
     attn__v_end();
@@ -4242,7 +4196,13 @@ static const attn__table ATTN__FN(table) = {
 #else
     ATTN__CAT(attn__dot_i8_, ATTN__OVERLAY),
 #endif
-    (int)sizeof(attn__e), ATTN__TQ, ATTN__KT, ATTN__MR, ATTN__MC, ATTN__KC, ATTN__NC
+    (int)sizeof(attn__e), ATTN__TQ, ATTN__KT, ATTN__MR,
+#if ATTN__PACKET > 1
+    ATTN__C2, ATTN__C2,
+#else
+    ATTN__R2, ATTN__R1,
+#endif
+    ATTN__MC, ATTN__KC, ATTN__NC, ATTN__PACKET == 1
 };
 
 #undef ATTN__ISA
@@ -4892,6 +4852,10 @@ ATTN__FUNC attn_status attn__mm_check(const attn_matmul_desc *user, int type, in
         return attn__wrong(why, ATTN_ERR_RANGE, "n", d.n, "c does not fit in memory");
     return values ? attn__mm_overlap(p, why) : ATTN_OK;
 }
+// How many rows a panel of `left` rows takes: the smallest size of the microkernel that holds them, at most mr.
+ATTN__FUNC ptrdiff_t attn__panel(const attn__table *t, ptrdiff_t left) {
+    return left > t->r2 ? t->mr : left > t->r1 ? t->r2 : left > 1 ? t->r1 : 1;
+}
 // Chooses the shape of the work: one row reads b as it lies; else the orientation in which c is contiguous along
 // columns.
 ATTN__FUNC void attn__mm_plan_work(attn__mm_plan *p, int workers) {
@@ -4919,6 +4883,53 @@ ATTN__FUNC void attn__mm_plan_work(attn__mm_plan *p, int workers) {
     p->work = (size_t)p->bytes * (size_t)(t->mr * t->tq + mc * kc + 64 + nc * kc + 64);
     p->work = (p->work + 63) & ~(size_t)63;
 }
+// Five loops around the microkernel: panels of b and a are packed into blocks that caches hold.
+ATTN__FUNC void attn__gemm(const attn__table *t, const attn__gemm_args *g) {
+    const ptrdiff_t e = t->bytes, tq = t->tq, depth = (g->k + t->kc - 1) / t->kc;
+    const ptrdiff_t kc0 = depth ? (g->k + depth - 1) / depth : 0;
+    const ptrdiff_t mc0 = g->m < t->mc ? (g->m + t->mr - 1) / t->mr * t->mr : t->mc;
+    // Small problems read a and b where they lie; a must not need alpha and every panel of rows must be full size.
+    const int little = t->in_place && g->k * g->n <= 8192 && g->m <= 256;
+    const int direct_a = little && g->alpha == 1.0, direct_b = little && g->bcs == 1;
+    char *pa = (char *)g->work + t->mr * tq * e, *pb = pa + (mc0 * kc0 + 64) * e;
+    attn__pack_panel_args pack;
+    attn__gemm_panel_args x;
+    x.work = g->work; x.crs = g->crs; x.ccs = g->ccs;
+    for (ptrdiff_t jc = 0; jc < g->n; jc += t->nc) for (ptrdiff_t pc = 0; pc < g->k; pc += kc0) {
+        const ptrdiff_t nc = g->n - jc < t->nc ? g->n - jc : t->nc, kc = g->k - pc < kc0 ? g->k - pc : kc0;
+        const char *b = (const char *)g->b + (pc * g->brs + jc * g->bcs) * e;
+        x.k = pack.k = kc; x.add = g->add || pc > 0;
+        pack.step = g->bcs; pack.along = g->brs; pack.s = 1;
+        for (ptrdiff_t j = 0; j < nc; j += pack.w) {
+            pack.n = nc - j; pack.four = g->bcs == 1 && pack.n >= 4 * tq; pack.w = pack.four ? 4 * tq : tq;
+            if (direct_b && pack.n >= tq) continue;
+            pack.t = pb + j * kc * e; pack.x = b + j * g->bcs * e;
+            t->pack_panel(&pack);
+        }
+        for (ptrdiff_t ic = 0; ic < g->m; ic += mc0) {
+            const ptrdiff_t mc = g->m - ic < mc0 ? g->m - ic : mc0;
+            const char *a = (const char *)g->a + (ic * g->ars + pc * g->acs) * e;
+            char *c = (char *)g->c + (ic * g->crs + jc * g->ccs) * e;
+            pack.step = g->ars; pack.along = g->acs; pack.s = g->alpha; pack.four = 0;
+            for (ptrdiff_t i = 0; i < mc; i += pack.w) {
+                pack.n = mc - i; pack.w = attn__panel(t, mc - i);
+                if (direct_a && pack.n >= pack.w) continue;
+                pack.t = pa + i * kc * e; pack.x = a + i * g->ars * e;
+                t->pack_panel(&pack);
+            }
+            for (ptrdiff_t j = 0; j < nc; j += tq) for (ptrdiff_t i = 0; i < mc; i += x.w) {
+                x.w = attn__panel(t, mc - i);
+                x.n = mc - i < x.w ? mc - i : x.w; x.cols = nc - j;
+                x.a = pa + i * kc * e; x.ars = 1; x.acs = x.w;
+                if (direct_a && x.n == x.w) { x.a = a + i * g->ars * e; x.ars = g->ars; x.acs = g->acs; }
+                x.b = pb + j * kc * e; x.ldb = tq;
+                if (direct_b && x.cols >= tq) { x.b = b + j * e; x.ldb = g->brs; }
+                x.c = c + (i * g->crs + j * g->ccs) * e;
+                t->gemm_panel(&x);
+            }
+        }
+    }
+}
 ATTN__FUNC void attn__mm_task(void *arg, ptrdiff_t i, int worker) {
     const attn__mm_plan *p = (const attn__mm_plan *)arg;
     const ptrdiff_t n0 = i % p->parts_n * p->part_n, m0 = i / p->parts_n % p->parts_m * p->part_m;
@@ -4944,7 +4955,7 @@ ATTN__FUNC void attn__mm_task(void *arg, ptrdiff_t i, int worker) {
             p->table->loop(&l);
         }
     if (g.k == 0) return;
-    if (p->vector) p->table->gemv(&g); else p->table->gemm(&g);
+    if (p->vector) p->table->gemv(&g); else attn__gemm(p->table, &g);
 }
 ATTN__FUNC attn_status attn__matmul(const attn_matmul_desc *user, int type) {
     attn__mm_plan p;
@@ -6575,7 +6586,7 @@ ATTN__FUNC attn_status attn__check_append(const attn_desc *user, attn_desc *d, a
     return ATTN_OK;
 }
 ATTN_DEF attn_status attn_append(const attn_desc *user) {
-    attn__append_args g;
+    attn__row_args g;
     attn_desc d;
     char *space;
     void *own;
@@ -6584,10 +6595,25 @@ ATTN_DEF attn_status attn_append(const attn_desc *user) {
     if (d.new_keys == 0) return ATTN_OK;
     t = attn__table_for(&d);
     ATTN__TRY(attn__borrow(&d, (size_t)(d.dim > d.vdim ? d.dim : d.vdim) * (size_t)t->bytes + 63, &space, &own));
-    g.d = &d; g.work = space;
-    for (g.b = 0; g.b < d.batch; g.b++) for (g.hk = 0; g.hk < d.kv_heads; g.hk++) {
-        g.k = attn__rows_of(&d, 1, g.b, g.hk); g.v = attn__rows_of(&d, 0, g.b, g.hk);
-        t->append(&g);
+    g.d = &d; g.y = space; g.type = d.q_type; g.factor = d.k_norm;
+    for (ptrdiff_t b = 0; b < d.batch; b++) for (ptrdiff_t h = 0; h < d.kv_heads; h++) for (int keys = 0; keys < 2; keys++) {
+        const attn__rows to = attn__rows_of(&d, keys, b, h);
+        const ptrdiff_t *s = keys ? d.k_new_stride : d.v_new_stride;
+        g.n = keys ? d.dim : d.vdim; g.col = s[3]; g.stages = keys && (d.qk_norm || d.rope_kind);
+        for (ptrdiff_t i = 0; i < d.new_keys; i++) {
+            const ptrdiff_t token = d.key_lengths[b] + i;
+            union { const char *in; char *out; } row;       // the same address without const
+            row.in = attn__row_at(&to, token);
+            g.p = (const char *)(keys ? d.k_new : d.v_new) + (b * s[0] + h * s[1] + i * s[2]) * attn__types[g.type].bytes;
+            g.position = d.rope_k_pos ? d.rope_k_pos[b * d.keys + token] : token;
+            t->row(&g);
+            for (ptrdiff_t c = 0; c < g.n; c += attn__types[to.type].elements) {
+                if (attn__types[to.type].elements > 1)
+                    attn__quantise(to.type, row.out + c / 32 * attn__types[to.type].bytes, (const float *)g.y + c);
+                else attn__store(to.type, row.out, c * to.col, t->bytes == 8 ? ((const double *)g.y)[c]
+                                 : (double)((const float *)g.y)[c]);
+            }
+        }
     }
     attn__give_back(own);
     return ATTN_OK;
