@@ -2392,7 +2392,7 @@ typedef struct attn__space {
     uint32_t *vis;
 } attn__space;
 ATTN__FUNC int attn__two_passes(const attn_desc *d) {  // weights that depend on all scores of the row at once
-    return d->norm == ATTN_NORM_TOP_K || d->norm == ATTN_NORM_SPARSEMAX || d->norm == ATTN_NORM_ENTMAX15;
+    return d->norm == ATTN_NORM_TOP_K || d->norm == ATTN_NORM_HARD || d->norm == ATTN_NORM_SPARSEMAX || d->norm == ATTN_NORM_ENTMAX15;
 }
 ATTN__FUNC size_t attn__layout(attn__space *w, void *work, const attn_desc *d, int bytes, int tile, int block) {
     size_t at = 0;
@@ -3605,44 +3605,29 @@ ATTN__OUTLINE attn__v ATTN__FN(weight)(const attn_desc *d, attn__v s, attn__v m,
     }
     return attn__v_sel(attn__v_lt(s, attn__v_set(-ATTN__LARGEST)), zero, x);
 }
-// What a lane carries through a span: running maximum, sum, threshold, best key; begun: o holds something.
+// What a lane carries through a span: running maximum, sum, threshold; begun: o holds something.
 typedef struct ATTN__FN(state) {
     attn__v m[ATTN__QV], l[ATTN__QV], tau[ATTN__QV];
-    ptrdiff_t best[ATTN__TQ];
     int begun;
 } ATTN__FN(state);
-// ATTN_NORM_HARD: the first key of the greatest score so far
-ATTN__OUTLINE void ATTN__FN(choose)(const attn__e *s, const attn__part *p, ATTN__FN(state) *z) {
-    ATTN__LANES_OF(j) {
-        attn__e at[ATTN__LANES];
-        attn__v best = z->m[j], key = attn__v_set(-1);
-        for (ptrdiff_t r = 0; r < p->nk; r++) {
-            const attn__v x = attn__v_load(s + r * ATTN__TQ + j * ATTN__LANES);
-            const attn__m more = attn__v_lt(best, x);
-            best = attn__v_sel(more, x, best);
-            key = attn__v_sel(more, attn__v_set((attn__e)r), key);
-        }
-        attn__v_store(at, key);
-        for (int i = 0; i < ATTN__LANES; i++) if (at[i] >= 0) z->best[j * ATTN__LANES + i] = p->k0 + (ptrdiff_t)at[i];
-        z->m[j] = best;
-    }
-}
 #define ATTN__COUNT_EACH(r, x, body)                                                                               \
     for (ptrdiff_t r = 0; r < n; r++) ATTN__LANES_OF(j) {                                                         \
         const attn__v x = attn__v_load(s + r * ATTN__TQ + j * ATTN__LANES); body }
-// All scores of the rows, n keys: what top-k, sparsemax and entmax keep. source  Martins and Astudillo 2016; Peters et
+// All scores of the rows, n keys: what top-k (hard: k = 1), sparsemax and entmax keep. source  Martins and Astudillo 2016; Peters et
 // al. 2019
 ATTN__OUTLINE void ATTN__FN(threshold)(const attn_desc *d, attn__e *s, ptrdiff_t n, ATTN__FN(state) *z) {
     const attn__v zero = attn__v_set(0), one = attn__v_set(1), none = attn__v_set(ATTN__NEG_INF);
     attn__v count[ATTN__QV], more[ATTN__QV];
     ATTN__LANES_OF(j) { z->m[j] = none; z->tau[j] = attn__v_set(-1); more[j] = zero; }
     ATTN__COUNT_EACH(r, x, z->m[j] = attn__v_max(x, z->m[j]);)
-    if (d->norm == ATTN_NORM_TOP_K) {                   // the k-th greatest by halving the ordered bit patterns
-        const attn__v k = attn__v_set((attn__e)d->top_k);
+    if (d->norm == ATTN_NORM_TOP_K || d->norm == ATTN_NORM_HARD) {   // the k-th greatest by halving the bit patterns
+        const ptrdiff_t top_k = d->norm == ATTN_NORM_HARD ? 1 : d->top_k;
+        const attn__v k = attn__v_set((attn__e)top_k);
         const attn__u sign = (attn__u)1 << (8 * sizeof(attn__u) - 1);
         attn__u at[ATTN__TQ] = { 0 };
         attn__e t[ATTN__TQ];
-        for (attn__u bit = sign; ; bit >>= 1) {
+        for (int j = 0; j < ATTN__QV; j++) attn__v_store(t + j * ATTN__LANES, z->m[j]);
+        for (attn__u bit = sign; top_k > 1; bit >>= 1) {
             for (int i = 0; i < ATTN__TQ; i++) {
                 const attn__u u = at[i] | bit, plain = u & sign ? u ^ sign : ~u;
                 memcpy(t + i, &plain, sizeof plain);
@@ -3765,7 +3750,6 @@ ATTN__OUTLINE void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptr
     if (g->weights[0] && d->weights_stage == ATTN_WEIGHTS_SOFTMAX) ATTN__FN(keep_scores)(g, s, p.k0, p.nk);
     in = z->begun ? o : NULL;
     z->begun = 1;
-    if (d->norm == ATTN_NORM_HARD) { ATTN__FN(choose)(s, &p, z); return; }
     if (ATTN__FN(is_softmax)(d)) {
         ATTN__LANES_OF(j) grow |= attn__v_any(ATTN__GROWS(z->m[j], top[j]));
         if (grow) {
@@ -3997,29 +3981,6 @@ ATTN__OUTLINE void ATTN__FN(finish_weights)(const attn__tile_args *g, int lane, 
             for (ptrdiff_t u = 0; u < n; u++) x[i + u] *= (attn__e)factor[u];
         }
 }
-// ATTN_NORM_HARD: the values of the chosen keys as o, weight 1
-ATTN__OUTLINE void ATTN__FN(take_best)(const attn__tile_args *g, const attn__space *w, ATTN__FN(state) *z) {
-    attn__e *o = (attn__e *)w->sum, l[ATTN__TQ];
-    for (int lane = 0; lane < ATTN__TQ; lane++) {
-        ptrdiff_t row;
-        double factor = 1;
-        const ptrdiff_t j = lane < g->lanes ? z->best[lane] : -1;
-        l[lane] = j >= 0;
-        if (g->weights[lane] && g->d->weights_stage == ATTN_WEIGHTS_SOFTMAX && lane < g->lanes)
-            memset(g->weights[lane], 0, sizeof(attn__e) * (size_t)g->d->keys);
-        if (j < 0) continue;
-        if (g->d->dropout > 0 || g->d->keep_weights)
-            attn__dropout(g->d, g->b, g->head[lane], g->query[lane], j, 1, &factor);
-        if (g->weights[lane] && g->d->weights_stage == ATTN_WEIGHTS_SOFTMAX)
-            ((attn__e *)g->weights[lane])[j] = (attn__e)factor;
-        {
-            const attn__e *v = ATTN__FN(take_rows)(g, 0, (attn__e *)w->v, j, 1, &row);
-            for (ptrdiff_t e = 0; e < g->d->vdim; e++)
-                o[e * ATTN__TQ + lane] = factor != 0 ? v[e] * (attn__e)factor : 0;
-        }
-    }
-    ATTN__LANES_OF(j) z->l[j] = attn__v_load(l + j * ATTN__LANES);
-}
 ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
     const attn_desc *d = g->d;
     const size_t o_bytes = sizeof(attn__e) * (size_t)(d->vdim * ATTN__TQ);
@@ -4040,7 +4001,6 @@ ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
     if (few) ATTN__FN(few_queries)(g, (attn__e *)w.rows);
 #endif
     if (!few) ATTN__FN(take_queries)(g, &w);
-    for (int i = 0; i < ATTN__TQ; i++) start.best[i] = -1;
     ATTN__LANES_OF(j) { start.m[j] = attn__v_set(ATTN__NEG_INF); start.tau[j] = start.l[j] = attn__v_set(0); }
     start.begun = 0;
     sum = start;
@@ -4057,11 +4017,11 @@ ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
         ATTN__FN(threshold)(d, whole, g->end - g->start, &start);
         sum = start;
         if (!local) ATTN__LANES_OF(j) { start.m[j] = sum.m[j] = attn__v_set(ATTN__NEG_INF); }
-    } else if (local && d->norm != ATTN_NORM_HARD) ATTN__LANES_OF(j) { start.m[j] = sum.m[j] = attn__v_set(0); }
+    } else if (local) ATTN__LANES_OF(j) { start.m[j] = sum.m[j] = attn__v_set(0); }
     for (ptrdiff_t k0 = g->start; k0 < g->end; k0 += ATTN__SPAN) {
         const ptrdiff_t stop = g->end - k0 < ATTN__SPAN ? g->end : k0 + ATTN__SPAN;
         int at = 0;
-        z = d->norm == ATTN_NORM_HARD ? sum : start;
+        z = start;
 #if ATTN__LANES > 1
         if (few) {
             const ptrdiff_t from = k0 < g->lo_least ? g->lo_least : k0;
@@ -4071,14 +4031,12 @@ ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
         for (ptrdiff_t b = k0; !few && b < stop; b += ATTN__KT)
             ATTN__FN(block)(g, &w, b, stop - b < ATTN__KT ? stop - b : ATTN__KT, &z, &at);
         if (!z.begun) continue;
-        if (d->norm == ATTN_NORM_HARD) { sum = z; spans = 1; }
-        else if (++spans == 1) {
+        if (++spans == 1) {
             sum = z; o = (attn__e *)w.o[at]; used = at;
             if (stop < g->end) { memcpy(w.sum, w.o[used], o_bytes); o = (attn__e *)w.sum; }
         } else ATTN__FN(fold)((attn__e *)w.sum, &sum, (const attn__e *)w.o[at], &z, d->vdim);
     }
-    if (!spans || d->norm == ATTN_NORM_HARD) { memset(w.sum, 0, o_bytes); o = (attn__e *)w.sum; }
-    if (d->norm == ATTN_NORM_HARD) ATTN__FN(take_best)(g, &w, &sum);
+    if (!spans) { memset(w.sum, 0, o_bytes); o = (attn__e *)w.sum; }
     if (g->dead) ATTN__LANES_OF(j) {                    // masked_score saw keys for rows that do not exist
         uint32_t alive = 0;
         for (int i = 0; i < ATTN__LANES; i++) alive |= (uint32_t)(j * ATTN__LANES + i < g->lanes - g->dead) << i;
@@ -4107,7 +4065,7 @@ ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
             if (l[i] == 0) *(attn__e *)g->lse[i] = ATTN__NEG_INF;
             else *(attn__e *)g->lse[i] = (attn__e)((double)m[i] + attn__log_d((double)l[i]));
         }
-        if (g->weights[i] && d->weights_stage == ATTN_WEIGHTS_SOFTMAX && d->norm != ATTN_NORM_HARD)
+        if (g->weights[i] && d->weights_stage == ATTN_WEIGHTS_SOFTMAX)
             ATTN__FN(finish_weights)(g, i, m[i], tau[i], rl[i]);
         if (i >= g->lanes - g->dead) {
             for (ptrdiff_t e = 0; e < d->vdim; e++) attn__store(d->o_type, g->o[i], e * d->o_stride[3], 0);
