@@ -792,6 +792,7 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, vo
 #define ATTN__INL static inline __attribute__((always_inline, unused))
 #define ATTN__HIDE(p) __asm__("" : "+r"(p))          // the optimizer cannot see how p came about
 #define ATTN__PREFETCH(p) __builtin_prefetch(p, 0, 2)
+#define ATTN__PREFETCH_NEAR(p) __builtin_prefetch(p, 0, 3)       // into the first cache
 #define ATTN__PREFETCH_W(p) __builtin_prefetch(p, 1, 2)
 #define ATTN__LIKELY(x) __builtin_expect(!!(x), 1)
 #define ATTN__LOAD_WORD(p) __atomic_load_n(p, __ATOMIC_RELAXED)
@@ -811,6 +812,7 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, vo
 #define ATTN__INL static inline
 #define ATTN__HIDE(p) ((void)(p))
 #define ATTN__PREFETCH(p) ((void)(p))
+#define ATTN__PREFETCH_NEAR(p) ((void)(p))
 #define ATTN__PREFETCH_W(p) ((void)(p))
 #define ATTN__LIKELY(x) (x)
 #define ATTN__LOAD_WORD(p) (*(volatile const int *)(p))
@@ -3091,29 +3093,34 @@ ATTN__INL int ATTN__FN(loads)(int type) {               // are rows of this type
 #endif
     return type == ATTN__OWN_TYPE;
 }
-// r[u] = elements of row p[u * next] from i + u * step on, for u < n
-ATTN__INL void ATTN__FN(load_as)(attn__v *r, const char *const *p, const int next, ptrdiff_t i, const int step,
-                                 const int n, int type) {
-#define ATTN__EACH(bytes, value)                                                                                  \
-    ATTN__UNROLL for (int u = 0; u < n; u++) {                                                                    \
-        const size_t at = (size_t)(i + u * step);                                                                 \
-        const char *x = p[u * next] + bytes;                                                                      \
-        r[u] = value;                                                                                             \
-    }                                                                                                             \
-    break
-    switch (type) {
+// The types that vectors read: F(LOAD) a case, LOAD(p, i) elements i .. of the row at p
+#define ATTN__LOAD_OWN(p, i) attn__v_load((const attn__e *)(const void *)(p) + (i))
+#define ATTN__LOAD_BF16(p, i) attn__v_of_bf16((p) + 2 * (i))
+#define ATTN__LOAD_F16(p, i) attn__v_of_f16((p) + 2 * (i))
+#define ATTN__BLOCK(p, i) ((p) + (size_t)(i) / 32 * 34)
+#define ATTN__LOAD_Q8_0(p, i) \
+    attn__v_mul(attn__v_set(attn__f16_at(ATTN__BLOCK(p, i))), attn__v_of_i8(ATTN__BLOCK(p, i) + 2 + (size_t)(i) % 32))
 #ifdef attn__v_of_bf16
-    case ATTN_BF16: ATTN__EACH(2 * at, attn__v_of_bf16(x));
+#define ATTN__TYPE_BF16(F) case ATTN_BF16: F(ATTN__LOAD_BF16);
+#else
+#define ATTN__TYPE_BF16(F)
 #endif
 #ifdef attn__v_of_f16
-    case ATTN_F16: ATTN__EACH(2 * at, attn__v_of_f16(x));
+#define ATTN__TYPE_F16(F) case ATTN_F16: F(ATTN__LOAD_F16);
+#else
+#define ATTN__TYPE_F16(F)
 #endif
 #ifdef attn__v_of_i8
-    case ATTN_Q8_0:
-        ATTN__EACH(at / 32 * 34, attn__v_mul(attn__v_set(attn__f16_at(x)), attn__v_of_i8(x + 2 + at % 32)));
+#define ATTN__TYPE_Q8_0(F) case ATTN_Q8_0: F(ATTN__LOAD_Q8_0);
+#else
+#define ATTN__TYPE_Q8_0(F)
 #endif
-    default: ATTN__EACH(sizeof(attn__e) * at, attn__v_load((const attn__e *)(const void *)x));
-    }
+#define ATTN__TYPES(F) ATTN__TYPE_BF16(F) ATTN__TYPE_F16(F) ATTN__TYPE_Q8_0(F) default: F(ATTN__LOAD_OWN);
+// r[u] = elements of row p[u] from i on, for u < n
+ATTN__INL void ATTN__FN(load_rows)(attn__v *r, const char *const *p, ptrdiff_t i, const int n, int type) {
+#define ATTN__EACH(LOAD) ATTN__UNROLL for (int u = 0; u < n; u++) r[u] = LOAD(p[u], i); break
+    switch (type) { ATTN__TYPES(ATTN__EACH) }
+#undef ATTN__EACH
 }
 ATTN__OUTLINE void ATTN__FN(widen)(attn__e *y, int type, const char *p, ptrdiff_t col, ptrdiff_t n) {
     ptrdiff_t i = 0;
@@ -3128,7 +3135,7 @@ ATTN__OUTLINE void ATTN__FN(widen)(attn__e *y, int type, const char *p, ptrdiff_
     }
 #endif
     else if (ATTN__FN(loads)(type)) for (; i + ATTN__LANES <= n; i += ATTN__LANES) {
-        ATTN__FN(load_as)(&r, &p, 0, i, 0, 1, type);
+        ATTN__FN(load_rows)(&r, &p, i, 1, type);
         attn__v_store(y + i, r);
     }
     for (; i < n; i++) y[i] = (attn__e)attn__stored(type, p, i * col);
@@ -3789,56 +3796,72 @@ ATTN__OUTLINE void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptr
 // Scores with keys in lanes (rows of k turned in registers), outputs with columns in lanes: k and v are read once for
 // all rows and nothing is padded to a tile. Every sum has the tile's order, so the bits are the tile's.
 
-#define ATTN__FEW_AHEAD 32              // rows that are touched before their turn
+#define ATTN__FEW_KEYS (2 * ATTN__LANES)                // two vectors of keys take turns: one sum alone waits for itself
+#define ATTN__FEW_AHEAD 64                              // rows that are touched before their turn, at most
 
-// t[g][i] = q[g] . k[i] for LANES keys and one row or four
-ATTN__OUTLINE void ATTN__FN(few_scores)(attn__e *t, const attn__e *q, ptrdiff_t dk, const char *const *k, int type,
-                                        int rows) {
-    const ptrdiff_t elements = attn__types[type].elements, bytes = attn__types[type].bytes;
-    attn__v a[4];
-    ptrdiff_t d = 0;
-#define ATTN__FEW_STEP(i, r)                                                                                      \
-    a[0] = attn__v_fma(attn__v_set(q[d + i]), r, a[0]);                                                           \
-    if (rows > 1) ATTN__UNROLL for (int g = 1; g < 4; g++) a[g] = attn__v_fma(attn__v_set(q[g * dk + d + i]), r, a[g])
-    ATTN__UNROLL for (int g = 0; g < 4; g++) a[g] = attn__v_set(0);
-    for (; d + ATTN__LANES <= dk; d += ATTN__LANES) {
-        attn__v r[ATTN__LANES];
-        ATTN__FN(load_as)(r, k, 1, d, 0, ATTN__LANES, type);
-        ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
-            ATTN__PREFETCH(k[i + ATTN__FEW_AHEAD] + d / elements * bytes);
-        ATTN__FN(transpose)(r);
-        ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) { ATTN__FEW_STEP(i, r[i]); }
-    }
-    for (; d < dk; d++) {
-        attn__e x[ATTN__LANES];
-        for (int i = 0; i < ATTN__LANES; i++) x[i] = (attn__e)attn__stored(type, k[i], d);
-        ATTN__FEW_STEP(0, attn__v_load(x));
-    }
-#undef ATTN__FEW_STEP
-    for (int g = 0; g < rows; g++) attn__v_store(t + g * ATTN__KT, a[g]);
+ATTN__INL ptrdiff_t ATTN__FN(few_ahead)(ptrdiff_t bytes, ptrdiff_t row) {
+    const ptrdiff_t rows = bytes / (row + 1) + 1;
+    return rows < 16 ? 16 : rows < ATTN__FEW_AHEAD ? rows : ATTN__FEW_AHEAD;
 }
-// o[g][n vectors] += sum over keys of p[g][key] v[key][column ..]; l, when given, is one more chain
-ATTN__INL void ATTN__FN(few_columns)(attn__e *o, ptrdiff_t o_row, const attn__e *p, const char *const *v, int type,
-                                     ptrdiff_t column, ptrdiff_t nk, attn__e *l, int rows, const int n) {
+// t[g][i] = q[g] . k[i] for FEW_KEYS keys and one row or four
+ATTN__OUTLINE void ATTN__FN(few_scores)(attn__e *t, const attn__e *q, ptrdiff_t dk, const char *const *k, int type,
+                                        int rows, ptrdiff_t ahead) {
+    const ptrdiff_t step = ATTN__LANES * attn__types[type].bytes / attn__types[type].elements;    // q8_0: about
+    attn__v a[2][4], r[ATTN__LANES];
+    ptrdiff_t d = 0, at = 0;
+    ATTN__UNROLL for (int g = 0; g < 4; g++) a[0][g] = a[1][g] = attn__v_set(0);
+    for (; d + ATTN__LANES <= dk; d += ATTN__LANES, at += step) ATTN__UNROLL for (int b = 0; b < 2; b++) {
+        const attn__e *x = q + d;
+        ATTN__FN(load_rows)(r, k + b * ATTN__LANES, d, ATTN__LANES, type);
+        if (at % 64 < step) ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++)
+            ATTN__PREFETCH_NEAR(k[b * ATTN__LANES + u + ahead] + at);
+        ATTN__FN(transpose)(r);
+        ATTN__HIDE(x);
+        ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) a[b][0] = attn__v_fma(attn__v_set(x[u]), r[u], a[b][0]);
+        if (rows > 1) ATTN__UNROLL for (int g = 1; g < 4; g++) {
+            x += dk;
+            ATTN__HIDE(x);
+            ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) a[b][g] = attn__v_fma(attn__v_set(x[u]), r[u], a[b][g]);
+        }
+    }
+    for (; d < dk; d++) ATTN__UNROLL for (int b = 0; b < 2; b++) {
+        attn__e x[ATTN__LANES];
+        for (int u = 0; u < ATTN__LANES; u++) x[u] = (attn__e)attn__stored(type, k[b * ATTN__LANES + u], d);
+        ATTN__UNROLL for (int g = 0; g < 4; g++)
+            a[b][g] = attn__v_fma(attn__v_set(q[(g < rows ? g : 0) * dk + d]), attn__v_load(x), a[b][g]);
+    }
+    ATTN__UNROLL for (int b = 0; b < 2; b++) ATTN__UNROLL for (int g = 0; g < 4; g++)
+        if (g < rows) attn__v_store(t + g * ATTN__KT + b * ATTN__LANES, a[b][g]);
+}
+// o[g][4 vectors] += sum over keys of p[g][key] v[key][column[u] ..] for one row or four; l, when given, is one more
+// chain
+ATTN__OUTLINE void ATTN__FN(few_columns)(attn__e *o, ptrdiff_t o_row, const attn__e *p, const char *const *v, int type,
+                                         const ptrdiff_t *column, ptrdiff_t nk, attn__e *l, int rows) {
     attn__v a[4][4], sum[4];
+    attn__e t[ATTN__LANES];
     ATTN__UNROLL for (int g = 0; g < 4; g++) {
-        ATTN__UNROLL for (int i = 0; i < n; i++)
+        ATTN__UNROLL for (int i = 0; i < 4; i++)
             a[g][i] = g < rows ? attn__v_load(o + g * o_row + i * ATTN__LANES) : attn__v_set(0);
         sum[g] = attn__v_set(l && g < rows ? l[g] : 0);
     }
-    for (ptrdiff_t k = 0; k < nk; k++) {
-        attn__v x[4];
-        ATTN__FN(load_as)(x, v + k, 0, column, ATTN__LANES, n, type);
-        ATTN__UNROLL for (int g = 0; g < 4; g++) {
-            if (g == 1 && rows == 1) break;
-            { const attn__v y = attn__v_set(p[g * ATTN__KT + k]);
-              sum[g] = attn__v_add(sum[g], y);
-              ATTN__UNROLL for (int i = 0; i < n; i++) a[g][i] = attn__v_fma(x[i], y, a[g][i]); }
-        }
+#define ATTN__EACH(LOAD)                                                                                          \
+    for (ptrdiff_t k = 0; k < nk; k++) {                                                                          \
+        attn__v x[4];                                                                                             \
+        ATTN__UNROLL for (int i = 0; i < 4; i++) x[i] = LOAD(v[k], column[i]);                                    \
+        ATTN__UNROLL for (int g = 0; g < 4; g++) {                                                                \
+            if (g == 1 && rows == 1) break;                                                                       \
+            { const attn__v y = attn__v_set(p[g * ATTN__KT + k]);                                                 \
+              sum[g] = attn__v_add(sum[g], y);                                                                    \
+              ATTN__UNROLL for (int i = 0; i < 4; i++) a[g][i] = attn__v_fma(x[i], y, a[g][i]); }                 \
+        }                                                                                                         \
+    }                                                                                                             \
+    break
+    switch (type) {
+    ATTN__TYPES(ATTN__EACH)
     }
+#undef ATTN__EACH
     ATTN__UNROLL for (int g = 0; g < 4; g++) if (g < rows) {
-        attn__e t[ATTN__LANES];
-        ATTN__UNROLL for (int i = 0; i < n; i++) attn__v_store(o + g * o_row + i * ATTN__LANES, a[g][i]);
+        ATTN__UNROLL for (int i = 0; i < 4; i++) attn__v_store(o + g * o_row + i * ATTN__LANES, a[g][i]);
         attn__v_store(t, sum[g]);
         if (l) l[g] = t[0];
     }
@@ -3860,11 +3883,12 @@ ATTN__OUTLINE int ATTN__FN(few_rows)(const char **p, const attn__tile_args *g, i
     for (; have < ATTN__KT + ATTN__FEW_AHEAD; have++) p[have] = p[have - 1];
     return type;
 }
+ATTN__INL ptrdiff_t ATTN__FN(few_row)(ptrdiff_t dv) { return (dv + 4 * ATTN__LANES - 1) / (4 * ATTN__LANES) * 4 * ATTN__LANES; }
 // One span: keys k0 .. stop-1 from nothing. z gets m and l; o is left in w->o[1] as a tile's.
 ATTN__OUTLINE void ATTN__FN(few_span)(const attn__tile_args *g, const attn__space *w, ptrdiff_t k0, ptrdiff_t stop,
                                       ATTN__FN(state) *z) {
-    const ptrdiff_t dk = g->d->dim, dv = g->d->vdim, vectors = (dv + ATTN__LANES - 1) / ATTN__LANES,
-        o_row = vectors * ATTN__LANES;
+    // columns in groups of 4 vectors; those past the last whole one hold the last LANES columns
+    const ptrdiff_t dk = g->d->dim, dv = g->d->vdim, o_row = ATTN__FN(few_row)(dv), last = dv - ATTN__LANES;
     const int lanes = g->lanes, step = lanes == 1 ? 1 : 4, group = (lanes + step - 1) / step * step;
     attn__e *t = (attn__e *)w->s, *o = (attn__e *)w->o[0], *q = (attn__e *)w->rows, m[ATTN__TQ], l[ATTN__TQ];
     const char *p[ATTN__KT + ATTN__FEW_AHEAD];
@@ -3872,10 +3896,10 @@ ATTN__OUTLINE void ATTN__FN(few_span)(const attn__tile_args *g, const attn__spac
     memset(o, 0, sizeof(attn__e) * (size_t)(group * o_row));
     for (ptrdiff_t b = k0 / ATTN__KT * ATTN__KT; b < stop; b += ATTN__KT) {
         const ptrdiff_t first = b < k0 ? k0 : b, nk = (stop - b < ATTN__KT ? stop : b + ATTN__KT) - first;
-        ptrdiff_t v_bytes;
+        ptrdiff_t v_bytes, ahead;
         int type = ATTN__FN(few_rows)(p, g, 1, (attn__e *)w->k, first, nk);
-        for (ptrdiff_t i = 0; i < nk; i += ATTN__LANES) for (int u = 0; u < lanes; u += step)
-            ATTN__FN(few_scores)(t + u * ATTN__KT + i, q + u * dk, dk, p + i, type, step);
+        for (ptrdiff_t i = 0; i < nk; i += ATTN__FEW_KEYS) for (int u = 0; u < lanes; u += step)
+            ATTN__FN(few_scores)(t + u * ATTN__KT + i, q + u * dk, dk, p + i, type, step, ATTN__FN(few_ahead)(16384, dk * attn__types[type].bytes / attn__types[type].elements));
         for (int u = 0; u < group; u++) {
             attn__e *s = t + u * ATTN__KT;
             attn__v top = attn__v_set(ATTN__NEG_INF), vm = attn__v_set(m[u]);
@@ -3897,33 +3921,31 @@ ATTN__OUTLINE void ATTN__FN(few_span)(const attn__tile_args *g, const attn__spac
         }
         type = ATTN__FN(few_rows)(p, g, 0, (attn__e *)w->v, first, nk);
         v_bytes = dv / attn__types[type].elements * attn__types[type].bytes;
+        ahead = ATTN__FN(few_ahead)(8192, v_bytes);
         for (ptrdiff_t r = 0, n; r < nk; r += n) {      // rows that stay near for all sweeps over their columns
             n = nk - r < 16 ? nk - r : 16;
             for (ptrdiff_t i = 0; i < n; i++) for (ptrdiff_t c = 0; c < v_bytes; c += 64)
-                ATTN__PREFETCH(p[r + i + 32] + c);
-            for (int u = 0; u < lanes; u += step) for (ptrdiff_t i = 0, wide; i < vectors; i += wide) {
-                // the last may repeat some
-                const ptrdiff_t column = (i + 1) * ATTN__LANES <= dv ? i * ATTN__LANES : dv - ATTN__LANES;
-                attn__e *to = o + u * o_row + i * ATTN__LANES, *lu = i ? NULL : l + u;
-                const attn__e *s = t + u * ATTN__KT + r;
-                wide = (i + 4) * ATTN__LANES <= dv ? 4 : 1;
-                if (wide == 1) ATTN__FN(few_columns)(to, o_row, s, p + r, type, column, n, lu, step, 1);
-                else ATTN__FN(few_columns)(to, o_row, s, p + r, type, column, n, lu, step, 4);
+                ATTN__PREFETCH_NEAR(p[r + i + ahead] + c);
+            for (int u = 0; u < lanes; u += step) for (ptrdiff_t i = 0; i < o_row; i += 4 * ATTN__LANES) {
+                ptrdiff_t column[4];
+                for (int x = 0; x < 4; x++) column[x] = i + x * ATTN__LANES < last ? i + x * ATTN__LANES : last;
+                ATTN__FN(few_columns)(o + u * o_row + i, o_row, t + u * ATTN__KT + r, p + r, type, column, n,
+                                      i ? NULL : l + u, step);
             }
         }
     }
     memset(w->o[1], 0, sizeof(attn__e) * (size_t)(dv * ATTN__TQ));
     for (int u = 0; u < lanes; u++) for (ptrdiff_t e = 0; e < dv; e++) {
-        const ptrdiff_t last = (vectors - 1) * ATTN__LANES;
-        ((attn__e *)w->o[1])[e * ATTN__TQ + u] =
-            o[u * o_row + (e < last ? e : last + e - (dv < ATTN__LANES ? 0 : dv - ATTN__LANES))];
+        const ptrdiff_t whole = dv / ATTN__LANES * ATTN__LANES;
+        ((attn__e *)w->o[1])[e * ATTN__TQ + u] = o[u * o_row + (e < whole ? e : whole + e - last)];
     }
     ATTN__LANES_OF(j) { z->m[j] = attn__v_load(m + j * ATTN__LANES); z->l[j] = attn__v_load(l + j * ATTN__LANES); }
     z->begun = 1;
 }
 ATTN__INL int ATTN__FN(is_few)(const attn__tile_args *g) {
     const attn_desc *d = g->d;
-    return g->lanes <= (ATTN__TQ / 4) && d->vdim >= ATTN__LANES && g->lo_least == g->lo_most &&
+    return g->lanes <= ATTN__TQ / 4 && (g->lanes + 3) / 4 * 4 * ATTN__FN(few_row)(d->vdim) <= d->vdim * ATTN__TQ &&
+        d->vdim >= ATTN__LANES && g->lo_least == g->lo_most &&
         g->hi_least == g->hi_most &&
            !g->masks && !g->adds && !g->shaped && !d->weights && d->norm == ATTN_NORM_SOFTMAX && d->dropout == 0 &&
                !d->keep_weights &&
@@ -4256,7 +4278,16 @@ static const attn__table ATTN__FN(table) = {
 #undef attn__f16_at
 #undef ATTN__H
 #undef ATTN__FEW_AHEAD
-#undef ATTN__EACH
+#undef ATTN__FEW_KEYS
+#undef ATTN__LOAD_OWN
+#undef ATTN__LOAD_BF16
+#undef ATTN__LOAD_F16
+#undef ATTN__LOAD_Q8_0
+#undef ATTN__BLOCK
+#undef ATTN__TYPE_BF16
+#undef ATTN__TYPE_F16
+#undef ATTN__TYPE_Q8_0
+#undef ATTN__TYPES
 #undef attn__t_zero
 #undef attn__t_bad
 #undef attn__s_load
