@@ -475,8 +475,8 @@ ATTN_DEF attn_status attn_merge(float *o, float *lse, const float *o2, const flo
 // errors  NULL, SHAPE (dim odd), RANGE
 ATTN_DEF attn_status attn_rope_table(float *cos_out, float *sin_out, ptrdiff_t positions, ptrdiff_t dim, double theta);
 // Bytes that attn_fwd wants; 0 for a desc that is wrong in itself. Looks at no pointer: they may still be missing, and
-// overlaps are not judged. One thread: depends on dim and vdim alone, but for top-k, sparsemax and entmax (+ keys) and
-// for the additive score (+ score_width).
+// overlaps are not judged. One thread: depends on dim and vdim alone, but for hard, top-k, sparsemax and entmax
+// (+ keys) and for the additive score (+ score_width).
 ATTN_DEF size_t attn_workspace(const attn_desc *d);
 // Enough on one thread for what depends on dim and vdim alone: a constant, for static arrays.
 #define ATTN_WORKSPACE(dim, vdim) ((size_t)(65536 + 1280 * ((dim) + 63) + 1536 * ((vdim) + 63)))
@@ -2394,7 +2394,8 @@ typedef struct attn__space {
     uint32_t *vis;
 } attn__space;
 ATTN__FUNC int attn__two_passes(const attn_desc *d) {  // weights that depend on all scores of the row at once
-    return d->norm == ATTN_NORM_TOP_K || d->norm == ATTN_NORM_HARD || d->norm == ATTN_NORM_SPARSEMAX || d->norm == ATTN_NORM_ENTMAX15;
+    return d->norm == ATTN_NORM_TOP_K || d->norm == ATTN_NORM_HARD || d->norm == ATTN_NORM_SPARSEMAX ||
+           d->norm == ATTN_NORM_ENTMAX15;
 }
 ATTN__FUNC size_t attn__layout(attn__space *w, void *work, const attn_desc *d, int bytes, int tile, int block) {
     size_t at = 0;
@@ -3620,8 +3621,8 @@ typedef struct ATTN__FN(state) {
 #define ATTN__COUNT_EACH(r, x, body)                                                                               \
     for (ptrdiff_t r = 0; r < n; r++) ATTN__LANES_OF(j) {                                                         \
         const attn__v x = attn__v_load(s + r * ATTN__TQ + j * ATTN__LANES); body }
-// All scores of the rows, n keys: what top-k (hard: k = 1), sparsemax and entmax keep. source  Martins and Astudillo 2016; Peters et
-// al. 2019
+// All scores of the rows, n keys: what top-k (hard: k = 1), sparsemax and entmax keep.
+// source  Martins and Astudillo 2016; Peters et al. 2019
 ATTN__OUTLINE void ATTN__FN(threshold)(const attn_desc *d, attn__e *s, ptrdiff_t n, ATTN__FN(state) *z) {
     const attn__v zero = attn__v_set(0), one = attn__v_set(1), none = attn__v_set(ATTN__NEG_INF);
     attn__v count[ATTN__QV], more[ATTN__QV];
@@ -3732,8 +3733,8 @@ ATTN__OUTLINE void ATTN__FN(drop_out)(const attn__tile_args *g, attn__e *s, cons
     }
 }
 // One block: keys k0 .. k0+nk-1 of a span. *at is the buffer that holds o.
-ATTN__OUTLINE void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptrdiff_t k0, ptrdiff_t nk, ATTN__FN(state) *z,
-                               int *at) {
+ATTN__OUTLINE void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptrdiff_t k0, ptrdiff_t nk,
+                                   ATTN__FN(state) *z, int *at) {
     const attn_desc *d = g->d;
     const ptrdiff_t dv = d->vdim;
     attn__e *s = (attn__e *)w->s, *o = (attn__e *)w->o[*at];
@@ -3743,7 +3744,8 @@ ATTN__OUTLINE void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptr
     attn__v top[ATTN__QV], l[ATTN__QV];                 // not z->l: a store to s might change that
     ATTN__FN(shift) shift[ATTN__QV];
     attn__part p;
-    if (!attn__visible(g, w->vis, k0, nk, ATTN__TQ, &p, ATTN__FN(mask_words))) return;     // nobody sees any: bits stay, keys are not read
+    // nobody sees any: bits stay, keys are not read
+    if (!attn__visible(g, w->vis, k0, nk, ATTN__TQ, &p, ATTN__FN(mask_words))) return;
     if (w->whole) {
         memcpy(s, (attn__e *)w->whole + (p.k0 - g->start) * ATTN__TQ, sizeof(attn__e) * (size_t)(p.nk * ATTN__TQ));
         p.from = p.to = 0;
@@ -3796,8 +3798,8 @@ ATTN__OUTLINE void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptr
 // Scores with keys in lanes (rows of k turned in registers), outputs with columns in lanes: k and v are read once for
 // all rows and nothing is padded to a tile. Every sum has the tile's order, so the bits are the tile's.
 
-#define ATTN__FEW_KEYS (2 * ATTN__LANES)                // two vectors of keys take turns: one sum alone waits for itself
-#define ATTN__FEW_AHEAD 64                              // rows that are touched before their turn, at most
+#define ATTN__FEW_KEYS (2 * ATTN__LANES)    // two vectors of keys take turns: one sum alone waits for itself
+#define ATTN__FEW_AHEAD 64                  // rows that are touched before their turn, at most
 
 ATTN__INL ptrdiff_t ATTN__FN(few_ahead)(ptrdiff_t bytes, ptrdiff_t row) {
     const ptrdiff_t rows = bytes / (row + 1) + 1;
@@ -3870,7 +3872,7 @@ ATTN__OUTLINE void ATTN__FN(few_columns)(attn__e *o, ptrdiff_t o_row, const attn
 ATTN__OUTLINE int ATTN__FN(few_rows)(const char **p, const attn__tile_args *g, int keys, attn__e *buffer, ptrdiff_t k0,
                                      ptrdiff_t n) {
     const attn__rows *x = keys ? &g->k : &g->v;
-    const ptrdiff_t most = g->hi_least - k0 < ATTN__KT + ATTN__FEW_AHEAD ? g->hi_least - k0 : ATTN__KT + ATTN__FEW_AHEAD;
+    const ptrdiff_t all = ATTN__KT + ATTN__FEW_AHEAD, most = g->hi_least - k0 < all ? g->hi_least - k0 : all;
     ptrdiff_t have = most, row;
     int type = x->type;
     if (x->col == 1 && ATTN__FN(loads)(type) && !(keys && ATTN__FN(stages)(g->d, 1)))
@@ -3880,10 +3882,12 @@ ATTN__OUTLINE int ATTN__FN(few_rows)(const char **p, const attn__tile_args *g, i
         for (ptrdiff_t r = 0; r < n; r++) p[r] = (const char *)(const void *)(y + r * row);
         have = n; type = ATTN__OWN_TYPE;
     }
-    for (; have < ATTN__KT + ATTN__FEW_AHEAD; have++) p[have] = p[have - 1];
+    for (; have < all; have++) p[have] = p[have - 1];
     return type;
 }
-ATTN__INL ptrdiff_t ATTN__FN(few_row)(ptrdiff_t dv) { return (dv + 4 * ATTN__LANES - 1) / (4 * ATTN__LANES) * 4 * ATTN__LANES; }
+ATTN__INL ptrdiff_t ATTN__FN(few_row)(ptrdiff_t dv) {
+    return (dv + 4 * ATTN__LANES - 1) / (4 * ATTN__LANES) * 4 * ATTN__LANES;
+}
 // One span: keys k0 .. stop-1 from nothing. z gets m and l; o is left in w->o[1] as a tile's.
 ATTN__OUTLINE void ATTN__FN(few_span)(const attn__tile_args *g, const attn__space *w, ptrdiff_t k0, ptrdiff_t stop,
                                       ATTN__FN(state) *z) {
@@ -3896,10 +3900,11 @@ ATTN__OUTLINE void ATTN__FN(few_span)(const attn__tile_args *g, const attn__spac
     memset(o, 0, sizeof(attn__e) * (size_t)(group * o_row));
     for (ptrdiff_t b = k0 / ATTN__KT * ATTN__KT; b < stop; b += ATTN__KT) {
         const ptrdiff_t first = b < k0 ? k0 : b, nk = (stop - b < ATTN__KT ? stop : b + ATTN__KT) - first;
-        ptrdiff_t v_bytes, ahead;
         int type = ATTN__FN(few_rows)(p, g, 1, (attn__e *)w->k, first, nk);
+        const ptrdiff_t k_bytes = dk / attn__types[type].elements * attn__types[type].bytes;
+        ptrdiff_t v_bytes, ahead = ATTN__FN(few_ahead)(16384, k_bytes);
         for (ptrdiff_t i = 0; i < nk; i += ATTN__FEW_KEYS) for (int u = 0; u < lanes; u += step)
-            ATTN__FN(few_scores)(t + u * ATTN__KT + i, q + u * dk, dk, p + i, type, step, ATTN__FN(few_ahead)(16384, dk * attn__types[type].bytes / attn__types[type].elements));
+            ATTN__FN(few_scores)(t + u * ATTN__KT + i, q + u * dk, dk, p + i, type, step, ahead);
         for (int u = 0; u < group; u++) {
             attn__e *s = t + u * ATTN__KT;
             attn__v top = attn__v_set(ATTN__NEG_INF), vm = attn__v_set(m[u]);
@@ -6585,15 +6590,18 @@ ATTN_DEF attn_status attn_append(const attn_desc *user) {
     t = attn__table_for(&d);
     ATTN__TRY(attn__borrow(&d, (size_t)(d.dim > d.vdim ? d.dim : d.vdim) * (size_t)t->bytes + 63, &space, &own));
     g.d = &d; g.y = space; g.type = d.q_type; g.factor = d.k_norm;
-    for (ptrdiff_t b = 0; b < d.batch; b++) for (ptrdiff_t h = 0; h < d.kv_heads; h++) for (int keys = 0; keys < 2; keys++) {
+    for (ptrdiff_t i = 0; i < 2 * d.batch * d.kv_heads; i++) {
+        const ptrdiff_t b = i / 2 / d.kv_heads, h = i / 2 % d.kv_heads;
+        const int keys = i % 2 == 0;
         const attn__rows to = attn__rows_of(&d, keys, b, h);
         const ptrdiff_t *s = keys ? d.k_new_stride : d.v_new_stride;
         g.n = keys ? d.dim : d.vdim; g.col = s[3]; g.stages = keys && (d.qk_norm || d.rope_kind);
-        for (ptrdiff_t i = 0; i < d.new_keys; i++) {
-            const ptrdiff_t token = d.key_lengths[b] + i;
+        const char *from = (const char *)(keys ? d.k_new : d.v_new);
+        for (ptrdiff_t t0 = 0; t0 < d.new_keys; t0++) {
+            const ptrdiff_t token = d.key_lengths[b] + t0;
             union { const char *in; char *out; } row;       // the same address without const
             row.in = attn__row_at(&to, token);
-            g.p = (const char *)(keys ? d.k_new : d.v_new) + (b * s[0] + h * s[1] + i * s[2]) * attn__types[g.type].bytes;
+            g.p = from + (b * s[0] + h * s[1] + t0 * s[2]) * attn__types[g.type].bytes;
             g.position = d.rope_k_pos ? d.rope_k_pos[b * d.keys + token] : token;
             t->row(&g);
             for (ptrdiff_t c = 0; c < g.n; c += attn__types[to.type].elements) {
