@@ -1783,45 +1783,9 @@ ATTN__FUNC attn__node *attn__record_op(attn_ctx *c, int op, attn_tensor *y, attn
 #define ATTN__C2 2
 #endif
 #define ATTN__TQ (ATTN__QV * ATTN__LANES)   // queries (columns) of a tile
+#define ATTN__FEW_KEYS (2 * ATTN__LANES)    // keys that few rows meet at once: one sum alone waits for itself
 
-#if defined(ATTN__OVERLAY) && ATTN__LANES == 16
-// ---- AVX-512 with BF16 and VNNI: dot products over the avx512 table
-#define ATTN__HAS_BF16 1
-#define ATTN__HAS_I8 1
-#define ATTN__W_BF16 32
-#define ATTN__W_I8 64
-#define ATTN__W_END() _mm256_zeroupper()
-#define attn__w_f32 __m512
-#define attn__w_i32 __m512i
-#define attn__w_zero() _mm512_setzero_ps()
-#define attn__w_zero_i() _mm512_setzero_si512()
-#define attn__w_dot_bf16(acc, p, q) \
-    _mm512_dpbf16_ps(acc, (__m512bh)_mm512_loadu_si512(p), (__m512bh)_mm512_loadu_si512(q))
-#define attn__w_sum(a) _mm512_reduce_add_ps(a)
-#define attn__w_sum_i(a) _mm512_reduce_add_epi32(a)
-ATTN__INL __m512i ATTN__FN(dot64)(__m512i acc, const int8_t *p, const int8_t *q) {   // the instruction takes u8 by i8:
-    const __m512i x = _mm512_loadu_si512(p), y = _mm512_loadu_si512(q), half = _mm512_set1_epi8((char)-128);
-    const __m512i shift = _mm512_dpbusd_epi32(_mm512_setzero_si512(), half, y);      // (x + 128) y - 128 y
-    return _mm512_sub_epi32(_mm512_dpbusd_epi32(acc, _mm512_xor_si512(x, half), y), shift);
-}
-#define attn__w_dot_i8(acc, p, q) ATTN__FN(dot64)(acc, p, q)
-#elif defined(ATTN__OVERLAY)
-// ---- NEON with dot products; ATTN__HAS_BF16 comes from the stanza that includes
-#define ATTN__HAS_I8 1
-#define ATTN__W_BF16 8
-#define ATTN__W_I8 16
-#define ATTN__W_END() ((void)0)
-#define attn__w_f32 float32x4_t
-#define attn__w_i32 int32x4_t
-#define attn__w_zero() vdupq_n_f32(0)
-#define attn__w_zero_i() vdupq_n_s32(0)
-#define attn__w_dot_bf16(acc, p, q) \
-    vbfdotq_f32(acc, vreinterpretq_bf16_u16(vld1q_u16(p)), vreinterpretq_bf16_u16(vld1q_u16(q)))
-#define attn__w_sum(a) vaddvq_f32(a)
-#define attn__w_sum_i(a) vaddvq_s32(a)
-#define attn__w_dot_i8(acc, p, q) vdotq_s32(acc, vld1q_s8(p), vld1q_s8(q))
-
-#elif ATTN__LANES == 16
+#if ATTN__LANES == 16
 // ---- AVX-512
 #define attn__v __m512
 #define attn__m __mmask16
@@ -2199,13 +2163,81 @@ ATTN__INL float ATTN__FN(ldexp)(float a, float n) {
 #endif
 #endif
 #ifndef ATTN__OVERLAY
-#define ATTN__W_END() attn__v_end()
 #if !defined(attn__v_pow2n) && !defined(ATTN__DOUBLE)
 ATTN__INL attn__v ATTN__FN(pow2n)(attn__v a, attn__v n) {           // in two steps: 2^n alone may not be a number
     const attn__v half = attn__v_round(attn__v_mul(n, attn__v_set(0.5f)));
     return ATTN__FN(ldexp)(ATTN__FN(ldexp)(a, half), attn__v_sub(n, half));
 }
 #define attn__v_pow2n(a, n) ATTN__FN(pow2n)(a, n)
+#endif
+#endif
+
+#ifdef ATTN__OVERLAY
+// ---- words of an overlay: 32 bits, two bf16 or four bytes, whose products one instruction sums
+//     attn__x_fma(a, b, c) _fma_at   c + a b with a and b pairs of bf16 in every lane
+//     attn__x_pairs(a, b) _of(p, r)  pairs of two vectors rounded to bf16; of LANES bf16 at p with those at r
+//     attn__x_dot(c, a, b)           c + a b in integers, b of -128..127, a of 0..255 (NEON: -128..127)
+//     attn__x_bytes(p)               4 LANES bytes of -128..127 as such an a: ATTN__X_BIAS more
+//     x_block(p, type, i, n)         bytes i .. of a row of blocks of n as an a: q8_0 as above, of 4 bits 0..15
+#if ATTN__LANES == 16
+#define ATTN__HAS_BF16 1
+#define ATTN__HAS_I8 1
+#define ATTN__X_BIAS 128
+#define attn__x_i __m512i
+#define ATTN__BF(a) ((__m512bh)_mm512_castps_si512(a))
+#define attn__x_fma(a, b, c) _mm512_dpbf16_ps(c, ATTN__BF(a), ATTN__BF(b))
+#define attn__x_fma_at(c, s, i, a) attn__x_fma(s, a, c)
+#define attn__x_dot(c, a, b) _mm512_dpbusd_epi32(c, _mm512_castps_si512(a), _mm512_castps_si512(b))
+#define attn__x_bytes(p) \
+    _mm512_castsi512_ps(_mm512_xor_si512(_mm512_loadu_si512(p), _mm512_set1_epi8((char)-128)))
+#define attn__x_set(n) _mm512_set1_epi32(n)
+#define attn__x_load(p) _mm512_loadu_si512(p)
+#define attn__x_sum(a) _mm512_reduce_add_epi32(a)
+#define attn__x_float(a) _mm512_cvtepi32_ps(a)
+ATTN__INL __m512 ATTN__FN(pairs)(__m512 a, __m512 b) {
+    const __m512i from = _mm512_setr_epi32(0x100000, 0x110001, 0x120002, 0x130003, 0x140004, 0x150005, 0x160006, 0x170007,
+                                           0x180008, 0x190009, 0x1a000a, 0x1b000b, 0x1c000c, 0x1d000d, 0x1e000e, 0x1f000f);
+    return _mm512_castsi512_ps(_mm512_permutexvar_epi16(from, (__m512i)_mm512_cvtne2ps_pbh(b, a)));
+}
+#define attn__x_pairs(a, b) ATTN__FN(pairs)(a, b)
+#define attn__x_of(p, r) \
+    _mm512_castsi512_ps(_mm512_or_si512(_mm512_cvtepu16_epi32(ATTN__H(p)), \
+                                        _mm512_slli_epi32(_mm512_cvtepu16_epi32(ATTN__H(r)), 16)))
+ATTN__INL __m256i ATTN__FN(half_block)(const char *p, int type) {
+    __m128i a;
+    if (type == ATTN_Q8_0) return _mm256_xor_si256(ATTN__H(p + 2), _mm256_set1_epi8((char)-128));
+    a = _mm_loadu_si128((const __m128i *)(const void *)(p + (type == ATTN_Q4_0 ? 2 : 4)));
+    return _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(a, 4), a), _mm256_set1_epi8(15));
+}
+ATTN__INL __m512 ATTN__FN(x_block)(const char *p, int type, ptrdiff_t i, ptrdiff_t n) {
+    const ptrdiff_t bytes = attn__types[type].bytes;
+    const __m512i a = _mm512_castsi256_si512(ATTN__FN(half_block)(p + i / 32 * bytes, type));
+    return _mm512_castsi512_ps(_mm512_inserti64x4(a, i + 32 < n ? ATTN__FN(half_block)(p + (i / 32 + 1) * bytes, type)
+                                                  : _mm256_setzero_si256(), 1));
+}
+#else                                                   // NEON; ATTN__HAS_BF16 comes from the stanza that includes
+#define ATTN__HAS_I8 1
+#define ATTN__X_BIAS 0
+#define attn__x_i int32x4_t
+#define ATTN__BF(a) vreinterpretq_bf16_f32(a)
+#define attn__x_fma(a, b, c) vbfdotq_f32(c, ATTN__BF(a), ATTN__BF(b))
+#define attn__x_fma_at(c, s, i, a) vbfdotq_laneq_f32(c, ATTN__BF(a), ATTN__BF(s), i)
+#define attn__x_dot(c, a, b) vdotq_s32(c, vreinterpretq_s8_f32(a), vreinterpretq_s8_f32(b))
+#define attn__x_bytes(p) vreinterpretq_f32_s8(vld1q_s8(p))
+#define attn__x_set(n) vdupq_n_s32(n)
+#define attn__x_load(p) vld1q_s32((const int32_t *)(const void *)(p))
+#define attn__x_sum(a) vaddvq_s32(a)
+#define attn__x_float(a) vcvtq_f32_s32(a)
+#define ATTN__ZIP(a, b) vreinterpretq_f32_u16(vcombine_u16(vzip1_u16(a, b), vzip2_u16(a, b)))
+#define attn__x_pairs(a, b) ATTN__ZIP(vreinterpret_u16_bf16(vcvt_bf16_f32(a)), vreinterpret_u16_bf16(vcvt_bf16_f32(b)))
+#define attn__x_of(p, r) \
+    ATTN__ZIP(vld1_u16((const uint16_t *)(const void *)(p)), vld1_u16((const uint16_t *)(const void *)(r)))
+ATTN__INL float32x4_t ATTN__FN(x_block)(const char *p, int type, ptrdiff_t i, ptrdiff_t n) {
+    const uint8_t *b = (const uint8_t *)p + i / 32 * attn__types[type].bytes + (type == ATTN_Q4_1 ? 4 : 2);
+    const uint8x16_t a = vld1q_u8(b + (type == ATTN_Q8_0 ? i % 32 : 0));
+    (void)n;
+    return vreinterpretq_f32_u8(type == ATTN_Q8_0 ? a : i % 32 ? vshrq_n_u8(a, 4) : vandq_u8(a, vdupq_n_u8(15)));
+}
 #endif
 #endif
 
@@ -2258,6 +2290,7 @@ ATTN__FUNC uint16_t attn__to_bf16(float x) {           // nearest even
     return (uint16_t)((u + 0x7fffu + (u >> 16 & 1)) >> 16);
 }
 ATTN__FUNC uint16_t attn__u16(const void *p) { uint16_t h; memcpy(&h, p, 2); return h; }
+ATTN__INL float attn__word(const void *p) { float x; memcpy(&x, p, 4); return x; }    // 32 bits of any meaning
 // element i of a row
 ATTN__FUNC double attn__stored(int type, const void *row, ptrdiff_t i) {
     const char *p = (const char *)row + i / attn__types[type].elements * attn__types[type].bytes;
@@ -2388,6 +2421,7 @@ ATTN__FUNC void attn__rows_list(const char **p, const attn__rows *x, ptrdiff_t j
         for (ptrdiff_t r = 0; r < run; r++) p[i + r] = at + r * step;
     }
 }
+typedef struct attn__table attn__table;
 // The arrays of a tile in the workspace.
 typedef struct attn__space {
     void *q, *s, *o[2], *sum, *k, *v, *rows, *spare, *line, *add, *wide[3], *whole;
@@ -2430,6 +2464,9 @@ typedef struct attn__tile_args {
     int masks, every;                 // masks: more than limits hides keys; every: hidden keys are computed too
     int adds, shaped;                 // adds: bias or tables; shaped: a stage that no product can end with
     int dead;                         // so many lanes from the end are no rows
+    const attn__table *table;
+    int words_k, words_v;             // ATTN__BF16_WORDS, ATTN__I8_WORDS: what the overlay multiplies
+    double rest[ATTN__TQ_MOST];       // with words_k: what the scores are times after the product
     void *work;
     double scale[ATTN__TQ_MOST], slope[ATTN__TQ_MOST];
     ptrdiff_t query[ATTN__TQ_MOST], head[ATTN__TQ_MOST];
@@ -2452,22 +2489,44 @@ typedef struct attn__row_args {
     const float *factor;
     int64_t position;
 } attn__row_args;
+// A step of a tile by the products of an overlay: q, k and weights are words there
+typedef struct attn__words_args {
+    attn__tile_args *g;
+    const attn__space *w;
+    int few;                          // rows one by one, not in lanes
+    ptrdiff_t k0, nk;
+    void *top, *out;                  // maximum of the scores outside from .. to-1; o
+    ptrdiff_t from, to;
+    const void *in;                   // o so far
+    int test;                         // some lane does not see some key
+    int row, rows, type;              // few: of this row or four
+    const char *const *at;            // where the keys or values lie
+    const ptrdiff_t *column;
+    void *t, *l;                      // scores or weights of the keys; their sum
+    ptrdiff_t o_row, ahead;
+} attn__words_args;
 typedef struct attn__peak_args { ptrdiff_t loops; double flops; } attn__peak_args;
 typedef struct attn__dot_args { const void *x, *y; ptrdiff_t n; float f; int32_t i; } attn__dot_args;
 
 // Every kernel, once; a pass that lacks one does not compile. DOTS are what the overlays replace.
 #define ATTN__KERNELS(K) K(loop) K(softmax) K(pack_panel) K(gemm_panel) K(gemv) K(tile) K(row) K(peak)
 #define ATTN__DOTS(K) K(dot_bf16) K(dot_i8)
+#define ATTN__WORDS(K) K(words_q) K(words_scores) K(words_outputs) K(words_few) K(words_columns)
 typedef attn__gemm_args attn__gemv_args;
 typedef attn__dot_args attn__dot_bf16_args;
 typedef attn__dot_args attn__dot_i8_args;
-typedef struct attn__table {
+typedef attn__words_args attn__words_q_args, attn__words_scores_args, attn__words_outputs_args, attn__words_few_args,
+    attn__words_columns_args;
+enum { ATTN__BF16_WORDS = 1, ATTN__I8_WORDS = 2 };
+struct attn__table {
 #define ATTN__ROW(name) void (*name)(attn__##name##_args *);
     ATTN__KERNELS(ATTN__ROW)
     ATTN__DOTS(ATTN__ROW)
+    ATTN__WORDS(ATTN__ROW)             // of overlays, else NULL
 #undef ATTN__ROW
+    int words;                         // ATTN__BF16_WORDS, ATTN__I8_WORDS
     int bytes, tq, kt, mr, r2, r1, mc, kc, nc, in_place;     // of an element; shapes that plans and workspaces follow
-} attn__table;
+};
 
 // What the loop kernel computes; g is b where it is a gradient.
 enum { ATTN__LOOP_COPY, ATTN__LOOP_ADD, ATTN__LOOP_SUB, ATTN__LOOP_MUL, ATTN__LOOP_DIV, ATTN__LOOP_SCALE,
@@ -2811,12 +2870,24 @@ ATTN__FUNC void ATTN__FN(softmax)(attn__softmax_args *g) {
     attn__v_end();
 }
 
+#endif // not ATTN__OVERLAY
 #define ATTN__LANES_OF(j) for (int j = 0; j < ATTN__QV; j++)
+#if !defined(ATTN__OVERLAY) || defined(ATTN__HAS_BF16)
+#ifdef ATTN__OVERLAY
+#define attn__x_at(p) attn__v_set(attn__word(p))
+#define ATTN__X_WIDE(n) (((n) + 1) / 2)
+#else
+#define attn__x_fma(a, b, c) attn__v_fma(a, b, c)
+#define attn__x_fma_at(c, s, i, a) attn__v_fma_at(c, s, i, a)
+#define attn__x_at(p) attn__v_set(*(p))
+#define ATTN__X_WIDE(n) (n)
+#endif
 
 // ---- the microkernel of everything: n rows of scalars a against TQ columns of b
 //
 // c[i][*] = in[i][*] (0 without in) + sum over p < k of a[i*ars + p*acs] * b[p*ldb + *], one fma chain over p. Matrix
-// products, scores (a: keys, b: queries in lanes) and outputs (a: columns of v, b: weights in lanes) are this loop.
+// products, scores (a: keys, b: queries in lanes) and outputs (a: columns of v, b: weights in lanes) are this loop. In an
+// overlay an element is a word, two bf16, and a step of the chain is their two products.
 // top, when given, takes the running maximum of c; test: the magnitudes of c are returned.
 // One pointer for every third row (+0, +ars, +2 ars are address modes): one per row overflows the integer registers.
 ATTN__INL attn__t ATTN__FN(micro)(attn__e *c, ptrdiff_t ldc, const attn__e *in, const attn__e *a, ptrdiff_t ars,
@@ -2841,7 +2912,7 @@ ATTN__INL attn__t ATTN__FN(micro)(attn__e *c, ptrdiff_t ldc, const attn__e *in, 
             { attn__v q[ATTN__QV];                                                                                \
               ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++) q[j] = attn__v_load(b + (u) * ldb + j * ATTN__LANES); \
               ATTN__UNROLL for (int i = 0; i < n; i++) ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++)            \
-                  acc[i][j] = attn__v_fma_at(acc[i][j], s[i], u, q[j]); }
+                  acc[i][j] = attn__x_fma_at(acc[i][j], s[i], u, q[j]); }
             ATTN__STEP(0) ATTN__STEP(1) ATTN__STEP(2) ATTN__STEP(3)
 #undef ATTN__STEP
             ATTN__UNROLL for (int i = 0; i < (n + 2) / 3; i++) row[i] += ATTN__PACKET;
@@ -2855,7 +2926,7 @@ ATTN__INL attn__t ATTN__FN(micro)(attn__e *c, ptrdiff_t ldc, const attn__e *in, 
                 const attn__s s = attn__s_load(a + i);
 #define ATTN__STEP(u)                                                                                             \
                 ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++)                                                   \
-                    acc[i + (n % 4 ? 0 : u)][j] = attn__v_fma_at(acc[i + (n % 4 ? 0 : u)][j], s, u, q[j]);
+                    acc[i + (n % 4 ? 0 : u)][j] = attn__x_fma_at(acc[i + (n % 4 ? 0 : u)][j], s, u, q[j]);
                 ATTN__STEP(0) ATTN__STEP(1) ATTN__STEP(2) ATTN__STEP(3)
 #undef ATTN__STEP
             }
@@ -2869,8 +2940,8 @@ ATTN__INL attn__t ATTN__FN(micro)(attn__e *c, ptrdiff_t ldc, const attn__e *in, 
         ATTN__UNROLL for (int i = 0; i < (n + 2) / 3; i++) ATTN__HIDE(row[i]);
         ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++) q[j] = attn__v_load(b + j * ATTN__LANES);
         ATTN__UNROLL for (int i = 0; i < n; i++) {
-            const attn__v s = attn__v_set(row[i / 3][(i % 3) * ars]);
-            ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++) acc[i][j] = attn__v_fma(s, q[j], acc[i][j]);
+            const attn__v s = attn__x_at(row[i / 3] + (i % 3) * ars);
+            ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++) acc[i][j] = attn__x_fma(s, q[j], acc[i][j]);
         }
         ATTN__UNROLL for (int i = 0; i < (n + 2) / 3; i++) row[i] += acs;
     }
@@ -2915,6 +2986,8 @@ ATTN__MICRO(rows0, 1, 0)
 #define ATTN__ROWS(n) ATTN__COLS(n)
 #endif
 #undef ATTN__MICRO
+#endif
+#ifndef ATTN__OVERLAY
 
 // ---- matrix product: panels for attn__gemm
 
@@ -3217,6 +3290,8 @@ ATTN__INL const attn__e *ATTN__FN(numbers)(attn__e *buffer, const float *x, ptrd
     return x;
 #endif
 }
+#endif // not ATTN__OVERLAY
+#if !defined(ATTN__OVERLAY) || defined(ATTN__HAS_BF16)
 // Touches rows of the next key head while this one is worked on: next_rows of them spread over next_calls calls.
 ATTN__INL void ATTN__FN(touch)(attn__tile_args *g) {
     for (g->next_due += g->next_rows; g->next_due >= g->next_calls &&
@@ -3234,7 +3309,7 @@ ATTN__INL void ATTN__FN(touch)(attn__tile_args *g) {
 ATTN__OUTLINE void ATTN__FN(products)(attn__tile_args *g, attn__e *s, const attn__e *t, attn__e *spare,
                                       const attn__e *k, ptrdiff_t row,
                                       ptrdiff_t nk, attn__v *top, ptrdiff_t from, ptrdiff_t to) {
-    const ptrdiff_t dk = g->d->dim;
+    const ptrdiff_t dk = ATTN__X_WIDE(g->d->dim);
     for (ptrdiff_t i = 0; i < nk; ) {
         const ptrdiff_t left = nk - i;
         ptrdiff_t n = left <= ATTN__R1 ? ATTN__R1 : left <= ATTN__R2 || left == 2 * ATTN__R2 ? ATTN__R2 : ATTN__R3;
@@ -3265,6 +3340,8 @@ ATTN__OUTLINE int ATTN__FN(outputs)(attn__e *out, const attn__e *in, const attn_
     }
     return bad;
 }
+#endif
+#ifndef ATTN__OVERLAY
 // The same chains, a lane's step taken only where it sees the key.
 ATTN__OUTLINE void ATTN__FN(outputs_guarded)(attn__e *out, const attn__e *in, const attn__e *p, const attn__e *v,
                                              ptrdiff_t row,
@@ -3297,12 +3374,19 @@ ATTN__INL int ATTN__FN(is_product)(const attn_desc *d) {
     return d->score == ATTN_SCORE_DOT || d->score == ATTN_SCORE_BILINEAR || d->score == ATTN_SCORE_COSINE ||
         d->score == ATTN_SCORE_CUSTOM;
 }
+// Words of the queries in w->spare
+ATTN__OUTLINE void ATTN__FN(q_words)(attn__tile_args *g, const attn__space *w, int few) {
+    attn__words_args a;
+    a.g = g; a.w = w; a.few = few;
+    g->table->words_q(&a);
+}
 // q[d][lane] from the rows of the tile: widened, made ready, scaled where the score is a product, through W where there
 // is one
 ATTN__OUTLINE void ATTN__FN(take_queries)(attn__tile_args *g, attn__space *w) {
     const attn_desc *d = g->d;
     const attn__e *x[ATTN__TQ];
-    const int ready = ATTN__FN(stages)(d, 0), own = d->q_type == ATTN__OWN_TYPE && !ready && !d->custom;
+    const int ready = ATTN__FN(stages)(d, 0), bytes = g->words_k == ATTN__I8_WORDS;
+    const int own = d->q_type == ATTN__OWN_TYPE && !ready && !d->custom && !bytes;
     attn__v c[ATTN__QV];
     for (int lane = 0; lane < ATTN__TQ; lane++) {
         attn__e *y = (attn__e *)w->rows + lane * d->dim;
@@ -3314,6 +3398,7 @@ ATTN__OUTLINE void ATTN__FN(take_queries)(attn__tile_args *g, attn__space *w) {
             ATTN__FN(ready)(d, y, ready, d->q_norm, d->rope_q_pos ? d->rope_q_pos[g->b * d->queries + g->query[lane]]
                                                                   : g->query[lane] + g->offset);
     }
+    if (bytes) { ATTN__FN(q_words)(g, w, 0); return; }
     ATTN__LANES_OF(j) {
         attn__e t[ATTN__LANES];
         for (int i = 0; i < ATTN__LANES; i++)
@@ -3333,6 +3418,7 @@ ATTN__OUTLINE void ATTN__FN(take_queries)(attn__tile_args *g, attn__space *w) {
         }
         w->q = w->spare; w->spare = t;
     }
+    if (g->words_k) ATTN__FN(q_words)(g, w, 0);
 }
 
 // ---- scores of a block
@@ -3537,11 +3623,16 @@ ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, at
     if (g->adds && ATTN__FN(additions)(g, (attn__e *)w->add, (attn__e *)w->line, p->k0, p->nk))
         ATTN__FN(unsee)((const attn__e *)w->add, w->vis, p);
     ATTN__LANES_OF(j) top[j] = attn__v_set(ATTN__NEG_INF);
-    if (product) k = ATTN__FN(take_rows)(g, 1, (attn__e *)w->k, p->k0, p->nk, &row);
+    if (product && !g->words_k) k = ATTN__FN(take_rows)(g, 1, (attn__e *)w->k, p->k0, p->nk, &row);
     if (product) {
         const int ends = !g->shaped && !g->adds;        // the maximum is had in registers where no key is hidden
-        ATTN__FN(products)(g, s, (const attn__e *)w->q, (attn__e *)w->k, k, row, p->nk, ends ? top : NULL, p->from,
-                           p->to);
+        if (g->words_k) {
+            attn__words_args a;
+            a.g = g; a.w = w; a.k0 = p->k0; a.nk = p->nk; a.top = ends ? top : NULL; a.from = p->from; a.to = p->to;
+            g->table->words_scores(&a);
+        } else
+            ATTN__FN(products)(g, s, (const attn__e *)w->q, (attn__e *)w->k, k, row, p->nk, ends ? top : NULL, p->from,
+                               p->to);
         if (ends && p->to > p->from) {                  // and what shared a group of rows with hidden ones
             const ptrdiff_t from = p->from - ATTN__R3, to = p->to + ATTN__R3;
             ATTN__FN(shape)(g, w, p, all, from < 0 ? 0 : from, to > p->nk ? p->nk : to, top);
@@ -3779,6 +3870,14 @@ ATTN__OUTLINE void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptr
         z->l[j] = attn__v_add(z->l[j], y); attn__v_store(x, y);
     }
     if (d->dropout > 0 || d->keep_weights) ATTN__FN(drop_out)(g, s, &p);
+    if (g->words_v) {
+        attn__words_args a;
+        a.g = g; a.w = w; a.k0 = p.k0; a.nk = p.nk; a.in = in; a.test = p.to > p.from;
+        if (a.test) *at = 1 - *at;                      // as below
+        a.out = w->o[*at];
+        g->table->words_outputs(&a);
+        return;
+    }
     v = ATTN__FN(take_rows)(g, 0, (attn__e *)w->v, p.k0, p.nk, &row);
     if (2 * (p.to - p.from) > p.nk) { p.from = 0; p.to = p.nk; }
     if (p.to <= p.from) { ATTN__FN(outputs)(o, in, s, v, row, p.nk, dv, 0); return; }
@@ -3798,7 +3897,6 @@ ATTN__OUTLINE void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptr
 // Scores with keys in lanes (rows of k turned in registers), outputs with columns in lanes: k and v are read once for
 // all rows and nothing is padded to a tile. Every sum has the tile's order, so the bits are the tile's.
 
-#define ATTN__FEW_KEYS (2 * ATTN__LANES)    // two vectors of keys take turns: one sum alone waits for itself
 #define ATTN__FEW_AHEAD 64                  // rows that are touched before their turn, at most
 
 ATTN__INL ptrdiff_t ATTN__FN(few_ahead)(ptrdiff_t bytes, ptrdiff_t row) {
@@ -3872,10 +3970,11 @@ ATTN__OUTLINE void ATTN__FN(few_columns)(attn__e *o, ptrdiff_t o_row, const attn
 ATTN__OUTLINE int ATTN__FN(few_rows)(const char **p, const attn__tile_args *g, int keys, attn__e *buffer, ptrdiff_t k0,
                                      ptrdiff_t n) {
     const attn__rows *x = keys ? &g->k : &g->v;
+    const int words = keys ? g->words_k : g->words_v;
     const ptrdiff_t all = ATTN__KT + ATTN__FEW_AHEAD, most = g->hi_least - k0 < all ? g->hi_least - k0 : all;
     ptrdiff_t have = most, row;
     int type = x->type;
-    if (x->col == 1 && ATTN__FN(loads)(type) && !(keys && ATTN__FN(stages)(g->d, 1)))
+    if (words || (x->col == 1 && ATTN__FN(loads)(type) && !(keys && ATTN__FN(stages)(g->d, 1))))
         attn__rows_list(p, x, k0, most);
     else {
         const attn__e *y = ATTN__FN(take_rows)(g, keys, buffer, k0, n, &row);
@@ -3889,13 +3988,15 @@ ATTN__INL ptrdiff_t ATTN__FN(few_row)(ptrdiff_t dv) {
     return (dv + 4 * ATTN__LANES - 1) / (4 * ATTN__LANES) * 4 * ATTN__LANES;
 }
 // One span: keys k0 .. stop-1 from nothing. z gets m and l; o is left in w->o[1] as a tile's.
-ATTN__OUTLINE void ATTN__FN(few_span)(const attn__tile_args *g, const attn__space *w, ptrdiff_t k0, ptrdiff_t stop,
+ATTN__OUTLINE void ATTN__FN(few_span)(attn__tile_args *g, const attn__space *w, ptrdiff_t k0, ptrdiff_t stop,
                                       ATTN__FN(state) *z) {
     // columns in groups of 4 vectors; those past the last whole one hold the last LANES columns
     const ptrdiff_t dk = g->d->dim, dv = g->d->vdim, o_row = ATTN__FN(few_row)(dv), last = dv - ATTN__LANES;
     const int lanes = g->lanes, step = lanes == 1 ? 1 : 4, group = (lanes + step - 1) / step * step;
     attn__e *t = (attn__e *)w->s, *o = (attn__e *)w->o[0], *q = (attn__e *)w->rows, m[ATTN__TQ], l[ATTN__TQ];
     const char *p[ATTN__KT + ATTN__FEW_AHEAD];
+    attn__words_args a;
+    a.g = g; a.w = w; a.rows = step; a.o_row = o_row;
     for (int i = 0; i < ATTN__TQ; i++) { m[i] = ATTN__NEG_INF; l[i] = 0; }
     memset(o, 0, sizeof(attn__e) * (size_t)(group * o_row));
     for (ptrdiff_t b = k0 / ATTN__KT * ATTN__KT; b < stop; b += ATTN__KT) {
@@ -3903,8 +4004,12 @@ ATTN__OUTLINE void ATTN__FN(few_span)(const attn__tile_args *g, const attn__spac
         int type = ATTN__FN(few_rows)(p, g, 1, (attn__e *)w->k, first, nk);
         const ptrdiff_t k_bytes = dk / attn__types[type].elements * attn__types[type].bytes;
         ptrdiff_t v_bytes, ahead = ATTN__FN(few_ahead)(16384, k_bytes);
-        for (ptrdiff_t i = 0; i < nk; i += ATTN__FEW_KEYS) for (int u = 0; u < lanes; u += step)
-            ATTN__FN(few_scores)(t + u * ATTN__KT + i, q + u * dk, dk, p + i, type, step, ahead);
+        a.type = type; a.ahead = ahead;
+        for (ptrdiff_t i = 0; i < nk; i += ATTN__FEW_KEYS) for (int u = 0; u < lanes; u += step) {
+            if (!g->words_k)
+                ATTN__FN(few_scores)(t + u * ATTN__KT + i, q + u * dk, dk, p + i, type, step, ahead);
+            else { a.t = t + u * ATTN__KT + i; a.row = u; a.at = p + i; g->table->words_few(&a); }
+        }
         for (int u = 0; u < group; u++) {
             attn__e *s = t + u * ATTN__KT;
             attn__v top = attn__v_set(ATTN__NEG_INF), vm = attn__v_set(m[u]);
@@ -3928,14 +4033,21 @@ ATTN__OUTLINE void ATTN__FN(few_span)(const attn__tile_args *g, const attn__spac
         v_bytes = dv / attn__types[type].elements * attn__types[type].bytes;
         ahead = ATTN__FN(few_ahead)(8192, v_bytes);
         for (ptrdiff_t r = 0, n; r < nk; r += n) {      // rows that stay near for all sweeps over their columns
-            n = nk - r < 16 ? nk - r : 16;
+            n = 16 - ((first + r) & 1);                 // pairs of words begin at an even key
+            if (n > nk - r) n = nk - r;
             for (ptrdiff_t i = 0; i < n; i++) for (ptrdiff_t c = 0; c < v_bytes; c += 64)
                 ATTN__PREFETCH_NEAR(p[r + i + ahead] + c);
             for (int u = 0; u < lanes; u += step) for (ptrdiff_t i = 0; i < o_row; i += 4 * ATTN__LANES) {
                 ptrdiff_t column[4];
                 for (int x = 0; x < 4; x++) column[x] = i + x * ATTN__LANES < last ? i + x * ATTN__LANES : last;
-                ATTN__FN(few_columns)(o + u * o_row + i, o_row, t + u * ATTN__KT + r, p + r, type, column, n,
-                                      i ? NULL : l + u, step);
+                if (!g->words_v)
+                    ATTN__FN(few_columns)(o + u * o_row + i, o_row, t + u * ATTN__KT + r, p + r, type, column, n,
+                                          i ? NULL : l + u, step);
+                else {
+                    a.out = o + u * o_row + i; a.t = t + u * ATTN__KT + r; a.at = p + r; a.column = column;
+                    a.k0 = first + r; a.nk = n; a.l = i ? NULL : l + u;
+                    g->table->words_columns(&a);
+                }
             }
         }
     }
@@ -3950,14 +4062,16 @@ ATTN__OUTLINE void ATTN__FN(few_span)(const attn__tile_args *g, const attn__spac
 ATTN__INL int ATTN__FN(is_few)(const attn__tile_args *g) {
     const attn_desc *d = g->d;
     return g->lanes <= ATTN__TQ / 4 && (g->lanes + 3) / 4 * 4 * ATTN__FN(few_row)(d->vdim) <= d->vdim * ATTN__TQ &&
+        !(g->words_k == ATTN__BF16_WORDS && (d->dim % 2 || g->k.col != 1)) && !(g->words_v && g->v.col != 1) &&
         d->vdim >= ATTN__LANES && g->lo_least == g->lo_most &&
         g->hi_least == g->hi_most &&
            !g->masks && !g->adds && !g->shaped && !d->weights && d->norm == ATTN_NORM_SOFTMAX && d->dropout == 0 &&
                !d->keep_weights &&
            (d->score == ATTN_SCORE_DOT || d->score == ATTN_SCORE_COSINE);
 }
-ATTN__OUTLINE void ATTN__FN(few_queries)(const attn__tile_args *g, attn__e *q) {
+ATTN__OUTLINE void ATTN__FN(few_queries)(attn__tile_args *g, const attn__space *w) {
     const attn_desc *d = g->d;
+    attn__e *q = (attn__e *)w->rows;
     const int ready = ATTN__FN(stages)(d, 0);
     for (int u = 0; u < (ATTN__TQ / 4) || u < 4; u++) {
         const int lane = u < g->lanes ? u : g->lanes - 1;
@@ -3967,8 +4081,9 @@ ATTN__OUTLINE void ATTN__FN(few_queries)(const attn__tile_args *g, attn__e *q) {
         if (ready)
             ATTN__FN(ready)(d, y, ready, d->q_norm, d->rope_q_pos ? d->rope_q_pos[g->b * d->queries + g->query[lane]]
                                                                          : g->query[lane] + g->offset);
-        for (ptrdiff_t i = 0; i < d->dim; i++) y[i] *= (attn__e)g->scale[lane];
+        for (ptrdiff_t i = 0; i < d->dim && g->words_k != ATTN__I8_WORDS; i++) y[i] *= (attn__e)g->scale[lane];
     }
+    if (g->words_k) ATTN__FN(q_words)(g, w, 1);
 }
 #endif // ATTN__LANES > 1
 
@@ -4025,7 +4140,7 @@ ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
         ((attn__e *)g->weights[i])[j] = ATTN__NEG_INF;
 #if ATTN__LANES > 1
     few = ATTN__FN(is_few)(g);
-    if (few) ATTN__FN(few_queries)(g, (attn__e *)w.rows);
+    if (few) ATTN__FN(few_queries)(g, &w);
 #endif
     if (!few) ATTN__FN(take_queries)(g, &w);
     ATTN__LANES_OF(j) { start.m[j] = attn__v_set(ATTN__NEG_INF); start.tau[j] = start.l[j] = attn__v_set(0); }
@@ -4128,19 +4243,16 @@ ATTN__FUNC void ATTN__FN(dot_bf16)(attn__dot_args *g) {
     const uint16_t *x = (const uint16_t *)g->x, *y = (const uint16_t *)g->y;
     ptrdiff_t i = 0;
     float sum = 0;
-#ifdef ATTN__HAS_BF16
-    attn__w_f32 acc = attn__w_zero();
-    for (; i + ATTN__W_BF16 <= g->n; i += ATTN__W_BF16) acc = attn__w_dot_bf16(acc, x + i, y + i);
-    sum = attn__w_sum(acc);
+#ifdef ATTN__OVERLAY
+    attn__v acc = attn__v_set(0);
+    for (; i + 2 * ATTN__LANES <= g->n; i += 2 * ATTN__LANES)
+        acc = attn__x_fma(attn__v_load((const float *)(const void *)(x + i)),
+                          attn__v_load((const float *)(const void *)(y + i)), acc);
+    sum = attn__v_hsum(acc);
 #endif
-    for (; i < g->n; i++) {
-        const uint32_t a = (uint32_t)x[i] << 16, b = (uint32_t)y[i] << 16;
-        float u, v;
-        memcpy(&u, &a, 4); memcpy(&v, &b, 4);
-        sum += u * v;
-    }
+    for (; i < g->n; i++) sum += attn__from_bf16(x[i]) * attn__from_bf16(y[i]);
     g->f = sum;
-    ATTN__W_END();
+    attn__v_end();
 }
 #endif
 #if !defined(ATTN__OVERLAY) || defined(ATTN__HAS_I8)
@@ -4148,15 +4260,324 @@ ATTN__FUNC void ATTN__FN(dot_i8)(attn__dot_args *g) {
     const int8_t *x = (const int8_t *)g->x, *y = (const int8_t *)g->y;
     ptrdiff_t i = 0;
     int32_t sum = 0;
-#ifdef ATTN__HAS_I8
-    attn__w_i32 acc = attn__w_zero_i();
-    for (; i + ATTN__W_I8 <= g->n; i += ATTN__W_I8) acc = attn__w_dot_i8(acc, x + i, y + i);
-    sum = attn__w_sum_i(acc);
+#ifdef ATTN__OVERLAY
+    const attn__v ones = attn__v_set(attn__word("\1\1\1\1"));
+    attn__x_i acc = attn__x_set(0), more = acc;
+    for (; i + 4 * ATTN__LANES <= g->n; i += 4 * ATTN__LANES) {
+        const attn__v b = attn__v_load((const float *)(const void *)(y + i));
+        acc = attn__x_dot(acc, attn__x_bytes(x + i), b);
+        if (ATTN__X_BIAS) more = attn__x_dot(more, ones, b);
+    }
+    sum = (int32_t)((uint32_t)attn__x_sum(acc) - ATTN__X_BIAS * (uint32_t)attn__x_sum(more));
 #endif
     for (; i < g->n; i++) sum += (int32_t)x[i] * y[i];
     g->i = sum;
-    ATTN__W_END();
+    attn__v_end();
 }
+#endif
+
+#ifdef ATTN__OVERLAY
+// ---- products of words: ATTN_ARITH_NATIVE
+//
+// k in bf16: scores are chains over pairs of features. v in bf16: outputs are chains over pairs of keys, an even one and
+// the next; weights are rounded to bf16. k in blocks: q becomes q8_0, a block is one sum of integers, blocks follow each
+// other in one chain. Tiles and few rows take the same steps, so the row rule holds.
+
+// Words of q and what goes with a block of 32: its scale, the sum of its integers times it, and the sum times -bias of k.
+// Word i of row u is at words[u * row + i * next], block b at u * block_row + b * block_next.
+typedef struct ATTN__FN(bytes) {
+    attn__e *words, *scale, *part;
+    int32_t *start;
+    ptrdiff_t row, next, block_row, block_next;
+} ATTN__FN(bytes);
+ATTN__INL ATTN__FN(bytes) ATTN__FN(bytes_of)(const attn__words_args *a) {
+    const ptrdiff_t n = a->g->d->dim;
+    ATTN__FN(bytes) x;
+    x.words = (attn__e *)a->w->spare;
+    x.scale = x.words + n / 4 * ATTN__TQ; x.part = x.scale + n / 32 * ATTN__TQ;
+    x.start = (int32_t *)(void *)(x.part + n / 32 * ATTN__TQ);
+    x.row = a->few ? n / 4 : 1; x.next = a->few ? 1 : ATTN__TQ;
+    x.block_row = a->few ? n / 32 : 1; x.block_next = a->few ? 1 : ATTN__TQ;
+    return x;
+}
+ATTN__FUNC void ATTN__FN(words_q)(attn__words_args *a) {
+    attn__tile_args *g = a->g;
+    const ptrdiff_t n = g->d->dim;
+    const int many = !a->few ? ATTN__TQ : g->lanes == 1 ? 1 : (g->lanes + 3) / 4 * 4;
+    attn__e *t = (attn__e *)a->w->spare;
+#ifdef ATTN__HAS_BF16
+    if (g->words_k == ATTN__BF16_WORDS) {
+        const attn__e *q = (const attn__e *)(a->few ? a->w->rows : a->w->q);
+        if (a->few) for (ptrdiff_t i = 0; i < many * n; i++) attn__store(ATTN_BF16, t, i, (double)q[i]);
+        else for (ptrdiff_t i = 0; i < n; i += 2) ATTN__LANES_OF(j) {
+            const attn__e *x = q + i * ATTN__TQ + j * ATTN__LANES;
+            attn__v_store(t + i / 2 * ATTN__TQ + j * ATTN__LANES,
+                          attn__x_pairs(attn__v_load(x), i + 1 < n ? attn__v_load(x + ATTN__TQ) : attn__v_set(0)));
+        }
+    } else
+#endif
+    {
+        const ATTN__FN(bytes) x = ATTN__FN(bytes_of)(a);
+        const int bias = g->k.type == ATTN_Q8_0 ? ATTN__X_BIAS : g->k.type == ATTN_Q4_0 ? 8 : 0;
+        for (int u = 0; u < many; u++) for (ptrdiff_t b = 0; b < n / 32; b++) {
+            const int lane = u < g->lanes ? u : g->lanes - 1;
+            const ptrdiff_t at = u * x.block_row + b * x.block_next;
+            char block[34];
+            int sum = 0;
+            attn__quantise(ATTN_Q8_0, block, (const attn__e *)a->w->rows + lane * n + 32 * b);
+            for (int i = 0; i < 32; i++) sum += ((const int8_t *)block)[2 + i];
+            for (int i = 0; i < 8; i++)
+                memcpy(x.words + u * x.row + (8 * b + i) * x.next, block + 2 + 4 * i, 4);
+            x.scale[at] = attn__from_f16(attn__u16(block)) * (attn__e)g->scale[lane];
+            x.part[at] = x.scale[at] * (attn__e)sum; x.start[at] = -bias * sum;
+        }
+    }
+    attn__v_end();
+}
+// s += the products of a block with one of q: c integers, ks and km the scale and offset of k
+#define ATTN__BLOCK_SUM(s, c, ks, km, scale, part) \
+    (s = attn__v_fma(attn__x_float(c), attn__v_mul(ks, scale), s), s = q4_1 ? attn__v_fma(km, part, s) : s)
+// Keys 4 at a time, queries in lanes
+ATTN__OUTLINE void ATTN__FN(bytes_scores)(const attn__words_args *a, attn__v *top) {
+    const ATTN__FN(bytes) x = ATTN__FN(bytes_of)(a);
+    const attn__rows *rows = &a->g->k;
+    const ptrdiff_t n = a->g->d->dim, blocks = n / 32, bytes = attn__types[rows->type].bytes;
+    const int q4_1 = rows->type == ATTN_Q4_1;
+    attn__e *k = (attn__e *)a->w->k, *s = (attn__e *)a->w->s, scale[4], more[4];
+    const char *p[ATTN__KT];
+    attn__rows_list(p, rows, a->k0, a->nk);
+    for (ptrdiff_t r = 0; r < a->nk; r += 4) {
+        const char *row[4];
+        attn__v sum[4][ATTN__QV];
+        for (int u = 0; u < 4; u++) {
+            row[u] = p[r + u < a->nk ? r + u : a->nk - 1];
+            ATTN__LANES_OF(j) sum[u][j] = attn__v_set(0);
+            for (ptrdiff_t i = 0; i < n; i += 4 * ATTN__LANES)
+                attn__v_store(k + u * (n / 4 + ATTN__LANES) + i / 4, ATTN__FN(x_block)(row[u], rows->type, i, n));
+        }
+        for (ptrdiff_t b = 0; b < blocks; b++) {
+            attn__x_i c[4][ATTN__QV];
+            for (int u = 0; u < 4; u++) {
+                scale[u] = attn__f16_at(row[u] + b * bytes);
+                more[u] = q4_1 ? attn__f16_at(row[u] + b * bytes + 2) : 0;
+            }
+            ATTN__UNROLL for (int u = 0; u < 4; u++) ATTN__UNROLL ATTN__LANES_OF(j)
+                c[u][j] = attn__x_load(x.start + b * ATTN__TQ + j * ATTN__LANES);
+            for (ptrdiff_t i = 8 * b; i < 8 * b + 8; i++) {
+                attn__v q[ATTN__QV];
+                ATTN__UNROLL ATTN__LANES_OF(j) q[j] = attn__v_load(x.words + i * ATTN__TQ + j * ATTN__LANES);
+                ATTN__UNROLL for (int u = 0; u < 4; u++) {
+                    const attn__v y = attn__v_set(attn__word(k + u * (n / 4 + ATTN__LANES) + i));
+                    ATTN__UNROLL ATTN__LANES_OF(j) c[u][j] = attn__x_dot(c[u][j], y, q[j]);
+                }
+            }
+            ATTN__UNROLL for (int u = 0; u < 4; u++) ATTN__UNROLL ATTN__LANES_OF(j) {
+                const ptrdiff_t at = b * ATTN__TQ + j * ATTN__LANES;
+                ATTN__BLOCK_SUM(sum[u][j], c[u][j], attn__v_set(scale[u]), attn__v_set(more[u]),
+                                attn__v_load(x.scale + at), attn__v_load(x.part + at));
+            }
+        }
+        for (ptrdiff_t u = 0; u < 4 && r + u < a->nk; u++) ATTN__LANES_OF(j) {
+            attn__v_store(s + (r + u) * ATTN__TQ + j * ATTN__LANES, sum[u][j]);
+            if (top && (r + u < a->from || r + u >= a->to)) top[j] = attn__v_max(sum[u][j], top[j]);
+        }
+    }
+}
+ATTN__FUNC void ATTN__FN(words_scores)(attn__words_args *a) {
+    attn__tile_args *g = a->g;
+    attn__v *top = (attn__v *)a->top;
+    if (g->words_k == ATTN__I8_WORDS) ATTN__FN(bytes_scores)(a, top);
+#ifdef ATTN__HAS_BF16
+    else {
+        const ptrdiff_t n = g->d->dim;
+        ptrdiff_t row = (n + 1) / 2;
+        const attn__e *k = (const attn__e *)a->w->k;
+        attn__e *s = (attn__e *)a->w->s, rest[ATTN__TQ];
+        int plain = 1;
+        for (int i = 0; i < ATTN__TQ; i++) { rest[i] = (attn__e)g->rest[i]; plain &= g->rest[i] == 1; }
+        if (n % 2 == 0 && g->k.row % 2 == 0 && g->k.col == 1 && attn__rows_run(&g->k, a->k0, a->nk) == a->nk) {
+            k = (const attn__e *)(const void *)attn__row_at(&g->k, a->k0);
+            row = g->k.row / 2;
+        } else {
+            uint16_t *y = (uint16_t *)a->w->k;
+            const char *p[ATTN__KT];
+            attn__rows_list(p, &g->k, a->k0, a->nk);
+            for (ptrdiff_t r = 0; r < a->nk; r++) for (ptrdiff_t i = 0; i < 2 * row; i++)
+                *y++ = i < n ? attn__u16(p[r] + 2 * i * g->k.col) : 0;
+        }
+        ATTN__FN(products)(g, s, (const attn__e *)a->w->spare, (attn__e *)a->w->k, k, row, a->nk, plain ? top : NULL,
+                           a->from, a->to);
+        for (ptrdiff_t r = 0; !plain && r < a->nk; r++) ATTN__LANES_OF(j) {
+            attn__e *x = s + r * ATTN__TQ + j * ATTN__LANES;
+            const attn__v y = attn__v_mul(attn__v_load(x), attn__v_load(rest + j * ATTN__LANES));
+            attn__v_store(x, y);
+            if (top && (r < a->from || r >= a->to)) top[j] = attn__v_max(y, top[j]);
+        }
+    }
+#endif
+    attn__v_end();
+}
+// o from the weights of a block and v in bf16
+ATTN__FUNC void ATTN__FN(words_outputs)(attn__words_args *a) {
+#ifdef ATTN__HAS_BF16
+    const attn__rows *rows = &a->g->v;
+    const ptrdiff_t dv = a->g->d->vdim, odd = a->k0 & 1, pairs = (odd + a->nk + 1) / 2;
+    attn__e *s = (attn__e *)a->w->s, *v = (attn__e *)a->w->v, *o = (attn__e *)a->out;
+    void *none = v + (ATTN__KT - 1) * dv;               // a row of zeros, for keys before the first and after the last
+    const char *p[ATTN__KT + 2];
+    const uint32_t *vis = a->w->vis;
+    int bad;
+    memset(none, 0, 2 * (size_t)dv);
+    p[0] = (const char *)none;
+    attn__rows_list(p + odd, rows, a->k0, a->nk);
+    p[odd + a->nk] = (const char *)none;
+    for (ptrdiff_t i = 0; i < pairs; i++) {
+        const ptrdiff_t r = 2 * i - odd;                // words overtake the weights
+        const char *x = p[2 * i], *y = p[2 * i + 1];
+        ptrdiff_t e = 0;
+        ATTN__LANES_OF(j) {
+            const attn__e *w = s + r * ATTN__TQ + j * ATTN__LANES;
+            attn__v_store(s + i * ATTN__TQ + j * ATTN__LANES,
+                          attn__x_pairs(r < 0 ? attn__v_set(0) : attn__v_load(w),
+                                        r + 1 < a->nk ? attn__v_load(w + ATTN__TQ) : attn__v_set(0)));
+        }
+        if (rows->col == 1) for (; e + ATTN__LANES <= dv; e += ATTN__LANES)
+            attn__v_store(v + i * dv + e, attn__x_of(x + 2 * e, y + 2 * e));
+        for (; e < dv; e++) {
+            const ptrdiff_t xe = r < 0 ? e : e * rows->col, ye = r + 1 < a->nk ? e * rows->col : e;
+            const uint16_t two[2] = { attn__u16(x + 2 * xe), attn__u16(y + 2 * ye) };
+            memcpy(v + i * dv + e, two, 4);
+        }
+    }
+    bad = ATTN__FN(outputs)(o, (const attn__e *)a->in, s, v, dv, pairs, dv, a->test);
+    if (a->test && bad) for (ptrdiff_t e = 0; e < dv; e++) ATTN__LANES_OF(j) {      // halves that a lane does not see: 0
+        attn__v c = a->in ? attn__v_load((const attn__e *)a->in + e * ATTN__TQ + j * ATTN__LANES) : attn__v_set(0);
+        for (ptrdiff_t i = 0; i < pairs; i++) {
+            const ptrdiff_t r = 2 * i - odd;
+            uint16_t two[4] = { 0, 0, 0, 0 };
+            attn__v low, high, both;
+            memcpy(two, v + i * dv + e, 4);
+            both = attn__v_set(attn__word(two));
+            two[3] = two[1]; two[1] = 0;
+            low = attn__v_sel(attn__v_mask(r < 0 ? 0 : vis[r] >> (j * ATTN__LANES)), attn__v_set(attn__word(two)),
+                              attn__v_set(0));
+            high = attn__v_sel(attn__v_mask(r < 0 ? 0 : vis[r] >> (j * ATTN__LANES)), both,
+                               attn__v_set(attn__word(two + 2)));
+            both = attn__v_sel(attn__v_mask(r + 1 < a->nk ? vis[r + 1] >> (j * ATTN__LANES) : 0), high, low);
+            c = attn__x_fma(both, attn__v_load(s + i * ATTN__TQ + j * ATTN__LANES), c);
+        }
+        attn__v_store(o + e * ATTN__TQ + j * ATTN__LANES, c);
+    }
+#endif
+    (void)a;
+    attn__v_end();
+}
+// t[u][i] = q[row + u] . k[i] for FEW_KEYS keys and one row or four
+ATTN__FUNC void ATTN__FN(words_few)(attn__words_args *a) {
+    const ptrdiff_t n = a->g->d->dim;
+    const int rows = a->rows;
+    attn__e *t = (attn__e *)a->t;
+    attn__v r[ATTN__LANES], s[4];
+    for (int b = 0; b < 2; b++, t += ATTN__LANES) {
+        const char *const *k = a->at + b * ATTN__LANES;
+        ATTN__UNROLL for (int g = 0; g < 4; g++) s[g] = attn__v_set(0);
+        if (a->g->words_k == ATTN__I8_WORDS) {
+            const ATTN__FN(bytes) x = ATTN__FN(bytes_of)(a);
+            const ptrdiff_t bytes = attn__types[a->type].bytes;
+            const int q4_1 = a->type == ATTN_Q4_1;
+            attn__v scale = attn__v_set(0), more = scale;
+            attn__x_i c[4];
+            ATTN__UNROLL for (int g = 0; g < 4; g++) c[g] = attn__x_set(0);
+            for (ptrdiff_t i = 0; i < n / 4; i += ATTN__LANES) {
+                for (int u = 0; u < ATTN__LANES; u++) {
+                    ATTN__PREFETCH_NEAR(k[u + a->ahead] + i / 8 * bytes);
+                    r[u] = ATTN__FN(x_block)(k[u], a->type, 4 * i, n);
+                }
+                ATTN__FN(transpose)(r);
+                ATTN__UNROLL for (int w = 0; w < ATTN__LANES; w++) {
+                    const ptrdiff_t block = (i + w) / 8;
+                    if (i + w >= n / 4) break;
+                    if ((i + w) % 8 == 0) {
+                        attn__e z[2][ATTN__LANES];
+                        for (int u = 0; u < ATTN__LANES; u++) {
+                            z[0][u] = attn__f16_at(k[u] + block * bytes);
+                            z[1][u] = q4_1 ? attn__f16_at(k[u] + block * bytes + 2) : 0;
+                        }
+                        scale = attn__v_load(z[0]); more = attn__v_load(z[1]);
+                        ATTN__UNROLL for (int g = 0; g < 4; g++)
+                            c[g] = attn__x_set(x.start[(a->row + (g < rows ? g : 0)) * x.block_row + block]);
+                    }
+                    ATTN__UNROLL for (int g = 0; g < 4; g++) if (g < rows)
+                        c[g] = attn__x_dot(c[g], r[w], attn__v_set(attn__word(x.words + (a->row + g) * x.row + i + w)));
+                    if ((i + w) % 8 == 7) ATTN__UNROLL for (int g = 0; g < 4; g++) if (g < rows) {
+                        const ptrdiff_t at = (a->row + g) * x.block_row + block;
+                        ATTN__BLOCK_SUM(s[g], c[g], scale, more, attn__v_set(x.scale[at]), attn__v_set(x.part[at]));
+                    }
+                }
+            }
+        }
+#ifdef ATTN__HAS_BF16
+        else {
+            const attn__e *q = (const attn__e *)a->w->spare + a->row * (n / 2);
+            for (ptrdiff_t i = 0; i < n / 2; i += ATTN__LANES) {
+                ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) {
+                    ATTN__PREFETCH_NEAR(k[u + a->ahead] + 4 * i);
+                    r[u] = attn__v_load_n((const attn__e *)(const void *)k[u] + i, n / 2 - i, 0);
+                }
+                ATTN__FN(transpose)(r);
+                ATTN__UNROLL for (int w = 0; w < ATTN__LANES; w++) if (i + w < n / 2) {
+                    ATTN__UNROLL for (int g = 0; g < 4; g++) if (g < rows)
+                        s[g] = attn__x_fma(attn__x_at(q + g * (n / 2) + i + w), r[w], s[g]);
+                }
+            }
+        }
+#endif
+        for (int g = 0; g < rows; g++) {
+            const attn__e rest = (attn__e)a->g->rest[a->row + g < a->g->lanes ? a->row + g : a->g->lanes - 1];
+            attn__v_store(t + g * ATTN__KT, attn__v_mul(s[g], attn__v_set(rest)));
+        }
+    }
+    attn__v_end();
+}
+// o[u][4 vectors] += sum over pairs of keys of weights times v[key][column ..] for one row or four; l: their sum
+ATTN__FUNC void ATTN__FN(words_columns)(attn__words_args *a) {
+#ifdef ATTN__HAS_BF16
+    enum { MOST = 18 };
+    const ptrdiff_t odd = a->k0 & 1, pairs = (odd + a->nk + 1) / 2;
+    const attn__e *t = (const attn__e *)a->t;
+    attn__e *o = (attn__e *)a->out, *l = (attn__e *)a->l;
+    uint16_t p[4][MOST] = { { 0 } };
+    void *none = a->w->v;                               // a row of zeros
+    const char *v[MOST];
+    attn__v c[4][4];
+    memset(none, 0, 2 * (size_t)a->g->d->vdim);
+    v[0] = v[odd + a->nk] = (const char *)none;
+    for (ptrdiff_t k = 0; k < a->nk; k++) v[odd + k] = a->at[k];
+    for (int g = 0; g < a->rows; g++) {
+        for (ptrdiff_t k = 0; k < a->nk; k++) {
+            if (l) l[g] += t[g * ATTN__KT + k];
+            attn__store(ATTN_BF16, p[g], odd + k, (double)t[g * ATTN__KT + k]);
+        }
+    }
+    ATTN__UNROLL for (int g = 0; g < 4; g++) ATTN__UNROLL for (int i = 0; i < 4; i++)
+        c[g][i] = g < a->rows ? attn__v_load(o + g * a->o_row + i * ATTN__LANES) : attn__v_set(0);
+    for (ptrdiff_t k = 0; k < pairs; k++) {
+        attn__v x[4];
+        ATTN__UNROLL for (int i = 0; i < 4; i++)
+            x[i] = attn__x_of(v[2 * k] + 2 * a->column[i], v[2 * k + 1] + 2 * a->column[i]);
+        ATTN__UNROLL for (int g = 0; g < 4; g++) {
+            if (g == 1 && a->rows == 1) break;
+            { const attn__v y = attn__v_set(attn__word(p[g] + 2 * k));
+              ATTN__UNROLL for (int i = 0; i < 4; i++) c[g][i] = attn__x_fma(x[i], y, c[g][i]); }
+        }
+    }
+    ATTN__UNROLL for (int g = 0; g < 4; g++) if (g < a->rows)
+        ATTN__UNROLL for (int i = 0; i < 4; i++) attn__v_store(o + g * a->o_row + i * ATTN__LANES, c[g][i]);
+#endif
+    (void)a;
+    attn__v_end();
+}
+#undef ATTN__BLOCK_SUM
 #endif
 
 // ---- the table of this pass, from the lists
@@ -4180,6 +4601,20 @@ static const attn__table ATTN__FN(table) = {
     ATTN__FN(dot_i8),
 #else
     ATTN__CAT(attn__dot_i8_, ATTN__OVERLAY),
+#endif
+#ifdef ATTN__OVERLAY
+#define ATTN__ROW(name) ATTN__FN(name),
+#else
+#define ATTN__ROW(name) NULL,
+#endif
+    ATTN__WORDS(ATTN__ROW)
+#undef ATTN__ROW
+#if defined(ATTN__HAS_BF16)
+    ATTN__BF16_WORDS | ATTN__I8_WORDS,
+#elif defined(ATTN__OVERLAY)
+    ATTN__I8_WORDS,
+#else
+    0,
 #endif
     (int)sizeof(attn__e), ATTN__TQ, ATTN__KT, ATTN__MR,
 #if ATTN__PACKET > 1
@@ -4236,9 +4671,22 @@ static const attn__table ATTN__FN(table) = {
 #undef ATTN__ALL_LANES
 #undef ATTN__HAS_BF16
 #undef ATTN__HAS_I8
-#undef ATTN__W_BF16
-#undef ATTN__W_I8
-#undef ATTN__W_END
+#undef ATTN__X_BIAS
+#undef ATTN__X_WIDE
+#undef ATTN__BF
+#undef ATTN__ZIP
+#undef attn__x_i
+#undef attn__x_fma
+#undef attn__x_fma_at
+#undef attn__x_at
+#undef attn__x_dot
+#undef attn__x_bytes
+#undef attn__x_set
+#undef attn__x_load
+#undef attn__x_sum
+#undef attn__x_float
+#undef attn__x_pairs
+#undef attn__x_of
 #undef attn__e
 #undef attn__u
 #undef attn__v
@@ -4296,14 +4744,6 @@ static const attn__table ATTN__FN(table) = {
 #undef attn__t_zero
 #undef attn__t_bad
 #undef attn__s_load
-#undef attn__w_f32
-#undef attn__w_i32
-#undef attn__w_zero
-#undef attn__w_zero_i
-#undef attn__w_dot_bf16
-#undef attn__w_dot_i8
-#undef attn__w_sum
-#undef attn__w_sum_i
 
 #ifndef ATTN__AGAIN // ======== passes and the rest: compiled once ========
 // -------------------------------------------------------------------------------------------------------------------
@@ -5987,7 +6427,6 @@ ATTN__FUNC attn_status attn__check_offered(const attn_desc *d, attn__text *why) 
     const int softmax = d->norm == ATTN_NORM_SOFTMAX || d->norm == ATTN_NORM_TOP_K, raw = d->weights &&
         d->weights_stage;
     const struct { int wrong; const char *name; int64_t value; const char *why; } no[] = {
-        { d->arith != 0, "arith", d->arith, "not there yet" },
         { d->lse && !softmax, "lse", ATTN__UNSAID, "has no meaning with this norm" },
         { d->sink && !softmax, "sink", ATTN__UNSAID, "has no meaning with this norm" },
         { d->off_by_one && !softmax, "off_by_one", d->off_by_one, "has no meaning with this norm" },
@@ -6002,6 +6441,10 @@ ATTN__FUNC attn_status attn__check_offered(const attn_desc *d, attn__text *why) 
 // f64 arrays are computed in f64, all others in f32.
 ATTN__FUNC const attn__table *attn__table_for(const attn_desc *d) {
     return attn__table_of(d->q_type == ATTN_F64 ? ATTN_F64 : ATTN_F32, d->isa);
+}
+// What multiplies this type as it is
+ATTN__FUNC int attn__words_of(int type) {
+    return type == ATTN_BF16 ? ATTN__BF16_WORDS : attn__types[type].elements > 1 ? ATTN__I8_WORDS : 0;
 }
 ATTN__FUNC attn_status attn__check_types(const attn_desc *d, attn__text *why) {
     const int32_t types[5] = { d->q_type, d->k_type, d->v_type, d->o_type, d->bias ? d->bias_type : d->q_type };
@@ -6020,6 +6463,10 @@ ATTN__FUNC attn_status attn__check_types(const attn_desc *d, attn__text *why) {
         attn__say(why, "f64: left out of this build");
         return ATTN_ERR_UNSUPPORTED;
     }
+    if (d->arith && (attn__words_of(d->k_type) | (attn__words_of(d->v_type) & ATTN__BF16_WORDS)) &
+                    ~attn__table_for(d)->words)
+        return attn__wrong(why, ATTN_ERR_UNSUPPORTED, "arith", d->arith,
+                           "this instruction set does not multiply the type of k or v");
     return ATTN_OK;
 }
 // Offset of each query's position by causal and align; causal decides, another align beside it is a contradiction.
@@ -6388,6 +6835,11 @@ ATTN__FUNC void attn__fill_lanes(const attn__plan *p, attn__tile_args *g, ptrdif
         if (d->alibi || d->alibi_slopes)
             g->slope[lane] = lane && h == g->head[lane - 1] ? g->slope[lane - 1] : attn__slope(d, h);
         g->scale[lane] = p->scale * (d->logit_scale ? (double)d->logit_scale[h] : 1);
+        g->rest[lane] = 1;
+        if (g->words_k == ATTN__BF16_WORDS && g->scale[lane] != 0) {     // q takes the power of two, which rounds nothing
+            const double x = attn__from_bits_d(attn__bits_d(g->scale[lane]) & ATTN__D_INF);
+            g->rest[lane] = g->scale[lane] / x; g->scale[lane] = x;
+        }
 #define ATTN__AT(field, type, i) \
         (b * d->field##_stride[0] + h * d->field##_stride[1] + (i) * d->field##_stride[2]) * attn__types[type].bytes
         g->q[lane] = (const char *)d->q + ATTN__AT(q, d->q_type, first + i);
@@ -6445,7 +6897,14 @@ ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
     ptrdiff_t head = -1;
     memset(g, 0, sizeof *g);
     g->work = (char *)g + ((sizeof *g + 63) & ~(size_t)63);
-    g->d = d; g->worker = worker;
+    g->d = d; g->worker = worker; g->table = p->table;
+    if (d->arith == ATTN_ARITH_NATIVE) {
+        g->words_v = d->v_type == ATTN_BF16 ? ATTN__BF16_WORDS : 0;
+        // keys that change on their way are f32
+        if (!d->custom && (d->score == ATTN_SCORE_DOT || d->score == ATTN_SCORE_BILINEAR) &&
+            (d->k_cache || (!d->qk_norm && !d->rope_kind))) g->words_k = attn__words_of(d->k_type);
+        if (g->words_k == ATTN__I8_WORDS && d->score != ATTN_SCORE_DOT) g->words_k = 0;
+    }
     g->masks = d->doc_k || d->block_mask || d->tree_parent ? 2 : d->keep || d->drop;
     g->every = d->masked_score != 0 || (d->weights &&
                                         (d->weights_stage == ATTN_WEIGHTS_SCORES ||

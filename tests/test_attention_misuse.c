@@ -190,7 +190,7 @@ TEST(misuse, axes_without_what_they_need) {
             d.page = d.page_count = d.pages_per_row = 1);
     REFUSED(SHAPE, "dim", "8", d.k_type = ATTN_Q8_0);
     REFUSED(DTYPE, "q_type", "9", d.q_type = ATTN_Q8_0);
-    REFUSED(UNSUPPORTED, "arith", "1", d.arith = ATTN_ARITH_NATIVE);
+    REFUSED(UNSUPPORTED, "arith", "1", d.arith = ATTN_ARITH_NATIVE; d.k_type = ATTN_BF16; d.isa = ATTN_ISA_SCALAR);
     REFUSED(UNSUPPORTED, "lse", "norm", d.norm = ATTN_NORM_SIGMOID);
     REFUSED(UNSUPPORTED, "sink", "norm", d.norm = ATTN_NORM_RELU; d.sink = ones; d.lse = NULL);
     REFUSED(UNSUPPORTED, "off_by_one", "norm", d.norm = ATTN_NORM_AVERAGE; d.off_by_one = 1; d.lse = NULL);

@@ -649,12 +649,18 @@ static void draw_sizes(attn_desc *d, double work) {
         }
     }
 }
+static int multiplies(int isa, int type) {      // does ATTN_ARITH_NATIVE take the type there?
+    const char *name = attn_isa_name(isa ? isa : attn_isa());
+    if (type == ATTN_F32 || type == ATTN_F16) return 1;
+    return !strcmp(name, "avx512v") || !strcmp(name, "neon86") || (!strcmp(name, "neon82") && type != ATTN_BF16);
+}
 static void draw_types(attn_desc *d) {
     static const int floats[] = { ATTN_F32, ATTN_F32, ATTN_F32, ATTN_F16, ATTN_BF16 };
     static const int stored[] = { ATTN_F32, ATTN_F32, ATTN_F16, ATTN_BF16, ATTN_Q8_0, ATTN_Q4_0, ATTN_Q4_1 };
     if (d->q_type == ATTN_F64 || test_below(2)) return;
     d->q_type = ONE_OF(floats); d->o_type = ONE_OF(floats); d->bias_type = ONE_OF(floats);
     d->k_type = ONE_OF(stored); d->v_type = test_below(2) ? ONE_OF(stored) : d->k_type;
+    if (test_below(2) && multiplies(d->isa, d->k_type) && multiplies(d->isa, d->v_type)) d->arith = ATTN_ARITH_NATIVE;
 }
 enum { CAUSAL, WINDOW, LENGTHS, ROW_LENGTHS, PREFIX, KEEP, DROP, BIAS, BLOCKS, DOCS, TREE, ALIBI, REL, SCORE, CUSTOM,
        SOFTCAP, SINK, NORM, ROPE, QK_NORM, LOGIT, KEPT, DROPOUT, MASKED, STAGE, WEIGHTS, SCALE, AXES };
