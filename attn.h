@@ -490,8 +490,9 @@ ATTN_DEF const char *attn_explain_softmax(attn_status s, const attn_softmax_desc
 typedef struct attn_field { const char *name; size_t offset, size; } attn_field;
 ATTN_DEF int attn_desc_layout(int i, attn_field *field);
 
-// The passes' own limits, for benchmarks: runs `loops` rounds of independent FMAs, returns the flops done.
-ATTN_DEF double attn_peak_loop(ptrdiff_t loops, int isa);
+// The passes' own limits, for benchmarks: runs `loops` rounds of independent FMAs, returns the flops done. With
+// ATTN_ARITH_NATIVE products of bf16 pairs; 0 where there are none.
+ATTN_DEF double attn_peak_loop(ptrdiff_t loops, int isa, int arith);
 
 #ifndef ATTN_ONLY_KERNELS
 // ---- depth 2: contexts
@@ -2176,6 +2177,7 @@ ATTN__INL attn__v ATTN__FN(pow2n)(attn__v a, attn__v n) {           // in two st
 // ---- words of an overlay: 32 bits, two bf16 or four bytes, whose products one instruction sums
 //     attn__x_fma(a, b, c) _fma_at   c + a b with a and b pairs of bf16 in every lane
 //     attn__x_pairs(a, b) _of(p, r)  pairs of two vectors rounded to bf16; of LANES bf16 at p with those at r
+//     zip(x, p, r)                   two vectors of attn__x_of
 //     attn__x_dot(c, a, b)           c + a b in integers, b of -128..127, a of 0..255 (NEON: -128..127)
 //     attn__x_bytes(p)               4 LANES bytes of -128..127 as such an a: ATTN__X_BIAS more
 //     x_block(p, type, i, n)         bytes i .. of a row of blocks of n as an a: q8_0 as above, of 4 bits 0..15
@@ -2203,6 +2205,13 @@ ATTN__INL __m512 ATTN__FN(pairs)(__m512 a, __m512 b) {
 #define attn__x_of(p, r) \
     _mm512_castsi512_ps(_mm512_or_si512(_mm512_cvtepu16_epi32(ATTN__H(p)), \
                                         _mm512_slli_epi32(_mm512_cvtepu16_epi32(ATTN__H(r)), 16)))
+ATTN__INL void ATTN__FN(zip)(__m512 *x, const char *p, const char *r) {
+    const __m512i a = _mm512_loadu_si512(p), b = _mm512_loadu_si512(r), next = _mm512_set1_epi32(0x100010);
+    const __m512i from = _mm512_setr_epi32(0x200000, 0x210001, 0x220002, 0x230003, 0x240004, 0x250005, 0x260006, 0x270007,
+                                           0x280008, 0x290009, 0x2a000a, 0x2b000b, 0x2c000c, 0x2d000d, 0x2e000e, 0x2f000f);
+    x[0] = _mm512_castsi512_ps(_mm512_permutex2var_epi16(a, from, b));
+    x[1] = _mm512_castsi512_ps(_mm512_permutex2var_epi16(a, _mm512_add_epi32(from, next), b));
+}
 ATTN__INL __m256i ATTN__FN(half_block)(const char *p, int type) {
     __m128i a;
     if (type == ATTN_Q8_0) return _mm256_xor_si256(ATTN__H(p + 2), _mm256_set1_epi8((char)-128));
@@ -2224,6 +2233,7 @@ ATTN__INL __m512 ATTN__FN(x_block)(const char *p, int type, ptrdiff_t i, ptrdiff
 #define attn__x_fma_at(c, s, i, a) vbfdotq_laneq_f32(c, ATTN__BF(a), ATTN__BF(s), i)
 #define attn__x_dot(c, a, b) vdotq_s32(c, vreinterpretq_s8_f32(a), vreinterpretq_s8_f32(b))
 #define attn__x_bytes(p) vreinterpretq_f32_s8(vld1q_s8(p))
+#define attn__f16_at(p) attn__from_f16(attn__u16(p))
 #define attn__x_set(n) vdupq_n_s32(n)
 #define attn__x_load(p) vld1q_s32((const int32_t *)(const void *)(p))
 #define attn__x_sum(a) vaddvq_s32(a)
@@ -2232,6 +2242,9 @@ ATTN__INL __m512 ATTN__FN(x_block)(const char *p, int type, ptrdiff_t i, ptrdiff
 #define attn__x_pairs(a, b) ATTN__ZIP(vreinterpret_u16_bf16(vcvt_bf16_f32(a)), vreinterpret_u16_bf16(vcvt_bf16_f32(b)))
 #define attn__x_of(p, r) \
     ATTN__ZIP(vld1_u16((const uint16_t *)(const void *)(p)), vld1_u16((const uint16_t *)(const void *)(r)))
+ATTN__INL void ATTN__FN(zip)(float32x4_t *x, const char *p, const char *r) {
+    x[0] = attn__x_of(p, r); x[1] = attn__x_of(p + 8, r + 8);
+}
 ATTN__INL float32x4_t ATTN__FN(x_block)(const char *p, int type, ptrdiff_t i, ptrdiff_t n) {
     const uint8_t *b = (const uint8_t *)p + i / 32 * attn__types[type].bytes + (type == ATTN_Q4_1 ? 4 : 2);
     const uint8x16_t a = vld1q_u8(b + (type == ATTN_Q8_0 ? i % 32 : 0));
@@ -2524,6 +2537,7 @@ struct attn__table {
     ATTN__DOTS(ATTN__ROW)
     ATTN__WORDS(ATTN__ROW)             // of overlays, else NULL
 #undef ATTN__ROW
+    void (*words_peak)(attn__peak_args *);
     int words;                         // ATTN__BF16_WORDS, ATTN__I8_WORDS
     int bytes, tq, kt, mr, r2, r1, mc, kc, nc, in_place;     // of an element; shapes that plans and workspaces follow
 };
@@ -3628,7 +3642,7 @@ ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, at
         const int ends = !g->shaped && !g->adds;        // the maximum is had in registers where no key is hidden
         if (g->words_k) {
             attn__words_args a;
-            a.g = g; a.w = w; a.k0 = p->k0; a.nk = p->nk; a.top = ends ? top : NULL; a.from = p->from; a.to = p->to;
+            a.g = g; a.w = w; a.few = 0; a.k0 = p->k0; a.nk = p->nk; a.top = ends ? top : NULL; a.from = p->from; a.to = p->to;
             g->table->words_scores(&a);
         } else
             ATTN__FN(products)(g, s, (const attn__e *)w->q, (attn__e *)w->k, k, row, p->nk, ends ? top : NULL, p->from,
@@ -3872,7 +3886,7 @@ ATTN__OUTLINE void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptr
     if (d->dropout > 0 || d->keep_weights) ATTN__FN(drop_out)(g, s, &p);
     if (g->words_v) {
         attn__words_args a;
-        a.g = g; a.w = w; a.k0 = p.k0; a.nk = p.nk; a.in = in; a.test = p.to > p.from;
+        a.g = g; a.w = w; a.few = 0; a.k0 = p.k0; a.nk = p.nk; a.in = in; a.test = p.to > p.from;
         if (a.test) *at = 1 - *at;                      // as below
         a.out = w->o[*at];
         g->table->words_outputs(&a);
@@ -3996,7 +4010,7 @@ ATTN__OUTLINE void ATTN__FN(few_span)(attn__tile_args *g, const attn__space *w, 
     attn__e *t = (attn__e *)w->s, *o = (attn__e *)w->o[0], *q = (attn__e *)w->rows, m[ATTN__TQ], l[ATTN__TQ];
     const char *p[ATTN__KT + ATTN__FEW_AHEAD];
     attn__words_args a;
-    a.g = g; a.w = w; a.rows = step; a.o_row = o_row;
+    a.g = g; a.w = w; a.few = 1; a.rows = step; a.o_row = o_row;
     for (int i = 0; i < ATTN__TQ; i++) { m[i] = ATTN__NEG_INF; l[i] = 0; }
     memset(o, 0, sizeof(attn__e) * (size_t)(group * o_row));
     for (ptrdiff_t b = k0 / ATTN__KT * ATTN__KT; b < stop; b += ATTN__KT) {
@@ -4218,23 +4232,31 @@ ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
     attn__v_end();
 }
 
-// ---- the FMA limit of the pass, for benchmarks
+#endif // not ATTN__OVERLAY
+#if !defined(ATTN__OVERLAY) || defined(ATTN__HAS_BF16)
 
-ATTN__FUNC void ATTN__FN(peak)(attn__peak_args *g) {
+// ---- the FMA limit of the pass, for benchmarks; of an overlay that of its products
+
+#ifdef ATTN__OVERLAY
+#define ATTN__PEAK words_peak
+#else
+#define ATTN__PEAK peak
+#endif
+ATTN__FUNC void ATTN__FN(ATTN__PEAK)(attn__peak_args *g) {
     enum { CHAINS = ATTN__R3 * ATTN__QV };
     attn__v acc[CHAINS], x = attn__v_set(ATTN__C(0.999)), y = attn__v_set(ATTN__C(0.001));
     attn__e t[ATTN__LANES];
     volatile attn__e sink;
     ATTN__UNROLL for (int i = 0; i < CHAINS; i++) acc[i] = attn__v_set((attn__e)i);
     for (ptrdiff_t n = 0; n < g->loops; n++)
-        ATTN__UNROLL for (int i = 0; i < CHAINS; i++) { acc[i] = attn__v_fma(acc[i], x, y); ATTN__HIDE_F(acc[i]); }
+        ATTN__UNROLL for (int i = 0; i < CHAINS; i++) { acc[i] = attn__x_fma(x, y, acc[i]); ATTN__HIDE_F(acc[i]); }
     ATTN__UNROLL for (int i = 1; i < CHAINS; i++) acc[0] = attn__v_add(acc[0], acc[i]);
     attn__v_store(t, acc[0]);
     sink = t[0]; (void)sink;
-    g->flops = 2.0 * (double)(CHAINS * ATTN__LANES) * (double)g->loops;
+    g->flops = 4.0 / ATTN__X_WIDE(2) * (double)(CHAINS * ATTN__LANES) * (double)g->loops;
     attn__v_end();
 }
-#endif // not ATTN__OVERLAY
+#endif
 
 // ---- dot products of bf16 and i8: plain here, one instruction in the overlays
 
@@ -4304,9 +4326,9 @@ ATTN__FUNC void ATTN__FN(words_q)(attn__words_args *a) {
     attn__tile_args *g = a->g;
     const ptrdiff_t n = g->d->dim;
     const int many = !a->few ? ATTN__TQ : g->lanes == 1 ? 1 : (g->lanes + 3) / 4 * 4;
-    attn__e *t = (attn__e *)a->w->spare;
 #ifdef ATTN__HAS_BF16
     if (g->words_k == ATTN__BF16_WORDS) {
+        attn__e *t = (attn__e *)a->w->spare;
         const attn__e *q = (const attn__e *)(a->few ? a->w->rows : a->w->q);
         if (a->few) for (ptrdiff_t i = 0; i < many * n; i++) attn__store(ATTN_BF16, t, i, (double)q[i]);
         else for (ptrdiff_t i = 0; i < n; i += 2) ATTN__LANES_OF(j) {
@@ -4441,8 +4463,11 @@ ATTN__FUNC void ATTN__FN(words_outputs)(attn__words_args *a) {
                           attn__x_pairs(r < 0 ? attn__v_set(0) : attn__v_load(w),
                                         r + 1 < a->nk ? attn__v_load(w + ATTN__TQ) : attn__v_set(0)));
         }
-        if (rows->col == 1) for (; e + ATTN__LANES <= dv; e += ATTN__LANES)
-            attn__v_store(v + i * dv + e, attn__x_of(x + 2 * e, y + 2 * e));
+        if (rows->col == 1) for (; e + 2 * ATTN__LANES <= dv; e += 2 * ATTN__LANES) {
+            attn__v z[2];
+            ATTN__FN(zip)(z, x + 2 * e, y + 2 * e);
+            attn__v_store(v + i * dv + e, z[0]); attn__v_store(v + i * dv + e + ATTN__LANES, z[1]);
+        }
         for (; e < dv; e++) {
             const ptrdiff_t xe = r < 0 ? e : e * rows->col, ye = r + 1 < a->nk ? e * rows->col : e;
             const uint16_t two[2] = { attn__u16(x + 2 * xe), attn__u16(y + 2 * ye) };
@@ -4472,69 +4497,76 @@ ATTN__FUNC void ATTN__FN(words_outputs)(attn__words_args *a) {
     (void)a;
     attn__v_end();
 }
-// t[u][i] = q[row + u] . k[i] for FEW_KEYS keys and one row or four
-ATTN__FUNC void ATTN__FN(words_few)(attn__words_args *a) {
-    const ptrdiff_t n = a->g->d->dim;
-    const int rows = a->rows;
-    attn__e *t = (attn__e *)a->t;
-    attn__v r[ATTN__LANES], s[4];
-    for (int b = 0; b < 2; b++, t += ATTN__LANES) {
-        const char *const *k = a->at + b * ATTN__LANES;
-        ATTN__UNROLL for (int g = 0; g < 4; g++) s[g] = attn__v_set(0);
-        if (a->g->words_k == ATTN__I8_WORDS) {
-            const ATTN__FN(bytes) x = ATTN__FN(bytes_of)(a);
-            const ptrdiff_t bytes = attn__types[a->type].bytes;
-            const int q4_1 = a->type == ATTN_Q4_1;
-            attn__v scale = attn__v_set(0), more = scale;
-            attn__x_i c[4];
-            ATTN__UNROLL for (int g = 0; g < 4; g++) c[g] = attn__x_set(0);
-            for (ptrdiff_t i = 0; i < n / 4; i += ATTN__LANES) {
-                for (int u = 0; u < ATTN__LANES; u++) {
-                    ATTN__PREFETCH_NEAR(k[u + a->ahead] + i / 8 * bytes);
-                    r[u] = ATTN__FN(x_block)(k[u], a->type, 4 * i, n);
-                }
-                ATTN__FN(transpose)(r);
-                ATTN__UNROLL for (int w = 0; w < ATTN__LANES; w++) {
-                    const ptrdiff_t block = (i + w) / 8;
-                    if (i + w >= n / 4) break;
-                    if ((i + w) % 8 == 0) {
-                        attn__e z[2][ATTN__LANES];
-                        for (int u = 0; u < ATTN__LANES; u++) {
-                            z[0][u] = attn__f16_at(k[u] + block * bytes);
-                            z[1][u] = q4_1 ? attn__f16_at(k[u] + block * bytes + 2) : 0;
-                        }
-                        scale = attn__v_load(z[0]); more = attn__v_load(z[1]);
-                        ATTN__UNROLL for (int g = 0; g < 4; g++)
-                            c[g] = attn__x_set(x.start[(a->row + (g < rows ? g : 0)) * x.block_row + block]);
-                    }
-                    ATTN__UNROLL for (int g = 0; g < 4; g++) if (g < rows)
-                        c[g] = attn__x_dot(c[g], r[w], attn__v_set(attn__word(x.words + (a->row + g) * x.row + i + w)));
-                    if ((i + w) % 8 == 7) ATTN__UNROLL for (int g = 0; g < 4; g++) if (g < rows) {
-                        const ptrdiff_t at = (a->row + g) * x.block_row + block;
-                        ATTN__BLOCK_SUM(s[g], c[g], scale, more, attn__v_set(x.scale[at]), attn__v_set(x.part[at]));
-                    }
-                }
+// t[u][i] = q[row + u] . k[i] for LANES keys and one row or four
+ATTN__OUTLINE void ATTN__FN(bytes_few)(const attn__words_args *a, attn__v *s, const char *const *k) {
+    enum { WORDS = ATTN__LANES > 8 ? ATTN__LANES : 8 };
+    const ATTN__FN(bytes) x = ATTN__FN(bytes_of)(a);
+    const ptrdiff_t n = a->g->d->dim, bytes = attn__types[a->type].bytes;
+    const int q4_1 = a->type == ATTN_Q4_1;
+    attn__e z[WORDS * ATTN__LANES];
+    for (ptrdiff_t i = 0; i < n / 4; i += WORDS) {
+        for (int w = 0; w < WORDS; w += ATTN__LANES) {
+            attn__v r[ATTN__LANES];
+            for (int u = 0; u < ATTN__LANES; u++) {
+                for (ptrdiff_t c = ((i + w) / 8 * bytes + 63) / 64 * 64; c < (i + w + ATTN__LANES) / 8 * bytes; c += 64)
+                    ATTN__PREFETCH_NEAR(k[u + a->ahead] + c);
+                r[u] = ATTN__FN(x_block)(k[u], a->type, 4 * (i + w), n);
+            }
+            ATTN__FN(transpose)(r);
+            ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) attn__v_store(z + (w + u) * ATTN__LANES, r[u]);
+        }
+        for (ptrdiff_t w = 0; w < WORDS && i + w < n / 4; w += 8) {
+            const ptrdiff_t block = (i + w) / 8;
+            uint16_t h[2][ATTN__LANES] = { { 0 } };
+            attn__v scale, more;
+            for (int u = 0; u < ATTN__LANES; u++) h[0][u] = attn__u16(k[u] + block * bytes);
+            for (int u = 0; q4_1 && u < ATTN__LANES; u++) h[1][u] = attn__u16(k[u] + block * bytes + 2);
+            scale = attn__v_of_f16(h[0]); more = attn__v_of_f16(h[1]);
+            for (int g = 0; g < a->rows; g++) {
+                const ptrdiff_t at = (a->row + g) * x.block_row + block;
+                const attn__e *q = x.words + (a->row + g) * x.row + i + w;
+                attn__x_i c = attn__x_set(x.start[at]);
+                ATTN__UNROLL for (int u = 0; u < 8; u++)
+                    c = attn__x_dot(c, attn__v_load(z + (w + u) * ATTN__LANES), attn__v_set(attn__word(q + u)));
+                ATTN__BLOCK_SUM(s[g], c, scale, more, attn__v_set(x.scale[at]), attn__v_set(x.part[at]));
             }
         }
+    }
+}
 #ifdef ATTN__HAS_BF16
-        else {
-            const attn__e *q = (const attn__e *)a->w->spare + a->row * (n / 2);
-            for (ptrdiff_t i = 0; i < n / 2; i += ATTN__LANES) {
-                ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) {
-                    ATTN__PREFETCH_NEAR(k[u + a->ahead] + 4 * i);
-                    r[u] = attn__v_load_n((const attn__e *)(const void *)k[u] + i, n / 2 - i, 0);
-                }
-                ATTN__FN(transpose)(r);
-                ATTN__UNROLL for (int w = 0; w < ATTN__LANES; w++) if (i + w < n / 2) {
-                    ATTN__UNROLL for (int g = 0; g < 4; g++) if (g < rows)
-                        s[g] = attn__x_fma(attn__x_at(q + g * (n / 2) + i + w), r[w], s[g]);
-                }
-            }
+ATTN__OUTLINE void ATTN__FN(pairs_few)(const attn__words_args *a, attn__v *s, const char *const *k) {
+    const ptrdiff_t n = a->g->d->dim / 2;
+    const attn__e *q = (const attn__e *)a->w->spare + a->row * n;
+    attn__e z[ATTN__LANES * ATTN__LANES];
+    for (ptrdiff_t i = 0; i < n; i += ATTN__LANES) {
+        attn__v r[ATTN__LANES];
+        ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) {
+            ATTN__PREFETCH_NEAR(k[u + a->ahead] + 4 * i);
+            r[u] = attn__v_load_n((const attn__e *)(const void *)k[u] + i, n - i, 0);
         }
+        ATTN__FN(transpose)(r);
+        ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) attn__v_store(z + u * ATTN__LANES, r[u]);
+        for (int g = 0; g < a->rows; g++) {
+            attn__v c = s[g];
+            for (ptrdiff_t w = 0; w < ATTN__LANES && i + w < n; w++)
+                c = attn__x_fma(attn__x_at(q + g * n + i + w), attn__v_load(z + w * ATTN__LANES), c);
+            s[g] = c;
+        }
+    }
+}
 #endif
-        for (int g = 0; g < rows; g++) {
+ATTN__FUNC void ATTN__FN(words_few)(attn__words_args *a) {
+    for (int b = 0; b < ATTN__FEW_KEYS; b += ATTN__LANES) {
+        attn__v s[4];
+        for (int g = 0; g < 4; g++) s[g] = attn__v_set(0);
+#ifdef ATTN__HAS_BF16
+        if (a->g->words_k == ATTN__BF16_WORDS) ATTN__FN(pairs_few)(a, s, a->at + b);
+        else
+#endif
+            ATTN__FN(bytes_few)(a, s, a->at + b);
+        for (int g = 0; g < a->rows; g++) {
             const attn__e rest = (attn__e)a->g->rest[a->row + g < a->g->lanes ? a->row + g : a->g->lanes - 1];
-            attn__v_store(t + g * ATTN__KT, attn__v_mul(s[g], attn__v_set(rest)));
+            attn__v_store((attn__e *)a->t + g * ATTN__KT + b, attn__v_mul(s[g], attn__v_set(rest)));
         }
     }
     attn__v_end();
@@ -4550,14 +4582,16 @@ ATTN__FUNC void ATTN__FN(words_columns)(attn__words_args *a) {
     void *none = a->w->v;                               // a row of zeros
     const char *v[MOST];
     attn__v c[4][4];
-    memset(none, 0, 2 * (size_t)a->g->d->vdim);
+    if (2 * pairs != a->nk) memset(none, 0, 2 * (size_t)a->g->d->vdim);
     v[0] = v[odd + a->nk] = (const char *)none;
     for (ptrdiff_t k = 0; k < a->nk; k++) v[odd + k] = a->at[k];
     for (int g = 0; g < a->rows; g++) {
-        for (ptrdiff_t k = 0; k < a->nk; k++) {
-            if (l) l[g] += t[g * ATTN__KT + k];
-            attn__store(ATTN_BF16, p[g], odd + k, (double)t[g * ATTN__KT + k]);
-        }
+        uint16_t half[2 * (16 + ATTN__LANES)];
+        for (ptrdiff_t k = 0; k < a->nk; k += ATTN__LANES)
+            attn__v_store((attn__e *)(void *)(half + 2 * k),
+                          attn__x_pairs(attn__v_load_n(t + g * ATTN__KT + k, a->nk - k, 0), attn__v_set(0)));
+        for (ptrdiff_t k = 0; k < a->nk; k++) p[g][odd + k] = half[2 * k];
+        for (ptrdiff_t k = 0; l && k < a->nk; k++) l[g] += t[g * ATTN__KT + k];
     }
     ATTN__UNROLL for (int g = 0; g < 4; g++) ATTN__UNROLL for (int i = 0; i < 4; i++)
         c[g][i] = g < a->rows ? attn__v_load(o + g * a->o_row + i * ATTN__LANES) : attn__v_set(0);
@@ -4566,9 +4600,9 @@ ATTN__FUNC void ATTN__FN(words_columns)(attn__words_args *a) {
         ATTN__UNROLL for (int i = 0; i < 4; i++)
             x[i] = attn__x_of(v[2 * k] + 2 * a->column[i], v[2 * k + 1] + 2 * a->column[i]);
         ATTN__UNROLL for (int g = 0; g < 4; g++) {
-            if (g == 1 && a->rows == 1) break;
-            { const attn__v y = attn__v_set(attn__word(p[g] + 2 * k));
-              ATTN__UNROLL for (int i = 0; i < 4; i++) c[g][i] = attn__x_fma(x[i], y, c[g][i]); }
+            const attn__v y = attn__v_set(attn__word(p[g] + 2 * k));
+            ATTN__UNROLL for (int i = 0; i < 4; i++) c[g][i] = attn__x_fma(x[i], y, c[g][i]);
+            if (g == 0 && a->rows == 1) break;
         }
     }
     ATTN__UNROLL for (int g = 0; g < 4; g++) if (g < a->rows)
@@ -4610,11 +4644,11 @@ static const attn__table ATTN__FN(table) = {
     ATTN__WORDS(ATTN__ROW)
 #undef ATTN__ROW
 #if defined(ATTN__HAS_BF16)
-    ATTN__BF16_WORDS | ATTN__I8_WORDS,
+    ATTN__FN(words_peak), ATTN__BF16_WORDS | ATTN__I8_WORDS,
 #elif defined(ATTN__OVERLAY)
-    ATTN__I8_WORDS,
+    NULL, ATTN__I8_WORDS,
 #else
-    0,
+    NULL, 0,
 #endif
     (int)sizeof(attn__e), ATTN__TQ, ATTN__KT, ATTN__MR,
 #if ATTN__PACKET > 1
@@ -4673,6 +4707,7 @@ static const attn__table ATTN__FN(table) = {
 #undef ATTN__HAS_I8
 #undef ATTN__X_BIAS
 #undef ATTN__X_WIDE
+#undef ATTN__PEAK
 #undef ATTN__BF
 #undef ATTN__ZIP
 #undef attn__x_i
@@ -4987,10 +5022,11 @@ ATTN__FUNC const attn__table *attn__table_of(int type, int isa) {
 #endif
     return NULL;
 }
-ATTN_DEF double attn_peak_loop(ptrdiff_t loops, int isa) {
+ATTN_DEF double attn_peak_loop(ptrdiff_t loops, int isa, int arith) {
+    const attn__table *t = attn__tables[attn__pick(isa)];
     attn__peak_args g;
     g.loops = loops; g.flops = 0;
-    attn__tables[attn__pick(isa)]->peak(&g);
+    if (!arith) t->peak(&g); else if (t->words & ATTN__BF16_WORDS) t->words_peak(&g);
     return g.flops;
 }
 

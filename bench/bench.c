@@ -79,7 +79,7 @@ static double row_aim(const bench_row *r) {
 
 static void row_json(const bench_row *r, const bench_result *x, const char *shape, double rate, double share) {
     static const char *const unit[] = { "GFLOP/s", "GB/s", "ns/element" };
-    static const char *const limit[] = { "none", "peak", "read", "copy" };
+    static const char *const limit[] = { "none", "peak", "read", "copy", "bf16" };
     static const char *const kind[] = { "share", "rate", "ratio", "us" };
     printf("%s\n    {\"op\": \"%s\", \"shape\": \"%s\", \"variant\": \"%s\", \"dims\": [", bench.rows ? "," : "",
            r->op, shape, r->variant);
@@ -102,7 +102,7 @@ static void row_json(const bench_row *r, const bench_result *x, const char *shap
 
 static void row_table(const bench_row *r, const bench_result *x, const char *shape, double rate, double share) {
     static const char *const unit[] = { "GF/s", "GB/s", "ns" };
-    static const char *const of[] = { "", " peak", " read", " copy" };
+    static const char *const of[] = { "", " peak", " read", " copy", " bf16" };
     const double aim = row_aim(r), ratio = r->reference > 0 ? x->best / r->work / r->reference : 0;
     const double scale = x->best < 1e-4 ? 1e6 : 1e3;
     char got[32] = "-", want[32] = "-";
@@ -517,13 +517,14 @@ static double attention_pairs(const attention_case *a) {
     return pairs * a->heads;
 }
 
-// One row: a share of the FMA peak, of the bandwidth of reading for decode. For bf16 products there is no probe yet.
+// One row: a share of the FMA peak (native: of that of bf16 pairs), of the bandwidth of reading for decode.
 static double attention_row(const char *op, const attention_case *a, double reference) {
     const int decode = a->queries == 1 && a->how & CACHE;
-    const int unlimited = a->how & (DENORMAL | TIMED) || (a->how & NATIVE && !decode);
+    const int peak = !(a->how & NATIVE) ? LIMIT_PEAK : attn_peak_loop(1, bench.isa, ATTN_ARITH_NATIVE) > 0 ? LIMIT_BF16
+                                                                                                           : LIMIT_NONE;
     char variant[64];
     bench_row r = row_make(op, variant, decode ? UNIT_BYTES : UNIT_FLOPS,
-                           unlimited ? LIMIT_NONE : decode ? LIMIT_READ : LIMIT_PEAK);
+                           a->how & (DENORMAL | TIMED) ? LIMIT_NONE : decode ? LIMIT_READ : peak);
     attention_arg g;
     if (attention_make(a, &g) != ATTN_OK) fputs("bench: attn_append was refused\n", stderr);
     attention_name(a, variant, sizeof variant);
@@ -676,7 +677,7 @@ static void head_text(const char *key, const char *value) {
 }
 
 static void head_clock(const char *when) {
-    const double mhz = machine_mhz(), peak = probe_peak(bench.isa) * 1e-9;
+    const double mhz = machine_mhz(), peak = probe_peak(LIMIT_PEAK, bench.isa) * 1e-9;
     if (bench.json) printf("  \"clock_%s\": {\"mhz\": %.0f, \"peak_gflops\": %.2f}", when, mhz, peak);
     else printf("%-10s peak %.1f GFLOP/s, clock as the system tells it %.0f MHz\n", when, peak, mhz);
 }
@@ -695,7 +696,7 @@ static void head_print(void) {
     snprintf(text, sizeof text, "%d", bench.threads);
     head_text("threads", text);
     head_text("time", bench.cpu_time ? "of the process" : "wall");
-    for (double t = now(); now() - t < 0.2;) probe_peak(bench.isa);     // until the clock has settled
+    for (double t = now(); now() - t < 0.2;) probe_peak(LIMIT_PEAK, bench.isa);     // until the clock has settled
     head_clock("before");
     if (bench.json) printf(",\n  \"rows\": [");
 }

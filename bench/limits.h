@@ -82,7 +82,8 @@ static double machine_mhz(void) {
 
 // ---- limits: FMA peak, reading, copying
 
-enum { LIMIT_NONE, LIMIT_PEAK, LIMIT_READ, LIMIT_COPY };
+enum { LIMIT_NONE, LIMIT_PEAK, LIMIT_READ, LIMIT_COPY, LIMIT_BF16 };    // BF16: the peak of its products
+static int is_peak(int kind) { return kind == LIMIT_PEAK || kind == LIMIT_BF16; }
 typedef struct probe_part {
     int kind, isa;
     int streams, ahead;             // of reading; ahead: lines prefetched in front, 0 = none
@@ -115,7 +116,8 @@ static uint64_t probe_read(const char *from, size_t bytes, int ahead, int stream
 static void probe_task(void *arg, ptrdiff_t i, int worker) {
     probe_part *p = (probe_part *)arg + i;
     (void)worker;
-    if (p->kind == LIMIT_PEAK) p->flops = attn_peak_loop(p->loops, p->isa);
+    if (p->kind == LIMIT_PEAK) p->flops = attn_peak_loop(p->loops, p->isa, ATTN_ARITH_F32);
+    else if (p->kind == LIMIT_BF16) p->flops = attn_peak_loop(p->loops, p->isa, ATTN_ARITH_NATIVE);
     else if (p->kind == LIMIT_READ) p->sum += probe_read(p->from, p->bytes, p->ahead, p->streams);
     else for (size_t done = 0; done < p->bytes; done += p->chunk)
         memcpy(p->to + done, p->from + done, p->bytes - done < p->chunk ? p->bytes - done : p->chunk);
@@ -139,7 +141,7 @@ static double probe_once(const probe_part *whole) {
     else probe_task(part, 0, 0);
     t = now() - t;
     for (int i = 0; i < n; i++)
-        work += whole->kind == LIMIT_PEAK ? part[i].flops : (double)share * (whole->kind == LIMIT_COPY ? 2 : 1);
+        work += is_peak(whole->kind) ? part[i].flops : (double)share * (whole->kind == LIMIT_COPY ? 2 : 1);
     return work / t;
 }
 
@@ -173,12 +175,12 @@ static double probe_memory(int kind) {
 
 // Short runs, so that one of them falls between two interruptions. Longer ones where threads must wake up first, and by
 // process time, which systems correct in steps of microseconds: a short run may then seem faster than it was.
-static double probe_peak(int isa) {
+static double probe_peak(int kind, int isa) {
     const int longer = bench.pool || bench.cpu_time;
     const double piece = longer ? 3e-3 : 3e-4;
-    probe_part p = { LIMIT_PEAK, 0, 0, 0, 0, 1000, NULL, NULL, 0, 0, 0 };
+    probe_part p = { 0, 0, 0, 0, 0, 1000, NULL, NULL, 0, 0, 0 };
     double best = 0, t, start = now();
-    p.isa = isa;
+    p.kind = kind; p.isa = isa;
     for (t = 0; t < piece; p.loops *= 2) { t = now(); probe_once(&p); t = now() - t; }
     while (now() - start < (longer ? 0.1 : 0.02)) {
         const double rate = probe_once(&p);
@@ -188,6 +190,6 @@ static double probe_peak(int isa) {
 }
 
 static double limit_of(int kind, int isa) {
-    return kind == LIMIT_NONE ? 0 : kind == LIMIT_PEAK ? probe_peak(isa) : probe_memory(kind);
+    return kind == LIMIT_NONE ? 0 : is_peak(kind) ? probe_peak(kind, isa) : probe_memory(kind);
 }
 #endif // LIMITS_H

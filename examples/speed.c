@@ -58,7 +58,7 @@ static double peak(int isa) { // flops a second, the best of some tries of a few
     double best = 0;
     for (int i = 0; i < 5; i++) {
         double flops = 0, t = seconds(), took = 0;
-        for (; took < 4e-3; took = seconds() - t) flops += attn_peak_loop(20000, isa);
+        for (; took < 4e-3; took = seconds() - t) flops += attn_peak_loop(20000, isa, ATTN_ARITH_F32);
         best = flops / took > best ? flops / took : best;
     }
     return best;

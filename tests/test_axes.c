@@ -172,6 +172,32 @@ TEST(edge, native_arithmetic_stays_near) {
         axes_loose = 1;
     }
 }
+// q that neither bf16 nor q8_0 rounds: scores are then as exact as in f32, whatever the key type.
+TEST(edge, native_scores_of_exact_queries_are_exact) {
+    EACH_PASS(p) for (int b = 2; b < 6; b++) for (int queries = 1; queries <= 18; queries += 17) EACH(scale, 2) {
+        attn_desc d = base_case(p, queries, 45, 96, 32);
+        if (d.q_type == ATTN_F64) continue;
+        lay_types(&d, ATTN_F32, all_types[b], ATTN_F32, ATTN_F32);
+        EACH_L(i, 2 * d.heads * d.queries * d.dim)
+            put(writable(d.q), ATTN_F32, i, (i % 32 == 7 ? 127 : test_below(253) - 126) / 64.0);
+        d.arith = ATTN_ARITH_NATIVE;
+        d.scale = scale ? 0 : 0.3f;
+        judge_again(&d);
+    }
+}
+// Weights of 1 round to themselves: the average of v in bf16, also of keys in odd numbers and from an odd one on.
+TEST(edge, native_averages_are_exact) {
+    EACH_PASS(p) for (int keys = 40; keys < 44; keys++) for (int left = 0; left < 6; left++) EACH(many, 2) {
+        attn_desc d = base_case(p, many ? 17 : 1, keys, 8, 40);
+        if (d.q_type == ATTN_F64) continue;
+        lay_types(&d, ATTN_F32, ATTN_F32, ATTN_BF16, ATTN_F32);
+        d.arith = ATTN_ARITH_NATIVE;
+        d.norm = ATTN_NORM_AVERAGE;
+        d.causal = ATTN_CAUSAL_LOWER_RIGHT;
+        if (left) { d.window = 1; d.window_left = 30 + left; d.window_right = -1; }
+        judge_again(&d);
+    }
+}
 TEST(edge, halves_at_their_limits) {
     static const uint16_t values[] = { 0x0000, 0x8000, 0x0001, 0x03FF, 0x0400, 0x3C00, 0xBC00, 0x7BFF, 0xFBFF, 0x83FF };
     EACH_PASS(p) for (int type = ATTN_F16; type <= ATTN_BF16; type++) EACH(many, 2) {
@@ -976,6 +1002,8 @@ int main(int argc, char **argv) {
     RUN(alone, a_row_that_sees_no_key_is_zeros_with_any_axis);
     RUN(edge, types_in_every_pairing);
     RUN(edge, native_arithmetic_stays_near);
+    RUN(edge, native_scores_of_exact_queries_are_exact);
+    RUN(edge, native_averages_are_exact);
     RUN(edge, halves_at_their_limits);
     RUN(edge, scales_and_their_defaults);
     RUN(edge, qk_norm_of_zeros_tiny_rows_and_factors);

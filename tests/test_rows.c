@@ -545,9 +545,9 @@ static void describe(const origin *c, const view *w, const attn_desc *d, unsigne
            attn_type_str(f->v_type), attn_type_str(f->o_type), (long)f->batch, (long)f->heads, (long)f->kv_heads,
            (long)f->queries, (long)f->keys, (long)f->dim, (long)f->vdim);
     printf("    causal %d window %d %d %d rel %d score %d norm %d stage %d softcap %g masked %g dropout %g rope %d "
-           "qk_norm %d,", (int)f->causal, (int)f->window, (int)f->window_left, (int)f->window_right, (int)f->rel_kind,
-           (int)f->score, (int)f->norm, (int)f->weights_stage, (double)f->softcap, (double)f->masked_score,
-           (double)f->dropout, (int)f->rope_kind, (int)f->qk_norm);
+           "qk_norm %d arith %d,", (int)f->causal, (int)f->window, (int)f->window_left, (int)f->window_right,
+           (int)f->rel_kind, (int)f->score, (int)f->norm, (int)f->weights_stage, (double)f->softcap, (double)f->masked_score,
+           (double)f->dropout, (int)f->rope_kind, (int)f->qk_norm, (int)f->arith);
     printf("%s%s%s%s%s%s%s%s%s%s%s\n", c->keep.at ? " keep" : "", c->drop.at ? " drop" : "", c->bias.at ? " bias" : "",
            f->alibi_slopes ? " alibi" : "", f->sink ? " sink" : "", f->off_by_one ? " off by one" : "",
            f->custom ? " custom" : "", f->prefix ? " prefix" : "", f->tree_parent ? " tree" : "",
@@ -911,12 +911,13 @@ TEST(rows, keys_after_a_causal_row_do_not_reach_it) {
     }
 }
 // A case of a stream: N = M, causal, keys that grow. Types of q8_0 and below ask for columns in 32s.
-static void stream_case(int pass, int type, ptrdiff_t M, ptrdiff_t group, ptrdiff_t dim, ptrdiff_t vdim, int window) {
+static void stream_case(int pass, int type, ptrdiff_t M, ptrdiff_t group, ptrdiff_t dim, ptrdiff_t vdim, int window,
+                        int arith) {
     attn_desc *d = &one.d;
     memset(&one, 0, sizeof(one));
     store_used = 0;
     d->q_type = d->k_type = d->v_type = d->o_type = d->bias_type = pass_type[pass];
-    d->isa = pass_isa[pass];
+    d->isa = pass_isa[pass]; d->arith = arith;
     if (pass_type[pass] != ATTN_F64) d->k_type = d->v_type = type;
     d->batch = 1; d->kv_heads = 1; d->heads = group; d->queries = 48; d->keys = M; d->dim = dim; d->vdim = vdim;
     one.length[0] = (int32_t)M; one.offset[0] = (int32_t)M - 48;
@@ -939,11 +940,13 @@ TEST(rows, prefill_chunks_and_steps_of_decoding_give_the_same_bits) {
     static const int chunks[] = { 1, 3, 7, 15, 16, 47 }, pages[] = { 1, 3, 16, 128, 200 }, groups[] = { 1, 2, 4, 7, 8 };
     static const int lengths[] = { 1040, 150, 2071, 530 };
     int turn = 0;
-    EACH_PASS(p) for (int t = 0; t < 2 * COUNT(types); t++, turn++) {
+    EACH_PASS(p) for (int t = 0; t < 4 * COUNT(types); t++, turn++) {
         unsigned long long seed = test_seed;
-        if (pass_type[p] == ATTN_F64 && t > 2) break;
-        stream_case(p, types[t / 2], lengths[turn % COUNT(lengths)], groups[turn % COUNT(groups)], 64,
-                    turn % 3 ? 64 : 96, turn % 3 == 1 ? 100 : 0);
+        const int type = types[t / 4], arith = t % 4 < 2 ? ATTN_ARITH_F32 : ATTN_ARITH_NATIVE;
+        if (pass_type[p] == ATTN_F64 && t > 4) break;
+        if (arith && (type == ATTN_F32 || type == ATTN_F16 || !multiplies(pass_isa[p], type))) continue;
+        stream_case(p, type, lengths[turn % COUNT(lengths)], groups[turn % COUNT(groups)], 64, turn % 3 ? 64 : 96,
+                    turn % 3 == 1 ? 100 : 0, arith);
         for (int x = 0; x < COUNT(chunks); x++) for (ptrdiff_t i = 0; i < 48; i += chunks[x]) {
             view w = whole_of(&one);
             w.i0 = i; w.n = w.rows[0] = smaller(chunks[x], 48 - i);
@@ -977,7 +980,7 @@ TEST(rows, threads_change_no_bit) {
     EACH_PASS(p) for (int kind = 0; kind < 3; kind++) {
         static const int types[] = { ATTN_F32, ATTN_BF16, ATTN_Q8_0 };
         unsigned long long seed = test_seed;
-        stream_case(p, types[kind], 140, 4, 32, 32, 0);
+        stream_case(p, types[kind], 140, 4, 32, 32, 0, ATTN_ARITH_F32);
         for (int workers = 1; workers <= 16; workers++) for (int threads = BACKWARDS; threads <= POOL; threads++) {
             view w = whole_of(&one);
             w.nb = 3; w.b[1] = w.b[2] = 0;
