@@ -244,9 +244,11 @@ ATTN_DEF void attn_philox(const uint32_t counter[4], const uint32_t key[2], uint
 
 // ---- depth 1: functions of one argument
 
-enum { ATTN_MAP_EXP, ATTN_MAP_TANH, ATTN_MAP_ERF, ATTN_MAP_RELU, ATTN_MAP_SQUARE, ATTN_MAP_COUNT };
-// y[i] = f(x[i]) for n contiguous elements; y may be x. exp within 1 ULP, tanh and erf within 4.
-// errors  NULL, RANGE (op, n < 0)
+enum { ATTN_MAP_EXP, ATTN_MAP_TANH, ATTN_MAP_ERF, ATTN_MAP_RELU, ATTN_MAP_SQUARE, ATTN_MAP_LOG, ATTN_MAP_SQRT,
+       ATTN_MAP_SIGMOID, ATTN_MAP_SILU, ATTN_MAP_GELU, ATTN_MAP_GELU_TANH, ATTN_MAP_COUNT };
+// y[i] = f(x[i]) for n contiguous elements; y may be x. exp within 1 ULP, tanh, erf, log and sigmoid within 4, sqrt
+// rounded right; silu x sigmoid(x) and gelu x (1 + erf(x / sqrt 2)) / 2 (_TANH: its approximation by tanh) within
+// 2^-22 |x|. errors  NULL, RANGE (op, n < 0). source  gelu: Hendrycks and Gimpel 2016
 ATTN_DEF attn_status attn_map_f32(int op, float *y, const float *x, ptrdiff_t n, int isa);
 ATTN_DEF attn_status attn_map_f64(int op, double *y, const double *x, ptrdiff_t n);
 // Sum of x[i]*y[i]. bf16 is a uint16_t with the upper half of a float; products are exact, sums f32 in an order of the
@@ -298,12 +300,37 @@ typedef struct attn_softmax_desc {
     float masked_score;               // 0 = left out exactly; else the number put in their place (the notes' -1e6)
     const attn_parallel *parallel;
     int32_t isa;
+    int32_t log;                      // 1: the logarithm of that, x - max - log(sum)
 } attn_softmax_desc;
 
-// A row with every element left out is all 0, never NaN. errors  NULL, SHAPE, RANGE (a length outside 0..cols)
+// A row with every element left out is all 0, never NaN; what is left out is -inf in the logarithm, such a row too.
+// errors  NULL, SHAPE, RANGE (a length outside 0..cols), OVERLAP
 // source  Bridle 1990; maximum first: Milakov and Gimelshein 2018
 ATTN_DEF attn_status attn_softmax_f32(const attn_softmax_desc *d);
 ATTN_DEF attn_status attn_softmax_f64(const attn_softmax_desc *d);
+
+// ---- depth 1: layer norm and RMS norm over rows
+
+enum { ATTN_ROWS_LAYER, ATTN_ROWS_RMS, ATTN_ROWS_COUNT };
+// layer: y = (x - mean x) / sqrt(mean (x - mean x)^2 + eps) weight + bias; rms: y = x / sqrt(mean x^2 + eps) weight +
+// bias, means over the last axis of x [rows,cols].
+typedef struct attn_norm_desc {
+    size_t size;
+    const void *x;                    // [rows,cols]
+    void *y;                          // [rows,cols], may be x
+    ptrdiff_t rows, cols;
+    ptrdiff_t x_row, y_row;           // elements from row to row; 0 = cols
+    const void *weight, *bias;        // [cols] of the type of x; NULL = 1 and 0
+    double eps;                       // 0 = 1e-5 (layer), 1e-6 (rms)
+    int32_t kind;                     // ATTN_ROWS_
+    const attn_parallel *parallel;
+    int32_t isa;
+} attn_norm_desc;
+
+// errors  NULL, SHAPE, RANGE, OVERLAP
+// source  Ba, Kiros, Hinton 2016; Zhang and Sennrich 2019; two passes, corrected: Chan, Golub, LeVeque 1983
+ATTN_DEF attn_status attn_norm_f32(const attn_norm_desc *d);
+ATTN_DEF attn_status attn_norm_f64(const attn_norm_desc *d);
 
 // ---- depth 1: attention
 
@@ -485,6 +512,7 @@ ATTN_DEF size_t attn_workspace(const attn_desc *d);
 ATTN_DEF const char *attn_explain(attn_status s, const attn_desc *d, char *text, size_t n);
 ATTN_DEF const char *attn_explain_matmul(attn_status s, const attn_matmul_desc *d, char *text, size_t n);
 ATTN_DEF const char *attn_explain_softmax(attn_status s, const attn_softmax_desc *d, char *text, size_t n);
+ATTN_DEF const char *attn_explain_norm(attn_status s, const attn_norm_desc *d, char *text, size_t n);
 
 // Layout of attn_desc for bindings: name, offset and size of field i; 0 past the last.
 typedef struct attn_field { const char *name; size_t offset, size; } attn_field;
@@ -1683,6 +1711,7 @@ ATTN__FUNC attn__node *attn__record_op(attn_ctx *c, int op, attn_tensor *y, attn
 //     _add _sub _mul _div _max _min  _max(a, b) is a > b ? a : b, so a NaN in a gives b; _min likewise
 //     _fma _fnma                     a b + c and c - a b, fused except in the scalar blocks
 //     _abs _sign _round              magnitude; magnitude of a with b's sign (a >= 0); nearest even
+//     _sqrt _expo                    rounded right; floor(log2 a) of a normal a > 0 (f32)
 //     _lt _sel _any _bits _mask      a < b; m ? a : b; any lane; mask to bits; bits to mask
 //     _hsum _hmax                    over lanes, in a fixed tree
 //     _pow2n                         a 2^n, n integral, in steps that neither overflow nor vanish early
@@ -1854,6 +1883,8 @@ ATTN__INL __m512i ATTN__FN(dot64)(__m512i acc, const int8_t *p, const int8_t *q)
 #define attn__v_fract(a) _mm512_reduce_ps(a, 9)                     // a - floor(a); 0 at -inf
 #define attn__v_scalef(a, n) _mm512_scalef_ps(a, n)                 // a 2^floor(n)
 #define attn__v_pow2n(a, n) _mm512_scalef_ps(a, n)
+#define attn__v_sqrt(a) _mm512_sqrt_ps(a)
+#define attn__v_expo(a) _mm512_getexp_ps(a)
 #define attn__t_zero() _mm512_setzero_si512()
 #define attn__v_seen(t, a) \
     _mm512_max_epu32(t, _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7fffffff)))
@@ -1950,7 +1981,10 @@ ATTN__INL attn__v ATTN__FN(round)(attn__v a) {                      // SIMDe's o
 #define attn__v_round(a) ATTN__FN(round)(a)
 #else
 #define attn__v_round(a) ATTN__PS(round)(a, 8)
+#define attn__v_sqrt(a) ATTN__PS(sqrt)(a)
 #endif
+#define attn__v_expo(a) \
+    attn__v_sub(ATTN__X(_mm256_cvtepi32_ps)(ATTN__X(_mm256_srli_epi32)(ATTN__IC(a), 23)), attn__v_set(127))
 #define attn__v_any(m) (ATTN__PS(movemask)(m) != 0)
 #define attn__v_bits(m) ((uint32_t)ATTN__PS(movemask)(m))
 ATTN__INL attn__m ATTN__FN(mask)(uint32_t bits) {
@@ -2071,6 +2105,7 @@ ATTN__INL void ATTN__FN(store_n)(float *p, ptrdiff_t n, attn__v a) {
 #if defined(__aarch64__) && !defined(ATTN__BY_SIMDE)
 #define attn__v_div(a, b) vdivq_f32(a, b)
 #define attn__v_round(a) vrndnq_f32(a)
+#define attn__v_sqrt(a) vsqrtq_f32(a)
 #define attn__v_any(m) (vmaxvq_u32(m) != 0)
 #define attn__v_bits(m) vaddvq_u32(vandq_u32(m, vld1q_u32(attn__lane_bits)))
 #define ATTN__ROUND_INT(a) vcvtnq_s32_f32(a)
@@ -2107,6 +2142,8 @@ ATTN__INL attn__m ATTN__FN(mask)(uint32_t bits) {
 }
 #define attn__v_mask(bits) ATTN__FN(mask)(bits)
 #define attn__v_addexp(p, t) ATTN__FC(ATTN__X(vaddq_u32)(ATTN__IC(p), ATTN__X(vshlq_n_u32)(ATTN__IC(t), 23)))
+#define attn__v_expo(a) \
+    attn__v_sub(ATTN__X(vcvtq_f32_u32)(ATTN__X(vshrq_n_u32)(ATTN__IC(a), 23)), attn__v_set(127))
 ATTN__INL attn__v ATTN__FN(ldexp)(attn__v a, attn__v n) {
     const ATTN__X(int32x4_t) e = ATTN__X(vaddq_s32)(ATTN__ROUND_INT(n), ATTN__X(vdupq_n_s32)(127));
     return attn__v_mul(a, ATTN__X(vreinterpretq_f32_s32)(ATTN__X(vshlq_n_s32)(e, 23)));
@@ -2192,6 +2229,7 @@ ATTN__INL float ATTN__FN(addexp)(float p, float t) {
     return ATTN__FN(of_bits)(ATTN__FN(to_bits)(p) + (ATTN__FN(to_bits)(t) << 23));
 }
 #define attn__v_addexp(p, t) ATTN__FN(addexp)(p, t)
+#define attn__v_expo(a) ((float)(ATTN__FN(to_bits)(a) >> 23) - 127.0f)
 ATTN__INL float ATTN__FN(ldexp)(float a, float n) {
     const int e = n == n ? (int)n + 127 : 0;
     return a * ATTN__FN(of_bits)((uint32_t)e << 23);
@@ -2206,6 +2244,15 @@ ATTN__INL attn__v ATTN__FN(pow2n)(attn__v a, attn__v n) {           // in two st
     return ATTN__FN(ldexp)(ATTN__FN(ldexp)(a, half), attn__v_sub(n, half));
 }
 #define attn__v_pow2n(a, n) ATTN__FN(pow2n)(a, n)
+#endif
+#ifndef attn__v_sqrt
+ATTN__FUNC attn__v ATTN__FN(sqrt)(attn__v a) {                      // where there is no instruction
+    attn__e t[ATTN__LANES];
+    attn__v_store(t, a);
+    for (int i = 0; i < ATTN__LANES; i++) t[i] = (attn__e)attn__sqrt_d((double)t[i]);
+    return attn__v_load(t);
+}
+#define attn__v_sqrt(a) ATTN__FN(sqrt)(a)
 #endif
 #endif
 
@@ -2329,12 +2376,16 @@ typedef struct attn__loop_args {
     const void *a, *b;
     double s;
 } attn__loop_args;
+// Rows first .. first+rows-1 of a softmax, or of a norm: weight, bias, eps, kind
 typedef struct attn__softmax_args {
     const void *x;
     void *y;
     ptrdiff_t rows, cols, x_row, y_row, per, first;
     const int32_t *lengths;
     float masked_score;
+    int log, kind;
+    const void *weight, *bias;
+    double eps;
 } attn__softmax_args;
 // c[i*crs + j*ccs] = alpha sum over p of a[i*ars + p*acs] b[p*brs + j*bcs], added to c with add
 typedef struct attn__gemm_args {
@@ -2456,8 +2507,9 @@ typedef struct attn__peak_args { ptrdiff_t loops; double flops; } attn__peak_arg
 typedef struct attn__dot_args { const void *x, *y; ptrdiff_t n; float f; int32_t i; } attn__dot_args;
 
 // Every kernel, once; a pass that lacks one does not compile. DOTS are what the overlays replace.
-#define ATTN__KERNELS(K) K(loop) K(softmax) K(pack_panel) K(gemm_panel) K(gemv) K(tile) K(row) K(peak)
+#define ATTN__KERNELS(K) K(loop) K(softmax) K(norm) K(pack_panel) K(gemm_panel) K(gemv) K(tile) K(row) K(peak)
 #define ATTN__DOTS(K) K(dot_bf16) K(dot_i8)
+typedef attn__softmax_args attn__norm_args;
 typedef attn__gemm_args attn__gemv_args;
 typedef attn__dot_args attn__dot_bf16_args;
 typedef attn__dot_args attn__dot_i8_args;
@@ -2472,7 +2524,8 @@ typedef struct attn__table {
 // What the loop kernel computes; g is b where it is a gradient.
 enum { ATTN__LOOP_COPY, ATTN__LOOP_ADD, ATTN__LOOP_SUB, ATTN__LOOP_MUL, ATTN__LOOP_DIV, ATTN__LOOP_SCALE,
        ATTN__LOOP_SQUARE, ATTN__LOOP_EXP, ATTN__LOOP_TANH, ATTN__LOOP_ERF, ATTN__LOOP_RELU, ATTN__LOOP_MUL_SCALE,
-       ATTN__LOOP_TANH_GRAD, ATTN__LOOP_RELU_GRAD, ATTN__LOOP_SQUARE_SUB };
+       ATTN__LOOP_TANH_GRAD, ATTN__LOOP_RELU_GRAD, ATTN__LOOP_SQUARE_SUB, ATTN__LOOP_LOG, ATTN__LOOP_SQRT,
+       ATTN__LOOP_SIGMOID, ATTN__LOOP_SILU, ATTN__LOOP_GELU, ATTN__LOOP_GELU_TANH };
 
 // ---- attention: what a tile reads of the desc beside arrays. Plain code, compiled once: it is off where its field is
 // zero
@@ -2629,6 +2682,7 @@ ATTN__FUNC double ATTN__FN(exp)(double x) { return attn__exp_d(x); }
 ATTN__FUNC double ATTN__FN(exp2)(double x) { return attn__exp_d(x * 0.69314718055994531); }
 ATTN__FUNC double ATTN__FN(tanh)(double x) { return attn__tanh_d(x); }
 ATTN__FUNC double ATTN__FN(erf)(double x) { return attn__erf_d(x); }
+ATTN__FUNC double ATTN__FN(log)(double x) { return attn__log_d(x); }
 #else
 #define ATTN__NEG_INF attn__neg_inf()
 #define ATTN__LARGEST 3.402823466e38f
@@ -2694,7 +2748,44 @@ ATTN__FUNC attn__v ATTN__FN(erf)(attn__v x) {
     q = attn__v_sub(attn__v_set(1.0f), ATTN__FN(exp)(q));
     return attn__v_sel(attn__v_lt(attn__v_abs(x), attn__v_set(1.0f)), p, attn__v_sign(q, x));
 }
+// x = 2^e (1 + r) with r in (-0.293, 0.415): e ln 2 + r - r^2 / 2 + r^3 p(r)
+ATTN__FUNC attn__v ATTN__FN(log)(attn__v x) {
+    const attn__v zero = attn__v_set(0), inf = attn__v_sub(zero, attn__v_set(ATTN__NEG_INF));
+    const attn__m tiny = attn__v_lt(x, attn__v_set(2.350988702e-38f));
+    const attn__v a = attn__v_sel(tiny, attn__v_mul(x, attn__v_set(33554432.0f)), x);      // 2^25
+    attn__v e = attn__v_add(attn__v_expo(attn__v_mul(a, attn__v_set(0.7071067812f))), attn__v_set(1)), r, z, p;
+    r = attn__v_sub(attn__v_pow2n(a, attn__v_sub(zero, e)), attn__v_set(1));
+    e = attn__v_sub(e, attn__v_sel(tiny, attn__v_set(25), zero));
+    z = attn__v_mul(r, r);
+    p = attn__v_fma(attn__v_set(0.08700435609f), r, attn__v_set(-0.1426748633f));
+    p = attn__v_fma(p, r, attn__v_set(0.1491476744f)); p = attn__v_fma(p, r, attn__v_set(-0.1657758504f));
+    p = attn__v_fma(p, r, attn__v_set(0.199630633f)); p = attn__v_fma(p, r, attn__v_set(-0.2500133812f));
+    p = attn__v_fma(p, r, attn__v_set(0.3333390951f));
+    p = attn__v_fma(attn__v_mul(p, r), z, attn__v_mul(e, attn__v_set(-2.1219444e-4f)));    // ln 2 - 0.693359375
+    p = attn__v_add(r, attn__v_fnma(attn__v_set(0.5f), z, p));
+    p = attn__v_sel(attn__v_lt(x, inf), attn__v_fma(e, attn__v_set(0.693359375f), p), x);
+    r = attn__v_sel(attn__v_lt(x, zero), attn__v_set((attn__e)attn__from_bits_d(ATTN__D_NAN)), attn__v_sub(x, inf));
+    return attn__v_sel(attn__v_lt(zero, x), p, r);
+}
 #endif
+// sigmoid z, or x sigmoid(z), of z = x, or the argument 2 sqrt(2 / pi) (x + 0.044715 x^3) that makes it a gelu.
+// e^-|z| alone: no overflow, no cancellation.
+ATTN__INL attn__v ATTN__FN(gate)(int op, attn__v x) {
+    const int cubic = op == ATTN__LOOP_GELU_TANH;
+    const attn__v one = attn__v_set(1), square = attn__v_min(attn__v_mul(x, x), attn__v_set(ATTN__C(1e10)));
+    const attn__v z = attn__v_mul(x, attn__v_fma(square, attn__v_set(cubic ? ATTN__C(0.071354816272600249) : 0),
+                                                 attn__v_set(cubic ? ATTN__C(1.5957691216057308) : 1)));
+    const attn__v t = ATTN__FN(exp)(attn__v_sub(attn__v_set(0), attn__v_abs(z)));
+    const attn__v y = attn__v_div(attn__v_sel(attn__v_lt(z, attn__v_set(0)), t, one), attn__v_add(one, t));
+    return op == ATTN__LOOP_SIGMOID ? y : attn__v_mul(attn__v_max(attn__v_set(-ATTN__LARGEST), x), y);
+}
+// erf x, or with it gelu x; no infinity meets a 0
+ATTN__INL attn__v ATTN__FN(bell)(int op, attn__v x) {
+    const attn__e c = op == ATTN__LOOP_ERF ? 1 : ATTN__C(0.70710678118654752);
+    const attn__v y = ATTN__FN(erf)(attn__v_mul(x, attn__v_set(c)));
+    const attn__v half = attn__v_mul(attn__v_max(attn__v_set(-ATTN__LARGEST), x), attn__v_set(ATTN__C(0.5)));
+    return op == ATTN__LOOP_ERF ? y : attn__v_mul(half, attn__v_add(attn__v_set(1), y));
+}
 
 // ---- elementwise
 
@@ -2723,7 +2814,10 @@ ATTN__OUTLINE double ATTN__FN(loop_unit)(int op, attn__e *y, const attn__e *a, c
     case ATTN__LOOP_SQUARE: ATTN__LOOP(attn__v_mul(va, va));
     case ATTN__LOOP_EXP: ATTN__LOOP(ATTN__FN(exp)(va));
     case ATTN__LOOP_TANH: ATTN__LOOP(ATTN__FN(tanh)(va));
-    case ATTN__LOOP_ERF: ATTN__LOOP(ATTN__FN(erf)(va));
+    case ATTN__LOOP_ERF: case ATTN__LOOP_GELU: ATTN__LOOP(ATTN__FN(bell)(op, va));
+    case ATTN__LOOP_LOG: ATTN__LOOP(ATTN__FN(log)(va));
+    case ATTN__LOOP_SQRT: ATTN__LOOP(attn__v_sqrt(va));
+    case ATTN__LOOP_SIGMOID: case ATTN__LOOP_SILU: case ATTN__LOOP_GELU_TANH: ATTN__LOOP(ATTN__FN(gate)(op, va));
     case ATTN__LOOP_RELU: ATTN__LOOP(attn__v_max(zero, va));                          // NaN stays
     case ATTN__LOOP_MUL_SCALE: ATTN__LOOP(attn__v_mul(attn__v_mul(va, vb), vs));
     case ATTN__LOOP_TANH_GRAD: ATTN__LOOP(attn__v_mul(vb, attn__v_fnma(va, va, one)));
@@ -2767,7 +2861,8 @@ ATTN__FUNC void ATTN__FN(loop)(attn__loop_args *g) {
 
 // ---- row softmax: maximum, exponentials with their sum, division
 
-ATTN__FUNC void ATTN__FN(softmax_row)(attn__e *y, const attn__e *x, ptrdiff_t n, ptrdiff_t cols, attn__e masked) {
+ATTN__FUNC void ATTN__FN(softmax_row)(attn__e *y, const attn__e *x, ptrdiff_t n, ptrdiff_t cols, attn__e masked,
+                                      int log) {
     const attn__v log2e = attn__v_set(ATTN__C(1.4426950408889634));
     attn__v m[4], s[4], top;
     attn__e peak, total, hidden = 0;
@@ -2783,11 +2878,13 @@ ATTN__FUNC void ATTN__FN(softmax_row)(attn__e *y, const attn__e *x, ptrdiff_t n,
     for (i = 0; i + 4 * ATTN__LANES <= n; i += 4 * ATTN__LANES)
         ATTN__UNROLL for (int u = 0; u < 4; u++) {
             const attn__v p = ATTN__P(attn__v_load(x + i + u * ATTN__LANES));
-            s[u] = attn__v_add(s[u], p); attn__v_store(y + i + u * ATTN__LANES, p);
+            s[u] = attn__v_add(s[u], p);
+            if (!log) attn__v_store(y + i + u * ATTN__LANES, p);
         }
     for (; i < n; i += ATTN__LANES) {
         const attn__v p = ATTN__P(attn__v_load_n(x + i, n - i, ATTN__NEG_INF));
-        s[0] = attn__v_add(s[0], p); attn__v_store_n(y + i, n - i, p);
+        s[0] = attn__v_add(s[0], p);
+        if (!log) attn__v_store_n(y + i, n - i, p);
     }
     total = attn__v_hsum(attn__v_add(attn__v_add(s[0], s[1]), attn__v_add(s[2], s[3])));
     if (n < cols && masked != 0) {
@@ -2796,6 +2893,16 @@ ATTN__FUNC void ATTN__FN(softmax_row)(attn__e *y, const attn__e *x, ptrdiff_t n,
         hidden = t[0]; total += hidden * (attn__e)(cols - n);
     }
 #undef ATTN__P
+    if (log) {
+        const attn__v less = attn__v_set(total == 0 ? 0 : (attn__e)attn__log_d((double)total));
+        attn__e t[ATTN__LANES];
+        for (i = 0; i + ATTN__LANES <= n; i += ATTN__LANES)
+            attn__v_store(y + i, attn__v_sub(attn__v_sub(attn__v_load(x + i), top), less));
+        if (i < n) attn__v_store_n(y + i, n - i, attn__v_sub(attn__v_sub(attn__v_load_n(x + i, n - i, 0), top), less));
+        attn__v_store(t, attn__v_sub(attn__v_sub(attn__v_set(masked != 0 ? masked : ATTN__NEG_INF), top), less));
+        for (i = n; i < cols; i++) y[i] = t[0];
+        return;
+    }
     if (total > 0) total = 1 / total;
     top = attn__v_set(total);
     for (i = 0; i + ATTN__LANES <= n; i += ATTN__LANES) attn__v_store(y + i, attn__v_mul(attn__v_load(y + i), top));
@@ -2806,7 +2913,60 @@ ATTN__FUNC void ATTN__FN(softmax)(attn__softmax_args *g) {
     for (ptrdiff_t r = 0; r < g->rows; r++) {
         const ptrdiff_t n = g->lengths ? g->lengths[(g->first + r) / g->per] : g->cols;
         ATTN__FN(softmax_row)((attn__e *)g->y + r * g->y_row, (const attn__e *)g->x + r * g->x_row, n, g->cols,
-                              (attn__e)g->masked_score);
+                              (attn__e)g->masked_score, g->log);
+    }
+    attn__v_end();
+}
+
+// ---- row norms: the row's mean, its deviations and their squares, then y; a row is read from the first cache
+
+// Sums of x - mean and of its square
+ATTN__OUTLINE void ATTN__FN(deviations)(const attn__e *x, ptrdiff_t n, attn__e mean, attn__e sums[2]) {
+    const attn__v by = attn__v_set(mean);
+    attn__v a[4], s[4];
+    ptrdiff_t i = 0;
+    for (int u = 0; u < 4; u++) a[u] = s[u] = attn__v_set(0);
+    for (; i + 4 * ATTN__LANES <= n; i += 4 * ATTN__LANES)
+        ATTN__UNROLL for (int u = 0; u < 4; u++) {
+            const attn__v v = attn__v_sub(attn__v_load(x + i + u * ATTN__LANES), by);
+            a[u] = attn__v_add(a[u], v); s[u] = attn__v_fma(v, v, s[u]);
+        }
+    for (; i < n; i += ATTN__LANES) {
+        const attn__v v = attn__v_sub(attn__v_load_n(x + i, n - i, mean), by);
+        a[0] = attn__v_add(a[0], v); s[0] = attn__v_fma(v, v, s[0]);
+    }
+    sums[0] = attn__v_hsum(attn__v_add(attn__v_add(a[0], a[1]), attn__v_add(a[2], a[3])));
+    sums[1] = attn__v_hsum(attn__v_add(attn__v_add(s[0], s[1]), attn__v_add(s[2], s[3])));
+}
+ATTN__FUNC void ATTN__FN(norm)(attn__norm_args *g) {
+    const attn__e *w = (const attn__e *)g->weight, *b = (const attn__e *)g->bias, count = (attn__e)g->cols;
+    const ptrdiff_t n = g->cols;
+    for (ptrdiff_t r = 0; r < g->rows; r++) {
+        const attn__e *x = (const attn__e *)g->x + r * g->x_row;
+        attn__e *y = (attn__e *)g->y + r * g->y_row, sums[2], mean = 0, rest = 0;
+        attn__e square;
+        attn__v less, by, shift;
+        ptrdiff_t i = 0;
+        ATTN__FN(deviations)(x, n, 0, sums);
+        if (g->kind == ATTN_ROWS_LAYER) {
+            mean = sums[0] / count;
+            ATTN__FN(deviations)(x, n, mean, sums);
+            rest = sums[0] / count;                     // what the rounded mean left
+        }
+        square = sums[1] / count - rest * rest;
+        if (square < 0) square = 0;
+        less = attn__v_set(mean);
+        by = attn__v_div(attn__v_set(1), attn__v_sqrt(attn__v_set(square + (attn__e)g->eps)));
+        shift = attn__v_mul(attn__v_set(-rest), by);
+#define ATTN__P(LOAD, REST) \
+            attn__v v = attn__v_fma(attn__v_sub(LOAD(x + i REST), less), by, shift); \
+            if (w) v = attn__v_mul(v, LOAD(w + i REST)); \
+            if (b) v = attn__v_add(v, LOAD(b + i REST))
+#define ATTN__REST , n - i, 0
+        for (; i + ATTN__LANES <= n; i += ATTN__LANES) { ATTN__P(attn__v_load, ); attn__v_store(y + i, v); }
+        if (i < n) { ATTN__P(attn__v_load_n, ATTN__REST); attn__v_store_n(y + i, n - i, v); }
+#undef ATTN__P
+#undef ATTN__REST
     }
     attn__v_end();
 }
@@ -4261,6 +4421,8 @@ static const attn__table ATTN__FN(table) = {
 #undef attn__v_abs
 #undef attn__v_sign
 #undef attn__v_round
+#undef attn__v_sqrt
+#undef attn__v_expo
 #undef attn__v_lt
 #undef attn__v_sel
 #undef attn__v_any
@@ -4634,6 +4796,7 @@ ATTN_DEF const char *attn_build_info(void) {
 //
 // Depth 1 first: checks at the door, then a plan, then kernels. Depth 2 stands on these.
 
+#define ATTN__TRY(x) do { const attn_status attn__s = (x); if (attn__s) return attn__s; } while (0)
 // A desc of the caller's own size becomes a whole one: missing tail 0, longer than known an error.
 ATTN__FUNC attn_status attn__take_desc(void *full, size_t bytes, const void *desc, attn__text *why) {
     size_t size;
@@ -4716,7 +4879,8 @@ ATTN__FUNC int attn__meet(const attn__set *x, const attn__set *y) {
 
 ATTN__FUNC attn_status attn__map(int type, int op, void *y, const void *x, ptrdiff_t n, int isa) {
     static const int loops[ATTN_MAP_COUNT] = { ATTN__LOOP_EXP, ATTN__LOOP_TANH, ATTN__LOOP_ERF, ATTN__LOOP_RELU,
-                                               ATTN__LOOP_SQUARE };
+                                               ATTN__LOOP_SQUARE, ATTN__LOOP_LOG, ATTN__LOOP_SQRT, ATTN__LOOP_SIGMOID,
+                                               ATTN__LOOP_SILU, ATTN__LOOP_GELU, ATTN__LOOP_GELU_TANH };
     const attn__table *t = attn__table_of(type, isa);
     attn__loop_args g;
     if (op < 0 || op >= ATTN_MAP_COUNT || n < 0 || attn__isa_wrong(isa)) return ATTN_ERR_RANGE;
@@ -5001,63 +5165,117 @@ ATTN_DEF size_t attn_matmul_workspace(const attn_matmul_desc *d) {
 
 // ---- softmax over rows
 
-typedef struct attn__sm_plan { const attn__table *table; attn__softmax_args g; ptrdiff_t part; } attn__sm_plan;
-ATTN__FUNC attn_status attn__sm_check(const attn_softmax_desc *user, int type, attn_softmax_desc *d, attn__text *why) {
-    const attn_status s = attn__take_desc(d, sizeof *d, user, why);
+// A plan for rows: g.x, g.y, sizes and strides checked here, the same for every kernel over rows
+typedef struct attn__lines_plan {
+    const attn__table *table;
+    void (*kernel)(attn__softmax_args *);
+    attn__softmax_args g;
+    ptrdiff_t part;
+} attn__lines_plan;
+ATTN__FUNC attn_status attn__check_lines(attn__lines_plan *p, int type, int isa, attn__text *why) {
+    attn__softmax_args *g = &p->g;
     const int bytes = type == ATTN_F64 ? 8 : 4;
-    if (s) return s;
-    if (d->rows < 0) return attn__wrong(why, ATTN_ERR_SHAPE, "rows", d->rows, "negative");
-    if (d->cols < 0) return attn__wrong(why, ATTN_ERR_SHAPE, "cols", d->cols, "negative");
-    if (d->x_row < 0) return attn__wrong(why, ATTN_ERR_RANGE, "x_row", d->x_row, "negative stride");
-    if (d->rows_per_length < 0)
-        return attn__wrong(why, ATTN_ERR_RANGE, "rows_per_length", d->rows_per_length, "negative");
-    if (attn__isa_wrong(d->isa)) return attn__wrong(why, ATTN_ERR_RANGE, "isa", d->isa, "no such instruction set");
-    if (!attn__table_of(type, d->isa)) { attn__say(why, "f64: left out of this build"); return ATTN_ERR_UNSUPPORTED; }
-    if (!d->x_row) d->x_row = d->cols;
-    if (!d->y_row) d->y_row = d->cols;
-    if (!d->rows_per_length) d->rows_per_length = 1;
-    if (d->lengths && d->rows % d->rows_per_length)
-        return attn__wrong(why, ATTN_ERR_SHAPE, "rows_per_length", d->rows_per_length, "does not divide rows");
-    if (d->rows == 0 || d->cols == 0) return ATTN_OK;
-    if (d->rows > 1 && d->y_row < d->cols)
-        return attn__wrong(why, ATTN_ERR_OVERLAP, "y_row", d->y_row, "rows of y overlap");
-    if (attn__reach(d->rows, d->cols, 1, d->x_row, 1, 0, bytes) < 0 ||
-        attn__reach(d->rows, d->cols, 1, d->y_row, 1, 0, bytes) < 0)
-        return attn__wrong(why, ATTN_ERR_RANGE, "rows", d->rows, "does not fit in memory");
-    if (!d->x) return attn__missing(why, "x");
-    if (!d->y) return attn__missing(why, "y");
-    if (d->lengths) for (ptrdiff_t i = 0; i <= (d->rows - 1) / d->rows_per_length; i++)
-        if (d->lengths[i] < 0 || d->lengths[i] > d->cols)
-            return attn__wrong(why, ATTN_ERR_RANGE, "lengths", d->lengths[i], "outside 0..cols");
+    if (g->rows < 0) return attn__wrong(why, ATTN_ERR_SHAPE, "rows", g->rows, "negative");
+    if (g->cols < 0) return attn__wrong(why, ATTN_ERR_SHAPE, "cols", g->cols, "negative");
+    if (g->x_row < 0) return attn__wrong(why, ATTN_ERR_RANGE, "x_row", g->x_row, "negative stride");
+    if (attn__isa_wrong(isa)) return attn__wrong(why, ATTN_ERR_RANGE, "isa", isa, "no such instruction set");
+    p->table = attn__table_of(type, isa);
+    if (!p->table) { attn__say(why, "f64: left out of this build"); return ATTN_ERR_UNSUPPORTED; }
+    if (!g->x_row) g->x_row = g->cols;
+    if (!g->y_row) g->y_row = g->cols;
+    if (g->rows == 0 || g->cols == 0) return ATTN_OK;
+    if (g->rows > 1 && g->y_row < g->cols)
+        return attn__wrong(why, ATTN_ERR_OVERLAP, "y_row", g->y_row, "rows of y overlap");
+    if (attn__reach(g->rows, g->cols, 1, g->x_row, 1, 0, bytes) < 0 ||
+        attn__reach(g->rows, g->cols, 1, g->y_row, 1, 0, bytes) < 0)
+        return attn__wrong(why, ATTN_ERR_RANGE, "rows", g->rows, "does not fit in memory");
+    if (!g->x) return attn__missing(why, "x");
+    if (!g->y) return attn__missing(why, "y");
+    if (g->x != g->y || (g->rows > 1 && g->x_row != g->y_row)) {
+        const ptrdiff_t n[4] = { 1, 1, g->rows, g->cols }, sx[4] = { 0, 0, g->x_row, 1 }, sy[4] = { 0, 0, g->y_row, 1 };
+        const attn__set x = attn__set_of(g->x, n, sx, bytes), y = attn__set_of(g->y, n, sy, bytes);
+        if (attn__meet(&x, &y)) return attn__wrong(why, ATTN_ERR_OVERLAP, "y", ATTN__UNSAID, "lies over a part of x");
+    }
     return ATTN_OK;
 }
-ATTN__FUNC void attn__sm_task(void *arg, ptrdiff_t i, int worker) {
-    const attn__sm_plan *p = (const attn__sm_plan *)arg;
+ATTN__FUNC void attn__lines_task(void *arg, ptrdiff_t i, int worker) {
+    const attn__lines_plan *p = (const attn__lines_plan *)arg;
     attn__softmax_args g = p->g;
     (void)worker;
     g.first = i * p->part;
     g.x = (const char *)g.x + g.first * g.x_row * p->table->bytes;
     g.y = (char *)g.y + g.first * g.y_row * p->table->bytes;
     if (g.rows - g.first < p->part) g.rows -= g.first; else g.rows = p->part;
-    p->table->softmax(&g);
+    p->kernel(&g);
+}
+ATTN__FUNC void attn__lines_run(attn__lines_plan *p, const attn_parallel *parallel) {
+    if (p->g.rows == 0 || p->g.cols == 0) return;
+    p->part = p->g.rows;
+    if (attn__workers(parallel) > 1 && (double)p->g.rows * (double)p->g.cols > 32768.0)
+        p->part = p->g.rows / (4 * attn__workers(parallel)) + 1;
+    attn__run(parallel, attn__lines_task, p, (p->g.rows + p->part - 1) / p->part);
+}
+ATTN__FUNC attn_status attn__sm_check(const attn_softmax_desc *user, int type, attn_softmax_desc *d,
+                                      attn__lines_plan *p, attn__text *why) {
+    ATTN__TRY(attn__take_desc(d, sizeof *d, user, why));
+    memset(p, 0, sizeof *p);
+    p->g.x = d->x; p->g.y = d->y; p->g.rows = d->rows; p->g.cols = d->cols; p->g.x_row = d->x_row;
+    p->g.y_row = d->y_row; p->g.per = d->rows_per_length ? d->rows_per_length : 1; p->g.lengths = d->lengths;
+    p->g.masked_score = d->masked_score; p->g.log = d->log;
+    if (d->log < 0 || d->log > 1) return attn__wrong(why, ATTN_ERR_RANGE, "log", d->log, "neither 0 nor 1");
+    if (p->g.per < 0) return attn__wrong(why, ATTN_ERR_RANGE, "rows_per_length", d->rows_per_length, "negative");
+    if (d->lengths && d->rows >= 0 && d->rows % p->g.per)
+        return attn__wrong(why, ATTN_ERR_SHAPE, "rows_per_length", d->rows_per_length, "does not divide rows");
+    ATTN__TRY(attn__check_lines(p, type, d->isa, why));
+    for (ptrdiff_t i = 0; d->lengths && d->cols > 0 && i < d->rows / p->g.per; i++)
+        if (d->lengths[i] < 0 || d->lengths[i] > d->cols)
+            return attn__wrong(why, ATTN_ERR_RANGE, "lengths", d->lengths[i], "outside 0..cols");
+    p->kernel = p->table->softmax;
+    return ATTN_OK;
 }
 ATTN__FUNC attn_status attn__softmax(const attn_softmax_desc *user, int type) {
     attn_softmax_desc d;
-    attn__sm_plan p;
-    const attn_status s = attn__sm_check(user, type, &d, NULL);
-    if (s || d.rows == 0 || d.cols == 0) return s;
-    memset(&p, 0, sizeof p);
-    p.table = attn__table_of(type, d.isa);
-    p.g.x = d.x; p.g.y = d.y; p.g.rows = d.rows; p.g.cols = d.cols; p.g.x_row = d.x_row; p.g.y_row = d.y_row;
-    p.g.per = d.rows_per_length; p.g.lengths = d.lengths; p.g.masked_score = d.masked_score;
-    p.part = d.rows;
-    if (attn__workers(d.parallel) > 1 && (double)d.rows * (double)d.cols > 32768.0)
-        p.part = d.rows / (4 * attn__workers(d.parallel)) + 1;
-    attn__run(d.parallel, attn__sm_task, &p, (d.rows + p.part - 1) / p.part);
+    attn__lines_plan p;
+    ATTN__TRY(attn__sm_check(user, type, &d, &p, NULL));
+    attn__lines_run(&p, d.parallel);
     return ATTN_OK;
 }
 ATTN_DEF attn_status attn_softmax_f32(const attn_softmax_desc *d) { return attn__softmax(d, ATTN_F32); }
 ATTN_DEF attn_status attn_softmax_f64(const attn_softmax_desc *d) { return attn__softmax(d, ATTN_F64); }
+
+// ---- norms over rows
+
+ATTN__FUNC attn_status attn__norm_check(const attn_norm_desc *user, int type, attn_norm_desc *d, attn__lines_plan *p,
+                                        attn__text *why) {
+    ATTN__TRY(attn__take_desc(d, sizeof *d, user, why));
+    memset(p, 0, sizeof *p);
+    p->g.x = d->x; p->g.y = d->y; p->g.rows = d->rows; p->g.cols = d->cols; p->g.x_row = d->x_row;
+    p->g.y_row = d->y_row; p->g.weight = d->weight; p->g.bias = d->bias; p->g.kind = d->kind;
+    p->g.eps = d->eps > 0 ? d->eps : d->kind == ATTN_ROWS_RMS ? 1e-6 : 1e-5;
+    if (d->kind < 0 || d->kind >= ATTN_ROWS_COUNT)
+        return attn__wrong(why, ATTN_ERR_RANGE, "kind", d->kind, "none of ATTN_ROWS_");
+    if (!(d->eps >= 0) || !attn__finite(d->eps))
+        return attn__wrong(why, ATTN_ERR_RANGE, "eps", ATTN__UNSAID, "negative or not finite");
+    ATTN__TRY(attn__check_lines(p, type, d->isa, why));
+    for (int i = 0; i < 2 && d->rows > 0; i++) {
+        const ptrdiff_t n[4] = { 1, 1, d->rows, d->cols }, sy[4] = { 0, 0, p->g.y_row, 1 }, sw[4] = { 0, 0, 0, 1 };
+        const attn__set y = attn__set_of(d->y, n, sy, p->table->bytes);
+        const attn__set w = attn__set_of(i ? d->bias : d->weight, n, sw, p->table->bytes);
+        if (attn__meet(&w, &y))
+            return attn__wrong(why, ATTN_ERR_OVERLAP, "y", ATTN__UNSAID, i ? "lies over bias" : "lies over weight");
+    }
+    p->kernel = p->table->norm;
+    return ATTN_OK;
+}
+ATTN__FUNC attn_status attn__norm(const attn_norm_desc *user, int type) {
+    attn_norm_desc d;
+    attn__lines_plan p;
+    ATTN__TRY(attn__norm_check(user, type, &d, &p, NULL));
+    attn__lines_run(&p, d.parallel);
+    return ATTN_OK;
+}
+ATTN_DEF attn_status attn_norm_f32(const attn_norm_desc *d) { return attn__norm(d, ATTN_F32); }
+ATTN_DEF attn_status attn_norm_f64(const attn_norm_desc *d) { return attn__norm(d, ATTN_F64); }
 
 // ---- sentences
 
@@ -5085,7 +5303,14 @@ ATTN_DEF const char *attn_explain_matmul(attn_status s, const attn_matmul_desc *
 ATTN_DEF const char *attn_explain_softmax(attn_status s, const attn_softmax_desc *d, char *text, size_t n) {
     attn__text t = attn__text_of(text, n);
     attn_softmax_desc full;
-    return attn__explained(s, attn__sm_check(d, ATTN_F32, &full, &t), &t, text, n);
+    attn__lines_plan p;
+    return attn__explained(s, attn__sm_check(d, ATTN_F32, &full, &p, &t), &t, text, n);
+}
+ATTN_DEF const char *attn_explain_norm(attn_status s, const attn_norm_desc *d, char *text, size_t n) {
+    attn__text t = attn__text_of(text, n);
+    attn_norm_desc full;
+    attn__lines_plan p;
+    return attn__explained(s, attn__norm_check(d, ATTN_F32, &full, &p, &t), &t, text, n);
 }
 
 #ifndef ATTN_ONLY_KERNELS
@@ -5938,7 +6163,6 @@ ATTN__FUNC attn_status attn__fill_strides(ptrdiff_t s[4], ptrdiff_t n1, ptrdiff_
 ATTN__FUNC attn_status attn__check_enum(int32_t x, int count, const char *field, attn__text *why) {
     return x < 0 || x >= count ? attn__wrong(why, ATTN_ERR_RANGE, field, x, "no such value") : ATTN_OK;
 }
-#define ATTN__TRY(x) do { const attn_status attn__s = (x); if (attn__s) return attn__s; } while (0)
 
 ATTN__FUNC attn_status attn__check_sizes(attn_desc *d, attn__text *why) {
     const struct { const char *name; ptrdiff_t x; } size[] = {
