@@ -501,6 +501,11 @@ ATTN_DEF attn_status attn_merge(float *o, float *lse, const float *o2, const flo
 // cos and sin [positions, dim / 2] of angles pos / theta^(2t / dim); theta 0 = 10000. source  Su et al. 2021
 // errors  NULL, SHAPE (dim odd), RANGE
 ATTN_DEF attn_status attn_rope_table(float *cos_out, float *sin_out, ptrdiff_t positions, ptrdiff_t dim, double theta);
+// o [B,H,N,D] = q as attn_fwd and attn_append turn rows: qk_norm, then rope at rope_q_pos[b,i] or i + offset. Of d it
+// reads q, o, their types and strides, batch, heads, queries, dim, qk_norm, norm_eps, q_norm, align, query_offset(s),
+// rope_, workspace (one row a worker, where o is not of the type computed in), parallel and isa. o may be q.
+// errors  as attn_fwd
+ATTN_DEF attn_status attn_rope(const attn_desc *d);
 // Bytes that attn_fwd wants; 0 for a desc that is wrong in itself. Looks at no pointer: they may still be missing, and
 // overlaps are not judged. One thread: depends on dim and vdim alone, but for hard, top-k, sparsemax and entmax
 // (+ keys) and for the additive score (+ score_width).
@@ -611,12 +616,20 @@ ATTN_DEF attn_status attn_format(const attn_tensor *t, attn_write write, void *u
     ROW(EXP, exp, 1, OUTPUT, HAS, "dx = g y")                                                                      \
     ROW(TANH, tanh, 1, OUTPUT, HAS, "dx = g (1 - y^2)")                                                            \
     ROW(RELU, relu, 1, OUTPUT, HAS, "dx = g where y > 0")                                                          \
+    ROW(LOG, log, 1, INPUTS, HAS, "dx = g / x")                                                                    \
+    ROW(SQRT, sqrt, 1, OUTPUT, HAS, "dx = g / (2 y)")                                                              \
+    ROW(SIGMOID, sigmoid, 1, OUTPUT, HAS, "dx = g y (1 - y)")                                                      \
+    ROW(SILU, silu, 1, INPUTS, HAS, "dx = g s (1 + x (1 - s)), s = sigmoid(x)")                                    \
+    ROW(GELU, gelu, 1, INPUTS, HAS, "dx = g ((1 + erf(x / sqrt 2)) / 2 + x exp(-x^2 / 2) / sqrt(2 pi))")           \
     ROW(SUM, sum, 1, NOTHING, HAS, "dx = g, repeated")                                                             \
     ROW(MEAN, mean, 1, NOTHING, HAS, "dx = g / n, repeated")                                                       \
     ROW(MAX, max, 1, OUTPUT, HAS, "dx = g at the first maximum")                                                   \
     ROW(ARGMAX, argmax, 1, NOTHING, NONE, "an index has no derivative")                                            \
     ROW(MATMUL, matmul, 2, INPUTS, HAS, "da = g b', db = a' g, summed over broadcast batches")                     \
     ROW(SOFTMAX, softmax, 1, OUTPUT, HAS, "dx = y (g - sum(g y))")                                                 \
+    ROW(LOG_SOFTMAX, log_softmax, 1, OUTPUT, HAS, "dx = g - exp(y) sum(g)")                                        \
+    ROW(LAYER_NORM, layer_norm, 2, INPUTS, HAS, "u = g w, h = (x - mean) / s: dx = (u - mean(u) - h mean(u h)) / s")\
+    ROW(RMS_NORM, rms_norm, 2, INPUTS, HAS, "u = g w, h = x / s: dx = (u - h mean(u h)) / s, dw = g h summed")     \
     ROW(RESHAPE, reshape, 1, NOTHING, HAS, "dx = g in the shape of x")                                             \
     ROW(TRANSPOSE, transpose, 1, NOTHING, HAS, "dx = g with the axes back")                                        \
     ROW(SLICE, slice, 1, NOTHING, HAS, "dx = g inside the slice, 0 outside")                                       \
@@ -651,6 +664,12 @@ ATTN_DEF attn_tensor *attn_square(attn_ctx *c, attn_tensor *x);
 ATTN_DEF attn_tensor *attn_exp(attn_ctx *c, attn_tensor *x);
 ATTN_DEF attn_tensor *attn_tanh(attn_ctx *c, attn_tensor *x);
 ATTN_DEF attn_tensor *attn_relu(attn_ctx *c, attn_tensor *x);
+ATTN_DEF attn_tensor *attn_log(attn_ctx *c, attn_tensor *x);
+ATTN_DEF attn_tensor *attn_sqrt(attn_ctx *c, attn_tensor *x);
+ATTN_DEF attn_tensor *attn_sigmoid(attn_ctx *c, attn_tensor *x);
+ATTN_DEF attn_tensor *attn_silu(attn_ctx *c, attn_tensor *x);
+// By erf, not its approximation by tanh.
+ATTN_DEF attn_tensor *attn_gelu(attn_ctx *c, attn_tensor *x);
 // Over one axis, kept with extent 1; attn_sum_all and attn_mean_all over all axes, to a tensor of rank 0.
 ATTN_DEF attn_tensor *attn_sum(attn_ctx *c, attn_tensor *x, int axis);
 ATTN_DEF attn_tensor *attn_mean(attn_ctx *c, attn_tensor *x, int axis);
@@ -663,8 +682,12 @@ ATTN_DEF attn_tensor *attn_argmax(attn_ctx *c, attn_tensor *x, int axis);
 // a [..,m,k], b [..,k,n] -> [..,m,n]; the axes before the last two broadcast. Transposes are views and cost nothing.
 ATTN_DEF attn_tensor *attn_matmul(attn_ctx *c, attn_tensor *a, attn_tensor *b);
 ATTN_DEF attn_tensor *attn_softmax(attn_ctx *c, attn_tensor *x, int axis);
+ATTN_DEF attn_tensor *attn_log_softmax(attn_ctx *c, attn_tensor *x, int axis);
 // Softmax over the last axis of x [B,N,M] or [B,M] with lengths i32 [B] or [B,N]: what lies beyond a length weighs 0.
 ATTN_DEF attn_tensor *attn_masked_softmax(attn_ctx *c, attn_tensor *x, const attn_tensor *lengths);
+// attn_norm_desc over the last axis of x [..,C]; weight and bias [C], NULL = 1 and 0; eps 0 = 1e-5 (rms 1e-6).
+ATTN_DEF attn_tensor *attn_layer_norm(attn_ctx *c, attn_tensor *x, attn_tensor *weight, attn_tensor *bias, double eps);
+ATTN_DEF attn_tensor *attn_rms_norm(attn_ctx *c, attn_tensor *x, attn_tensor *weight, double eps);
 // One extent may be -1. A view where the strides allow it, else a copy.
 ATTN_DEF attn_tensor *attn_reshape(attn_ctx *c, attn_tensor *x, int rank, const ptrdiff_t *shape);
 // Two axes exchanged: a view.
@@ -5245,13 +5268,14 @@ ATTN_DEF attn_status attn_softmax_f64(const attn_softmax_desc *d) { return attn_
 
 // ---- norms over rows
 
+ATTN__FUNC double attn__norm_eps(int kind) { return kind == ATTN_ROWS_RMS ? 1e-6 : 1e-5; }
 ATTN__FUNC attn_status attn__norm_check(const attn_norm_desc *user, int type, attn_norm_desc *d, attn__lines_plan *p,
                                         attn__text *why) {
     ATTN__TRY(attn__take_desc(d, sizeof *d, user, why));
     memset(p, 0, sizeof *p);
     p->g.x = d->x; p->g.y = d->y; p->g.rows = d->rows; p->g.cols = d->cols; p->g.x_row = d->x_row;
     p->g.y_row = d->y_row; p->g.weight = d->weight; p->g.bias = d->bias; p->g.kind = d->kind;
-    p->g.eps = d->eps > 0 ? d->eps : d->kind == ATTN_ROWS_RMS ? 1e-6 : 1e-5;
+    p->g.eps = d->eps > 0 ? d->eps : attn__norm_eps(d->kind);
     if (d->kind < 0 || d->kind >= ATTN_ROWS_COUNT)
         return attn__wrong(why, ATTN_ERR_RANGE, "kind", d->kind, "none of ATTN_ROWS_");
     if (!(d->eps >= 0) || !attn__finite(d->eps))
@@ -5554,6 +5578,21 @@ ATTN_DEF attn_tensor *attn_tanh(attn_ctx *c, attn_tensor *x) {
 ATTN_DEF attn_tensor *attn_relu(attn_ctx *c, attn_tensor *x) {
     return attn__unary(c, ATTN_OP_RELU, "attn_relu", ATTN__LOOP_RELU, x, 0);
 }
+ATTN_DEF attn_tensor *attn_log(attn_ctx *c, attn_tensor *x) {
+    return attn__unary(c, ATTN_OP_LOG, "attn_log", ATTN__LOOP_LOG, x, 0);
+}
+ATTN_DEF attn_tensor *attn_sqrt(attn_ctx *c, attn_tensor *x) {
+    return attn__unary(c, ATTN_OP_SQRT, "attn_sqrt", ATTN__LOOP_SQRT, x, 0);
+}
+ATTN_DEF attn_tensor *attn_sigmoid(attn_ctx *c, attn_tensor *x) {
+    return attn__unary(c, ATTN_OP_SIGMOID, "attn_sigmoid", ATTN__LOOP_SIGMOID, x, 0);
+}
+ATTN_DEF attn_tensor *attn_silu(attn_ctx *c, attn_tensor *x) {
+    return attn__unary(c, ATTN_OP_SILU, "attn_silu", ATTN__LOOP_SILU, x, 0);
+}
+ATTN_DEF attn_tensor *attn_gelu(attn_ctx *c, attn_tensor *x) {
+    return attn__unary(c, ATTN_OP_GELU, "attn_gelu", ATTN__LOOP_GELU, x, 0);
+}
 
 // ---- reductions. axis -1 in a node stands for all of them
 
@@ -5820,34 +5859,41 @@ ATTN_DEF attn_tensor *attn_matmul(attn_ctx *c, attn_tensor *a, attn_tensor *b) {
     return c->error ? &c->empty : y;
 }
 
-// ---- softmax
+// ---- softmax, norms
 
 // over the last axis of a contiguous x
 ATTN__FUNC attn_status attn__softmax_last(const attn_ctx *c, void *y, const attn_tensor *x, const int32_t *lengths,
-                                          ptrdiff_t per) {
+                                          ptrdiff_t per, int log) {
     attn_softmax_desc d;
     memset(&d, 0, sizeof d);
     d.cols = x->shape[x->rank - 1]; d.rows = d.cols ? attn_count(x) / d.cols : 0;
-    d.x = x->data; d.y = y; d.lengths = lengths; d.rows_per_length = per; d.isa = c->d.isa; d.parallel = c->d.parallel;
+    d.x = x->data; d.y = y; d.lengths = lengths; d.rows_per_length = per; d.log = log;
+    d.isa = c->d.isa; d.parallel = c->d.parallel;
     return attn__softmax(&d, x->type);
 }
 ATTN__FUNC attn_tensor *attn__softmax_op(attn_ctx *c, const char *name, attn_tensor *x, const int32_t *lengths,
-                                         ptrdiff_t per) {
+                                         ptrdiff_t per, int log) {
     attn_tensor *y;
     attn_status s;
     x = attn_contiguous(c, x);
     if (c->error) return &c->empty;
     y = attn__new(c, name, x->type, x->rank, x->shape, 1, 0);
     if (c->error) return y;
-    s = attn__softmax_last(c, y->data, x, lengths, per);
+    s = attn__softmax_last(c, y->data, x, lengths, per, log);
     if (s) return attn__fail(c, s, name, s == ATTN_ERR_RANGE ? "a length outside 0..M" : attn_status_str(s));
-    attn__record_op(c, ATTN_OP_SOFTMAX, y, x, NULL);
+    attn__record_op(c, log ? ATTN_OP_LOG_SOFTMAX : ATTN_OP_SOFTMAX, y, x, NULL);
     return c->error ? &c->empty : y;
 }
+ATTN__FUNC attn_tensor *attn__softmax_along(attn_ctx *c, const char *name, attn_tensor *x, int axis, int log) {
+    if (!attn__float_ready(c, name, x, x) || !attn__axis(c, name, x, &axis)) return &c->empty;
+    if (axis == x->rank - 1) return attn__softmax_op(c, name, x, NULL, 0, log);
+    return attn_transpose(c, attn__softmax_op(c, name, attn_transpose(c, x, axis, -1), NULL, 0, log), axis, -1);
+}
 ATTN_DEF attn_tensor *attn_softmax(attn_ctx *c, attn_tensor *x, int axis) {
-    if (!attn__float_ready(c, "attn_softmax", x, x) || !attn__axis(c, "attn_softmax", x, &axis)) return &c->empty;
-    if (axis == x->rank - 1) return attn__softmax_op(c, "attn_softmax", x, NULL, 0);
-    return attn_transpose(c, attn__softmax_op(c, "attn_softmax", attn_transpose(c, x, axis, -1), NULL, 0), axis, -1);
+    return attn__softmax_along(c, "attn_softmax", x, axis, 0);
+}
+ATTN_DEF attn_tensor *attn_log_softmax(attn_ctx *c, attn_tensor *x, int axis) {
+    return attn__softmax_along(c, "attn_log_softmax", x, axis, 1);
 }
 ATTN_DEF attn_tensor *attn_masked_softmax(attn_ctx *c, attn_tensor *x, const attn_tensor *lengths) {
     const char *name = "attn_masked_softmax";
@@ -5859,8 +5905,41 @@ ATTN_DEF attn_tensor *attn_masked_softmax(attn_ctx *c, attn_tensor *x, const att
     {
         ptrdiff_t per = 1;
         for (int i = lengths->rank; i < x->rank - 1; i++) per *= x->shape[i];
-        return attn__softmax_op(c, name, x, (const int32_t *)lengths->data, per ? per : 1);
+        return attn__softmax_op(c, name, x, (const int32_t *)lengths->data, per ? per : 1, 0);
     }
+}
+
+ATTN__FUNC attn_tensor *attn__norm_op(attn_ctx *c, int op, const char *name, attn_tensor *x, attn_tensor *weight,
+                                      double eps) {
+    attn_norm_desc d;
+    attn_tensor *y;
+    attn__node *n;
+    attn_status s;
+    if (!attn__float_ready(c, name, x, weight ? weight : x)) return &c->empty;
+    if (x->rank < 1 || (weight && (weight->rank != 1 || weight->shape[0] != x->shape[x->rank - 1])))
+        return attn__fail_shapes(c, name, x, weight, "[..,C] and a weight [C] are wanted");
+    x = attn_contiguous(c, x);
+    if (weight) weight = attn_contiguous(c, weight);
+    y = attn__new(c, name, x->type, x->rank, x->shape, 1, 0);
+    if (c->error) return &c->empty;
+    memset(&d, 0, sizeof d);
+    d.cols = x->shape[x->rank - 1]; d.rows = d.cols ? attn_count(x) / d.cols : 0;
+    d.x = x->data; d.y = y->data; d.weight = weight ? weight->data : NULL; d.isa = c->d.isa; d.parallel = c->d.parallel;
+    d.kind = op == ATTN_OP_RMS_NORM ? ATTN_ROWS_RMS : ATTN_ROWS_LAYER;
+    d.eps = eps;
+    s = attn__norm(&d, x->type);
+    if (s) return attn__fail(c, s, name, s == ATTN_ERR_RANGE ? "eps is negative or not finite" : attn_status_str(s));
+    n = attn__record_op(c, op, y, x, weight);
+    if (n) n->s = eps > 0 ? eps : attn__norm_eps(d.kind);
+    return c->error ? &c->empty : y;
+}
+ATTN_DEF attn_tensor *attn_layer_norm(attn_ctx *c, attn_tensor *x, attn_tensor *weight, attn_tensor *bias,
+                                      double eps) {
+    attn_tensor *y = attn__norm_op(c, ATTN_OP_LAYER_NORM, "attn_layer_norm", x, weight, eps);
+    return bias ? attn_add(c, y, bias) : y;              // the same numbers, and its gradient
+}
+ATTN_DEF attn_tensor *attn_rms_norm(attn_ctx *c, attn_tensor *x, attn_tensor *weight, double eps) {
+    return attn__norm_op(c, ATTN_OP_RMS_NORM, "attn_rms_norm", x, weight, eps);
 }
 
 // ---- losses
@@ -5884,7 +5963,7 @@ ATTN_DEF attn_tensor *attn_cross_entropy(attn_ctx *c, attn_tensor *x, attn_tenso
     y = attn__new(c, name, x->type, 0, NULL, 1, 0);
     p = attn__new(c, name, x->type, 2, x->shape, 1, 0);             // kept: the derivative is p - onehot
     if (c->error) return &c->empty;
-    attn__softmax_last(c, p->data, x, NULL, 0);
+    attn__softmax_last(c, p->data, x, NULL, 0, 0);
     for (ptrdiff_t i = 0; i < rows; i++) {                          // log p[t] from the largest p, which is never tiny
         const char *xi = (const char *)x->data + i * cols * e, *pi = (const char *)p->data + i * cols * e;
         ptrdiff_t top = 0;
@@ -6875,6 +6954,62 @@ ATTN_DEF attn_status attn_rope_table(float *cos_out, float *sin_out, ptrdiff_t p
     }
     return ATTN_OK;
 }
+typedef struct attn__turn {
+    attn_desc d;
+    const attn__table *table;
+    char *space;
+    size_t line;                      // bytes of a row there
+    ptrdiff_t n, per;                 // rows in all, of a task
+} attn__turn;
+ATTN__FUNC void attn__turn_task(void *arg, ptrdiff_t i, int worker) {
+    const attn__turn *p = (const attn__turn *)arg;
+    const attn_desc *d = &p->d;
+    const int own = p->table->bytes == attn__types[d->o_type].bytes && d->o_stride[3] == 1;
+    attn__row_args g;
+    memset(&g, 0, sizeof g);
+    g.d = d; g.type = d->q_type; g.stages = d->qk_norm || d->rope_kind; g.col = d->q_stride[3]; g.n = d->dim;
+    g.factor = d->q_norm;
+    for (ptrdiff_t r = i * p->per; r < p->n && r < (i + 1) * p->per; r++) {
+        const ptrdiff_t at = r % d->queries, h = r / d->queries % d->heads, b = r / d->queries / d->heads;
+        char *o = (char *)d->o + (b * d->o_stride[0] + h * d->o_stride[1] + at * d->o_stride[2]) *
+            attn__types[d->o_type].bytes;
+        g.p = (const char *)d->q + (b * d->q_stride[0] + h * d->q_stride[1] + at * d->q_stride[2]) *
+            attn__types[d->q_type].bytes;
+        g.y = own ? o : p->space + (size_t)worker * p->line;
+        g.position = d->rope_q_pos ? d->rope_q_pos[b * d->queries + at] : at + attn__offset(d, b);
+        p->table->row(&g);
+        for (ptrdiff_t c = 0; !own && c < d->dim; c++)
+            attn__store(d->o_type, o, c * d->o_stride[3], p->table->bytes == 8 ? ((const double *)g.y)[c]
+                        : (double)((const float *)g.y)[c]);
+    }
+}
+ATTN_DEF attn_status attn_rope(const attn_desc *user) {
+    attn__turn p;
+    attn_desc d, *to = &p.d;
+    void *own;
+    ATTN__TRY(attn__take_desc(&d, sizeof d, user, NULL));
+    memset(&p, 0, sizeof p);
+    to->q = d.q; to->o = d.o; to->q_type = to->k_type = to->v_type = d.q_type; to->o_type = d.o_type;
+    memcpy(to->q_stride, d.q_stride, sizeof d.q_stride); memcpy(to->o_stride, d.o_stride, sizeof d.o_stride);
+    to->batch = d.batch; to->heads = d.heads; to->queries = d.queries; to->dim = d.dim;
+    to->qk_norm = d.qk_norm; to->norm_eps = d.norm_eps; to->q_norm = d.q_norm;
+    to->align = d.align; to->query_offset = d.query_offset; to->query_offsets = d.query_offsets;
+    to->rope_kind = d.rope_kind; to->rope_dim = d.rope_dim; to->rope_cos = d.rope_cos; to->rope_sin = d.rope_sin;
+    to->rope_positions = d.rope_positions; to->rope_q_pos = d.rope_q_pos;
+    to->workspace = d.workspace; to->workspace_bytes = d.workspace_bytes; to->parallel = d.parallel; to->isa = d.isa;
+    d = *to;
+    ATTN__TRY(attn__check(&d, to, 1, NULL));
+    p.table = attn__table_for(to);
+    p.n = p.per = to->batch * to->heads * to->queries;
+    if (p.n == 0) return ATTN_OK;
+    p.line = (size_t)to->dim * (size_t)p.table->bytes;
+    if (attn__workers(to->parallel) > 1 && (double)p.n * (double)to->dim > 32768.0)
+        p.per = p.n / (4 * attn__workers(to->parallel)) + 1;
+    ATTN__TRY(attn__borrow(to, p.line * (size_t)attn__workers(to->parallel) + 63, &p.space, &own));
+    attn__run(to->parallel, attn__turn_task, &p, (p.n + p.per - 1) / p.per);
+    attn__give_back(own);
+    return ATTN_OK;
+}
 ATTN_DEF const char *attn_explain(attn_status s, const attn_desc *d, char *text, size_t n) {
     attn__text t = attn__text_of(text, n);
     attn_desc full;
@@ -6987,6 +7122,46 @@ ATTN__BWD(square) { ATTN__UNUSED; attn__each(c, ATTN__LOOP_MUL_SCALE, 1, da, g, 
 ATTN__BWD(exp) { ATTN__UNUSED; attn__each(c, ATTN__LOOP_MUL, 1, da, g, n->y, 0); }
 ATTN__BWD(tanh) { ATTN__UNUSED; attn__each(c, ATTN__LOOP_TANH_GRAD, 1, da, n->y, g, 0); }
 ATTN__BWD(relu) { ATTN__UNUSED; attn__each(c, ATTN__LOOP_RELU_GRAD, 1, da, n->y, g, 0); }
+ATTN__BWD(log) { ATTN__UNUSED; attn__each(c, ATTN__LOOP_DIV, 1, da, g, n->x[0], 0); }
+ATTN__BWD(sqrt) {
+    attn_tensor *t = attn__scratch(c, g->type, g->rank, g->shape);
+    ATTN__UNUSED;
+    if (c->error) return;
+    attn__each(c, ATTN__LOOP_SCALE, 0, t, g, g, 0.5);
+    attn__each(c, ATTN__LOOP_DIV, 1, da, t, n->y, 0);
+}
+ATTN__BWD(sigmoid) {
+    attn_tensor *t = attn__scratch(c, g->type, g->rank, g->shape);
+    ATTN__UNUSED;
+    if (c->error) return;
+    attn__each(c, ATTN__LOOP_SQUARE, 0, t, n->y, n->y, 0);
+    attn__each(c, ATTN__LOOP_SUB, 0, t, n->y, t, 0);
+    attn__each(c, ATTN__LOOP_MUL, 1, da, g, t, 0);
+}
+ATTN__BWD(silu) {                                        // s + s (x - x s)
+    attn_tensor *s = attn__scratch(c, g->type, g->rank, g->shape), *t = attn__scratch(c, g->type, g->rank, g->shape);
+    ATTN__UNUSED;
+    if (c->error) return;
+    attn__each(c, ATTN__LOOP_SIGMOID, 0, s, n->x[0], g, 0);
+    attn__each(c, ATTN__LOOP_MUL, 0, t, n->x[0], s, 0);
+    attn__each(c, ATTN__LOOP_SUB, 0, t, n->x[0], t, 0);
+    attn__each(c, ATTN__LOOP_MUL, 0, t, t, s, 0);
+    attn__each(c, ATTN__LOOP_ADD, 0, t, t, s, 0);
+    attn__each(c, ATTN__LOOP_MUL, 1, da, g, t, 0);
+}
+ATTN__BWD(gelu) {
+    attn_tensor *s = attn__scratch(c, g->type, g->rank, g->shape), *t = attn__scratch(c, g->type, g->rank, g->shape);
+    ATTN__UNUSED;
+    if (c->error) return;
+    attn__each(c, ATTN__LOOP_SCALE, 0, s, n->x[0], g, 0.70710678118654752);
+    attn__each(c, ATTN__LOOP_ERF, 0, s, s, s, 0);
+    attn__each(c, ATTN__LOOP_MUL_SCALE, 0, t, n->x[0], n->x[0], -0.5);
+    attn__each(c, ATTN__LOOP_EXP, 0, t, t, t, 0);
+    attn__each(c, ATTN__LOOP_MUL_SCALE, 0, t, t, n->x[0], 0.39894228040143268);
+    attn__each(c, ATTN__LOOP_MUL, 1, da, g, t, 0);
+    attn__each(c, ATTN__LOOP_MUL_SCALE, 1, da, g, s, 0.5);
+    attn__each(c, ATTN__LOOP_SCALE, 1, da, g, g, 0.5);
+}
 ATTN__BWD(sum) { ATTN__UNUSED; attn__each(c, ATTN__LOOP_SCALE, 1, da, g, g, n->s); }
 ATTN__BWD(mean) { attn__bwd_sum(c, n, g, da, db); }
 ATTN__BWD(max) {
@@ -7018,6 +7193,53 @@ ATTN__BWD(softmax) {
     attn__each(c, ATTN__LOOP_SUB, 0, rest, g, dot, 0);
     attn__each(c, ATTN__LOOP_MUL, 1, da, n->y, rest, 0);
 }
+ATTN__BWD(log_softmax) {
+    ptrdiff_t shape[ATTN_MAX_RANK];
+    attn_tensor *sum, *p;
+    ATTN__UNUSED;
+    memcpy(shape, g->shape, sizeof shape);
+    shape[g->rank - 1] = 1;
+    sum = attn__scratch(c, g->type, g->rank, shape); p = attn__scratch(c, g->type, g->rank, g->shape);
+    if (c->error) return;
+    attn__zero(sum);
+    attn__each(c, ATTN__LOOP_COPY, 1, sum, g, g, 0);
+    attn__each(c, ATTN__LOOP_EXP, 0, p, n->y, g, 0);
+    attn__each(c, ATTN__LOOP_COPY, 1, da, g, g, 0);
+    attn__each(c, ATTN__LOOP_MUL_SCALE, 1, da, p, sum, -1);
+}
+// h = (x - mean) / s and u = g w: the gradient of s leaves u no part along h, that of the mean none along 1
+ATTN__FUNC void attn__bwd_norm(attn_ctx *c, const attn__node *n, attn_tensor *g, attn_tensor *da, attn_tensor *db,
+                               int layer) {
+    const attn_tensor *x = n->x[0], *w = n->x[1];
+    const double one = x->shape[x->rank - 1] ? 1.0 / (double)x->shape[x->rank - 1] : 0;
+    ptrdiff_t shape[ATTN_MAX_RANK];
+    attn_tensor *mean, *s, *h, *u;
+    memcpy(shape, x->shape, sizeof shape);
+    shape[x->rank - 1] = 1;
+    mean = attn__scratch(c, x->type, x->rank, shape); s = attn__scratch(c, x->type, x->rank, shape);
+    h = attn__scratch(c, x->type, x->rank, x->shape); u = attn__scratch(c, x->type, x->rank, x->shape);
+    if (c->error) return;
+    attn__zero(mean);
+    if (layer) attn__each(c, ATTN__LOOP_SCALE, 1, mean, x, x, one);
+    attn__each(c, ATTN__LOOP_SUB, 0, h, x, mean, 0);
+    for (ptrdiff_t i = 0, m = attn_count(s); i < m; i++)
+        attn__put(s->type, (char *)s->data + i * attn__types[s->type].bytes, n->s);
+    attn__each(c, ATTN__LOOP_MUL_SCALE, 1, s, h, h, one);
+    attn__each(c, ATTN__LOOP_SQRT, 0, s, s, s, 0);
+    attn__each(c, ATTN__LOOP_DIV, 0, h, h, s, 0);
+    if (db) attn__each(c, ATTN__LOOP_MUL, 1, db, g, h, 0);
+    if (!da) return;
+    attn__each(c, w ? ATTN__LOOP_MUL : ATTN__LOOP_COPY, 0, u, g, w ? w : g, 0);
+    attn__zero(mean);
+    if (layer) attn__each(c, ATTN__LOOP_SCALE, 1, mean, u, u, one);
+    attn__each(c, ATTN__LOOP_SUB, 0, u, u, mean, 0);
+    attn__zero(mean);
+    attn__each(c, ATTN__LOOP_MUL_SCALE, 1, mean, u, h, -one);
+    attn__each(c, ATTN__LOOP_MUL, 1, u, h, mean, 0);
+    attn__each(c, ATTN__LOOP_DIV, 1, da, u, s, 0);
+}
+ATTN__BWD(layer_norm) { attn__bwd_norm(c, n, g, da, db, 1); }
+ATTN__BWD(rms_norm) { attn__bwd_norm(c, n, g, da, db, 0); }
 ATTN__BWD(reshape) {
     attn_tensor t = *n->x[0];
     ATTN__UNUSED;
