@@ -5328,13 +5328,17 @@ ATTN_DEF const char *attn_explain_softmax(attn_status s, const attn_softmax_desc
     attn__text t = attn__text_of(text, n);
     attn_softmax_desc full;
     attn__lines_plan p;
-    return attn__explained(s, attn__sm_check(d, ATTN_F32, &full, &p, &t), &t, text, n);
+    attn_status again = attn__sm_check(d, ATTN_F32, &full, &p, &t);
+    if (again != s) { t = attn__text_of(text, n); again = attn__sm_check(d, ATTN_F64, &full, &p, &t); }
+    return attn__explained(s, again, &t, text, n);
 }
 ATTN_DEF const char *attn_explain_norm(attn_status s, const attn_norm_desc *d, char *text, size_t n) {
     attn__text t = attn__text_of(text, n);
     attn_norm_desc full;
     attn__lines_plan p;
-    return attn__explained(s, attn__norm_check(d, ATTN_F32, &full, &p, &t), &t, text, n);
+    attn_status again = attn__norm_check(d, ATTN_F32, &full, &p, &t);
+    if (again != s) { t = attn__text_of(text, n); again = attn__norm_check(d, ATTN_F64, &full, &p, &t); }
+    return attn__explained(s, again, &t, text, n);
 }
 
 #ifndef ATTN_ONLY_KERNELS
