@@ -2882,10 +2882,10 @@ ATTN__FUNC void ATTN__FN(loop)(attn__loop_args *g) {
     attn__v_end();
 }
 
-// ---- row softmax: maximum, exponentials with their sum, division
+// ---- row softmax: maximum, exponentials with their sum, division; meanwhile the row `ahead` comes from memory
 
 ATTN__FUNC void ATTN__FN(softmax_row)(attn__e *y, const attn__e *x, ptrdiff_t n, ptrdiff_t cols, attn__e masked,
-                                      int log) {
+                                      int log, ptrdiff_t ahead) {
     const attn__v log2e = attn__v_set(ATTN__C(1.4426950408889634));
     attn__v m[4], s[4], top;
     attn__e peak, total, hidden = 0;
@@ -2919,8 +2919,10 @@ ATTN__FUNC void ATTN__FN(softmax_row)(attn__e *y, const attn__e *x, ptrdiff_t n,
     if (log) {
         const attn__v less = attn__v_set(total == 0 ? 0 : (attn__e)attn__log_d((double)total));
         attn__e t[ATTN__LANES];
-        for (i = 0; i + ATTN__LANES <= n; i += ATTN__LANES)
+        for (i = 0; i + ATTN__LANES <= n; i += ATTN__LANES) {
+            ATTN__PREFETCH_NEAR(x + ahead + i);
             attn__v_store(y + i, attn__v_sub(attn__v_sub(attn__v_load(x + i), top), less));
+        }
         if (i < n) attn__v_store_n(y + i, n - i, attn__v_sub(attn__v_sub(attn__v_load_n(x + i, n - i, 0), top), less));
         attn__v_store(t, attn__v_sub(attn__v_sub(attn__v_set(masked != 0 ? masked : ATTN__NEG_INF), top), less));
         for (i = n; i < cols; i++) y[i] = t[0];
@@ -2928,7 +2930,10 @@ ATTN__FUNC void ATTN__FN(softmax_row)(attn__e *y, const attn__e *x, ptrdiff_t n,
     }
     if (total > 0) total = 1 / total;
     top = attn__v_set(total);
-    for (i = 0; i + ATTN__LANES <= n; i += ATTN__LANES) attn__v_store(y + i, attn__v_mul(attn__v_load(y + i), top));
+    for (i = 0; i + ATTN__LANES <= n; i += ATTN__LANES) {
+        ATTN__PREFETCH_NEAR(x + ahead + i);
+        attn__v_store(y + i, attn__v_mul(attn__v_load(y + i), top));
+    }
     if (i < n) attn__v_store_n(y + i, n - i, attn__v_mul(attn__v_load_n(y + i, n - i, 0), top));
     for (i = n; i < cols; i++) y[i] = hidden * total;
 }
@@ -2936,7 +2941,7 @@ ATTN__FUNC void ATTN__FN(softmax)(attn__softmax_args *g) {
     for (ptrdiff_t r = 0; r < g->rows; r++) {
         const ptrdiff_t n = g->lengths ? g->lengths[(g->first + r) / g->per] : g->cols;
         ATTN__FN(softmax_row)((attn__e *)g->y + r * g->y_row, (const attn__e *)g->x + r * g->x_row, n, g->cols,
-                              (attn__e)g->masked_score, g->log);
+                              (attn__e)g->masked_score, g->log, r + 1 < g->rows ? g->x_row : 0);
     }
     attn__v_end();
 }
@@ -2967,6 +2972,7 @@ ATTN__FUNC void ATTN__FN(norm)(attn__norm_args *g) {
     for (ptrdiff_t r = 0; r < g->rows; r++) {
         const attn__e *x = (const attn__e *)g->x + r * g->x_row;
         attn__e *y = (attn__e *)g->y + r * g->y_row, sums[2], mean = 0, rest = 0;
+        const attn__e *next = r + 1 < g->rows ? x + g->x_row : x;          // comes while this row is written
         attn__e square;
         attn__v less, by, shift;
         ptrdiff_t i = 0;
@@ -2986,7 +2992,11 @@ ATTN__FUNC void ATTN__FN(norm)(attn__norm_args *g) {
             if (w) v = attn__v_mul(v, LOAD(w + i REST)); \
             if (b) v = attn__v_add(v, LOAD(b + i REST))
 #define ATTN__REST , n - i, 0
-        for (; i + ATTN__LANES <= n; i += ATTN__LANES) { ATTN__P(attn__v_load, ); attn__v_store(y + i, v); }
+        for (; i + ATTN__LANES <= n; i += ATTN__LANES) {
+            ATTN__P(attn__v_load, );
+            ATTN__PREFETCH_NEAR(next + i);
+            attn__v_store(y + i, v);
+        }
         if (i < n) { ATTN__P(attn__v_load_n, ATTN__REST); attn__v_store_n(y + i, n - i, v); }
 #undef ATTN__P
 #undef ATTN__REST
