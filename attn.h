@@ -35,7 +35,7 @@
 //               Arrays are written [B,H,N,D]: row-major, the last axis contiguous unless strides are given. PyTorch's
 //               documentation calls our N L, our M S, our D E and our E Ev.
 //
-// FOUR DEPTHS   1 kernels    arrays in, arrays out: attn_fwd, attn_matmul_f32, attn_softmax_f32, attn_map_f32
+// FOUR DEPTHS   1 kernels    arrays in, arrays out: attn_fwd, attn_matmul_f32, attn_softmax_f32, attn_norm_f32, ..
 //               2 tensors    strided views in an arena that belongs to a context: attn_add(c, a, b), ...
 //               3 tape       gradients of whatever depth 2 computed: attn_backward(c, loss), attn_sgd
 //               4 layers     (not yet here)
@@ -55,8 +55,8 @@
 //               mutable static is one word with the detected instruction sets. The number of threads never changes a
 //               bit of a result.
 //
-// PRECISION     f64 arrays are computed in f64 (correct, not fast), all others in f32. exp is within 1 ULP, tanh and
-//               erf within 4, on every instruction set (docs/precision.md). Masked keys are left out by a predicate,
+// PRECISION     f64 arrays are computed in f64 (correct, not fast), all others in f32. exp is within 1 ULP, tanh, erf,
+//               log and sigmoid within 4, on every instruction set (docs/precision.md). Masked keys are left out by a predicate,
 //               never by a large negative number, and what is masked never reaches a result, NaN included.
 //
 // THE ROW RULE  The bits of output row (b,h,i) depend on its own q, its keys and values and its options alone: not on

@@ -105,6 +105,8 @@ FORMULA(f_exp, attn_exp(ctx, x))
 FORMULA(f_tanh, attn_tanh(ctx, x))
 FORMULA(f_relu, relu(x))
 FORMULA(f_square, attn_square(ctx, x))
+FORMULA(f_sqrt, attn_sqrt(ctx, x))
+FORMULA(f_log, attn_log(ctx, x))
 FORMULA(f_identity, x)
 FORMULA(f_negative, negative(x))
 FORMULA(f_magnitude, magnitude(x))
@@ -131,6 +133,7 @@ FORMULA(f_softshrink, subtract(relu(shift(x, -a)), relu(shift(negative(x), -a)))
 static const formula formulas[] = {
     {"Identity", f_identity, 0, 0, 0, 0, 0}, {"Exp", f_exp, 0, 0, 0, 0, 0}, {"Tanh", f_tanh, 0, 0, 0, 0, 0},
     {"tanh", f_tanh, 0, 0, 0, 0, 0}, {"Relu", f_relu, 0, 0, 0, 0, 0}, {"relu", f_relu, 0, 0, 0, 0, 0},
+    {"Sqrt", f_sqrt, 0, 0, 0, 0, 0}, {"Log", f_log, 0, 0, 0, 0, 0},
     {"square", f_square, 0, 0, 0, 0, 0}, {"Neg", f_negative, 0, 0, 0, 0, 0}, {"Abs", f_magnitude, 0, 0, 0, 0, 1},
     {"Reciprocal", f_reciprocal, 0, 0, 0, 0, 0}, {"Sinh", f_sinh, 0, 0, 0, 0, 1}, {"Cosh", f_cosh, 0, 0, 0, 0, 1},
     {"exp2", f_exp2, 0, 0, 0, 0, 1}, {"Sigmoid", f_sigmoid, 0, 0, 0, 0, 0}, {"sigmoid", f_sigmoid, 0, 0, 0, 0, 0},

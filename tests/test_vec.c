@@ -9,8 +9,8 @@ enum { BLOCK = 8192, EXP = 0, TANH, ERF, LOG, SQRT, SIGMOID, SILU, GELU, GELU_TA
 typedef struct worst { double ulp, want; float x, got; } worst;
 // The bound in units of the last place: of the result; of x from SILU on, whose factor of x rounds near 0 or 1.
 static const struct { int op; const char *name; double bound, low, high; } of[FUNCTIONS] = {
-    { ATTN_MAP_EXP, "exp", 1, -104.5, 89 }, { ATTN_MAP_TANH, "tanh", 4, -10, 10 }, { ATTN_MAP_ERF, "erf", 4, -4.5, 4.5 },
-    { ATTN_MAP_LOG, "log", 4, 0.4, 2.5 }, { ATTN_MAP_SQRT, "sqrt", 0.5, 0, 5 },
+    { ATTN_MAP_EXP, "exp", 1, -104.5, 89 }, { ATTN_MAP_TANH, "tanh", 4, -10, 10 },
+    { ATTN_MAP_ERF, "erf", 4, -4.5, 4.5 }, { ATTN_MAP_LOG, "log", 4, 0.4, 2.5 }, { ATTN_MAP_SQRT, "sqrt", 0.5, 0, 5 },
     { ATTN_MAP_SIGMOID, "sigmoid", 4, -104.5, 20 }, { ATTN_MAP_SILU, "silu", 2, -110, 20 },
     { ATTN_MAP_GELU, "gelu", 2, -8, 8 }, { ATTN_MAP_GELU_TANH, "gelu_tanh", 2, -8, 8 },
 };
