@@ -5288,7 +5288,7 @@ ATTN__FUNC attn_status attn__norm_check(const attn_norm_desc *user, int type, at
     p->g.eps = d->eps > 0 ? d->eps : attn__norm_eps(d->kind);
     if (d->kind < 0 || d->kind >= ATTN_ROWS_COUNT)
         return attn__wrong(why, ATTN_ERR_RANGE, "kind", d->kind, "none of ATTN_ROWS_");
-    if (!(d->eps >= 0) || !attn__finite(d->eps))
+    if (d->eps < 0 || !attn__finite(d->eps))
         return attn__wrong(why, ATTN_ERR_RANGE, "eps", ATTN__UNSAID, "negative or not finite");
     ATTN__TRY(attn__check_lines(p, type, d->isa, why));
     for (int i = 0; i < 2 && d->rows > 0; i++) {

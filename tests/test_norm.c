@@ -111,7 +111,8 @@ TEST(norm, rows_of_nan_and_infinities_keep_to_themselves) {
             NEAR(value(d.y, j, f64), want[j], bound[j]);
             NEAR(value(d.y, 2 * cols + j, f64), want[2 * cols + j], bound[2 * cols + j]);
         }
-        CHECK(value(d.y, cols + at, f64) != value(d.y, cols + at, f64));
+        for (int j = k < 2 ? 0 : at; j < (k < 2 ? cols : at + 1); j++)
+            CHECK(value(d.y, cols + j, f64) != value(d.y, cols + j, f64));
     }
 }
 TEST(norm, the_number_of_threads_changes_no_bit) {

@@ -12,7 +12,7 @@ static const struct { int op; const char *name; double bound, low, high; } of[FU
     { ATTN_MAP_EXP, "exp", 1, -104.5, 89 }, { ATTN_MAP_TANH, "tanh", 4, -10, 10 },
     { ATTN_MAP_ERF, "erf", 4, -4.5, 4.5 }, { ATTN_MAP_LOG, "log", 4, 0.4, 2.5 }, { ATTN_MAP_SQRT, "sqrt", 0.5, 0, 5 },
     { ATTN_MAP_SIGMOID, "sigmoid", 4, -104.5, 20 }, { ATTN_MAP_SILU, "silu", 2, -110, 20 },
-    { ATTN_MAP_GELU, "gelu", 2, -8, 8 }, { ATTN_MAP_GELU_TANH, "gelu_tanh", 2, -8, 8 },
+    { ATTN_MAP_GELU, "gelu", 2, -8, 8 }, { ATTN_MAP_GELU_TANH, "gelu_tanh", 3, -8, 8 },
 };
 static const double two128 = 340282366920938463463374607431768211456.0;
 static int every_float;
@@ -92,7 +92,7 @@ TEST(map, erf_is_within_4_ulp_over_all_floats) { sweep(ERF); }
 TEST(map, log_is_within_4_ulp_over_all_floats) { sweep(LOG); }
 TEST(map, sqrt_is_rounded_right_over_all_floats) { sweep(SQRT); }
 TEST(map, sigmoid_is_within_4_ulp_over_all_floats) { sweep(SIGMOID); }
-TEST(map, silu_and_gelu_are_within_2_ulp_of_x_over_all_floats) { for (int f = SILU; f < FUNCTIONS; f++) sweep(f); }
+TEST(map, silu_and_gelu_are_within_3_ulp_of_x_over_all_floats) { for (int f = SILU; f < FUNCTIONS; f++) sweep(f); }
 
 TEST(map, the_bounds_hold_where_the_functions_bend) {
     static float x[BLOCK];
@@ -356,7 +356,7 @@ int main(int argc, char **argv) {
     RUN(map, log_is_within_4_ulp_over_all_floats);
     RUN(map, sqrt_is_rounded_right_over_all_floats);
     RUN(map, sigmoid_is_within_4_ulp_over_all_floats);
-    RUN(map, silu_and_gelu_are_within_2_ulp_of_x_over_all_floats);
+    RUN(map, silu_and_gelu_are_within_3_ulp_of_x_over_all_floats);
     RUN(map, the_bounds_hold_where_the_functions_bend);
     RUN(map, edges);
     RUN(map, square_and_relu_are_exact);
