@@ -2887,8 +2887,9 @@ ATTN__FUNC void ATTN__FN(loop)(attn__loop_args *g) {
 ATTN__FUNC void ATTN__FN(softmax_row)(attn__e *y, const attn__e *x, ptrdiff_t n, ptrdiff_t cols, attn__e masked,
                                       int log, ptrdiff_t ahead) {
     const attn__v log2e = attn__v_set(ATTN__C(1.4426950408889634));
-    attn__v m[4], s[4], top;
-    attn__e peak, total, hidden = 0;
+    attn__v m[4], s[4], top, by = attn__v_set(1), less = attn__v_set(0);
+    attn__e peak, total, hidden = 0, t[ATTN__LANES];
+    const attn__e *from = x;
     ptrdiff_t i = 0;
     ATTN__UNROLL for (int u = 0; u < 4; u++) { m[u] = attn__v_set(ATTN__NEG_INF); s[u] = attn__v_set(0); }
     for (; i + 4 * ATTN__LANES <= n; i += 4 * ATTN__LANES)
@@ -2911,31 +2912,26 @@ ATTN__FUNC void ATTN__FN(softmax_row)(attn__e *y, const attn__e *x, ptrdiff_t n,
     }
     total = attn__v_hsum(attn__v_add(attn__v_add(s[0], s[1]), attn__v_add(s[2], s[3])));
     if (n < cols && masked != 0) {
-        attn__e t[ATTN__LANES];
         attn__v_store(t, ATTN__P(attn__v_set(masked)));
         hidden = t[0]; total += hidden * (attn__e)(cols - n);
     }
 #undef ATTN__P
     if (log) {
-        const attn__v less = attn__v_set(total == 0 ? 0 : (attn__e)attn__log_d((double)total));
-        attn__e t[ATTN__LANES];
-        for (i = 0; i + ATTN__LANES <= n; i += ATTN__LANES) {
-            ATTN__PREFETCH_NEAR(x + ahead + i);
-            attn__v_store(y + i, attn__v_sub(attn__v_sub(attn__v_load(x + i), top), less));
-        }
-        if (i < n) attn__v_store_n(y + i, n - i, attn__v_sub(attn__v_sub(attn__v_load_n(x + i, n - i, 0), top), less));
-        attn__v_store(t, attn__v_sub(attn__v_sub(attn__v_set(masked != 0 ? masked : ATTN__NEG_INF), top), less));
-        for (i = n; i < cols; i++) y[i] = t[0];
-        return;
+        less = attn__v_set(total == 0 ? 0 : (attn__e)attn__log_d((double)total));
+        hidden = masked != 0 ? masked : ATTN__NEG_INF;
+    } else {
+        by = attn__v_set(total > 0 ? 1 / total : total);
+        top = less; from = y;
     }
-    if (total > 0) total = 1 / total;
-    top = attn__v_set(total);
+#define ATTN__P(a) attn__v_sub(attn__v_mul(attn__v_sub(a, top), by), less)
     for (i = 0; i + ATTN__LANES <= n; i += ATTN__LANES) {
         ATTN__PREFETCH_NEAR(x + ahead + i);
-        attn__v_store(y + i, attn__v_mul(attn__v_load(y + i), top));
+        attn__v_store(y + i, ATTN__P(attn__v_load(from + i)));
     }
-    if (i < n) attn__v_store_n(y + i, n - i, attn__v_mul(attn__v_load_n(y + i, n - i, 0), top));
-    for (i = n; i < cols; i++) y[i] = hidden * total;
+    if (i < n) attn__v_store_n(y + i, n - i, ATTN__P(attn__v_load_n(from + i, n - i, 0)));
+    attn__v_store(t, ATTN__P(attn__v_set(hidden)));
+#undef ATTN__P
+    for (i = n; i < cols; i++) y[i] = t[0];
 }
 ATTN__FUNC void ATTN__FN(softmax)(attn__softmax_args *g) {
     for (ptrdiff_t r = 0; r < g->rows; r++) {
