@@ -56,8 +56,8 @@
 //               bit of a result.
 //
 // PRECISION     f64 arrays are computed in f64 (correct, not fast), all others in f32. exp is within 1 ULP, tanh, erf,
-//               log and sigmoid within 4, on every instruction set (docs/precision.md). Masked keys are left out by a predicate,
-//               never by a large negative number, and what is masked never reaches a result, NaN included.
+//               log and sigmoid within 4, on every instruction set (docs/precision.md). Masked keys are left out by a
+//               predicate, never by a large negative number, and what is masked never reaches a result, NaN included.
 //
 // THE ROW RULE  The bits of output row (b,h,i) depend on its own q, its keys and values and its options alone: not on
 //               batch, heads, number of queries, threads, chunking or strides. Keys are worked in blocks counted from
