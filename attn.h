@@ -35,7 +35,7 @@
 //               Arrays are written [B,H,N,D]: row-major, the last axis contiguous unless strides are given. PyTorch's
 //               documentation calls our N L, our M S, our D E and our E Ev.
 //
-// FOUR DEPTHS   1 kernels    arrays in, arrays out: attn_fwd, attn_matmul_f32, attn_softmax_f32, attn_map_f32
+// FOUR DEPTHS   1 kernels    arrays in, arrays out: attn_fwd, attn_matmul_f32, attn_softmax_f32, attn_norm_f32, ..
 //               2 tensors    strided views in an arena that belongs to a context: attn_add(c, a, b), ...
 //               3 tape       gradients of whatever depth 2 computed: attn_backward(c, loss), attn_sgd
 //               4 layers     (not yet here)
@@ -55,9 +55,9 @@
 //               mutable static is one word with the detected instruction sets. The number of threads never changes a
 //               bit of a result.
 //
-// PRECISION     f64 arrays are computed in f64 (correct, not fast), all others in f32. exp is within 1 ULP, tanh and
-//               erf within 4, on every instruction set (docs/precision.md). Masked keys are left out by a predicate,
-//               never by a large negative number, and what is masked never reaches a result, NaN included.
+// PRECISION     f64 arrays are computed in f64 (correct, not fast), all others in f32. exp is within 1 ULP, tanh, erf,
+//               log and sigmoid within 4, on every instruction set (docs/precision.md). Masked keys are left out by a
+//               predicate, never by a large negative number, and what is masked never reaches a result, NaN included.
 //
 // THE ROW RULE  The bits of output row (b,h,i) depend on its own q, its keys and values and its options alone: not on
 //               batch, heads, number of queries, threads, chunking or strides. Keys are worked in blocks counted from
@@ -244,9 +244,11 @@ ATTN_DEF void attn_philox(const uint32_t counter[4], const uint32_t key[2], uint
 
 // ---- depth 1: functions of one argument
 
-enum { ATTN_MAP_EXP, ATTN_MAP_TANH, ATTN_MAP_ERF, ATTN_MAP_RELU, ATTN_MAP_SQUARE, ATTN_MAP_COUNT };
-// y[i] = f(x[i]) for n contiguous elements; y may be x. exp within 1 ULP, tanh and erf within 4.
-// errors  NULL, RANGE (op, n < 0)
+enum { ATTN_MAP_EXP, ATTN_MAP_TANH, ATTN_MAP_ERF, ATTN_MAP_RELU, ATTN_MAP_SQUARE, ATTN_MAP_LOG, ATTN_MAP_SQRT,
+       ATTN_MAP_SIGMOID, ATTN_MAP_SILU, ATTN_MAP_GELU, ATTN_MAP_GELU_TANH, ATTN_MAP_COUNT };
+// y[i] = f(x[i]) for n contiguous elements; y may be x. exp within 1 ULP, tanh, erf, log and sigmoid within 4, sqrt
+// rounded right; silu x sigmoid(x) and gelu x (1 + erf(x / sqrt 2)) / 2 (_TANH: its approximation by tanh) within
+// 2^-22 |x|. errors  NULL, RANGE (op, n < 0). source  gelu: Hendrycks and Gimpel 2016
 ATTN_DEF attn_status attn_map_f32(int op, float *y, const float *x, ptrdiff_t n, int isa);
 ATTN_DEF attn_status attn_map_f64(int op, double *y, const double *x, ptrdiff_t n);
 // Sum of x[i]*y[i]. bf16 is a uint16_t with the upper half of a float; products are exact, sums f32 in an order of the
@@ -298,12 +300,37 @@ typedef struct attn_softmax_desc {
     float masked_score;               // 0 = left out exactly; else the number put in their place (the notes' -1e6)
     const attn_parallel *parallel;
     int32_t isa;
+    int32_t log;                      // 1: the logarithm of that, x - max - log(sum)
 } attn_softmax_desc;
 
-// A row with every element left out is all 0, never NaN. errors  NULL, SHAPE, RANGE (a length outside 0..cols)
+// A row with every element left out is all 0, never NaN; what is left out is -inf in the logarithm, such a row too.
+// errors  NULL, SHAPE, RANGE (a length outside 0..cols), OVERLAP
 // source  Bridle 1990; maximum first: Milakov and Gimelshein 2018
 ATTN_DEF attn_status attn_softmax_f32(const attn_softmax_desc *d);
 ATTN_DEF attn_status attn_softmax_f64(const attn_softmax_desc *d);
+
+// ---- depth 1: layer norm and RMS norm over rows
+
+enum { ATTN_ROWS_LAYER, ATTN_ROWS_RMS, ATTN_ROWS_COUNT };
+// layer: y = (x - mean x) / sqrt(mean (x - mean x)^2 + eps) weight + bias; rms: y = x / sqrt(mean x^2 + eps) weight +
+// bias, means over the last axis of x [rows,cols].
+typedef struct attn_norm_desc {
+    size_t size;
+    const void *x;                    // [rows,cols]
+    void *y;                          // [rows,cols], may be x
+    ptrdiff_t rows, cols;
+    ptrdiff_t x_row, y_row;           // elements from row to row; 0 = cols
+    const void *weight, *bias;        // [cols] of the type of x; NULL = 1 and 0
+    double eps;                       // 0 = 1e-5 (layer), 1e-6 (rms)
+    int32_t kind;                     // ATTN_ROWS_
+    const attn_parallel *parallel;
+    int32_t isa;
+} attn_norm_desc;
+
+// errors  NULL, SHAPE, RANGE, OVERLAP
+// source  Ba, Kiros, Hinton 2016; Zhang and Sennrich 2019; two passes, corrected: Chan, Golub, LeVeque 1983
+ATTN_DEF attn_status attn_norm_f32(const attn_norm_desc *d);
+ATTN_DEF attn_status attn_norm_f64(const attn_norm_desc *d);
 
 // ---- depth 1: attention
 
@@ -474,6 +501,11 @@ ATTN_DEF attn_status attn_merge(float *o, float *lse, const float *o2, const flo
 // cos and sin [positions, dim / 2] of angles pos / theta^(2t / dim); theta 0 = 10000. source  Su et al. 2021
 // errors  NULL, SHAPE (dim odd), RANGE
 ATTN_DEF attn_status attn_rope_table(float *cos_out, float *sin_out, ptrdiff_t positions, ptrdiff_t dim, double theta);
+// o [B,H,N,D] = q as attn_fwd and attn_append turn rows: qk_norm, then rope at rope_q_pos[b,i] or i + offset. Of d it
+// reads q, o, their types and strides, batch, heads, queries, dim, qk_norm, norm_eps, q_norm, align, query_offset(s),
+// rope_, workspace (one row a worker, where o is not of the type computed in), parallel and isa. o may be q.
+// errors  as attn_fwd
+ATTN_DEF attn_status attn_rope(const attn_desc *d);
 // Bytes that attn_fwd wants; 0 for a desc that is wrong in itself. Looks at no pointer: they may still be missing, and
 // overlaps are not judged. One thread: depends on dim and vdim alone, but for hard, top-k, sparsemax and entmax
 // (+ keys) and for the additive score (+ score_width).
@@ -485,6 +517,7 @@ ATTN_DEF size_t attn_workspace(const attn_desc *d);
 ATTN_DEF const char *attn_explain(attn_status s, const attn_desc *d, char *text, size_t n);
 ATTN_DEF const char *attn_explain_matmul(attn_status s, const attn_matmul_desc *d, char *text, size_t n);
 ATTN_DEF const char *attn_explain_softmax(attn_status s, const attn_softmax_desc *d, char *text, size_t n);
+ATTN_DEF const char *attn_explain_norm(attn_status s, const attn_norm_desc *d, char *text, size_t n);
 
 // Layout of attn_desc for bindings: name, offset and size of field i; 0 past the last.
 typedef struct attn_field { const char *name; size_t offset, size; } attn_field;
@@ -584,12 +617,20 @@ ATTN_DEF attn_status attn_format(const attn_tensor *t, attn_write write, void *u
     ROW(EXP, exp, 1, OUTPUT, HAS, "dx = g y")                                                                      \
     ROW(TANH, tanh, 1, OUTPUT, HAS, "dx = g (1 - y^2)")                                                            \
     ROW(RELU, relu, 1, OUTPUT, HAS, "dx = g where y > 0")                                                          \
+    ROW(LOG, log, 1, INPUTS, HAS, "dx = g / x")                                                                    \
+    ROW(SQRT, sqrt, 1, OUTPUT, HAS, "dx = g / (2 y)")                                                              \
+    ROW(SIGMOID, sigmoid, 1, OUTPUT, HAS, "dx = g y (1 - y)")                                                      \
+    ROW(SILU, silu, 1, INPUTS, HAS, "dx = g s (1 + x (1 - s)), s = sigmoid(x)")                                    \
+    ROW(GELU, gelu, 1, INPUTS, HAS, "dx = g ((1 + erf(x / sqrt 2)) / 2 + x exp(-x^2 / 2) / sqrt(2 pi))")           \
     ROW(SUM, sum, 1, NOTHING, HAS, "dx = g, repeated")                                                             \
     ROW(MEAN, mean, 1, NOTHING, HAS, "dx = g / n, repeated")                                                       \
     ROW(MAX, max, 1, OUTPUT, HAS, "dx = g at the first maximum")                                                   \
     ROW(ARGMAX, argmax, 1, NOTHING, NONE, "an index has no derivative")                                            \
     ROW(MATMUL, matmul, 2, INPUTS, HAS, "da = g b', db = a' g, summed over broadcast batches")                     \
     ROW(SOFTMAX, softmax, 1, OUTPUT, HAS, "dx = y (g - sum(g y))")                                                 \
+    ROW(LOG_SOFTMAX, log_softmax, 1, OUTPUT, HAS, "dx = g - exp(y) sum(g)")                                        \
+    ROW(LAYER_NORM, layer_norm, 2, INPUTS, HAS, "u = g w, h = (x - mean) / s: dx = (u - mean(u) - h mean(u h)) / s")\
+    ROW(RMS_NORM, rms_norm, 2, INPUTS, HAS, "u = g w, h = x / s: dx = (u - h mean(u h)) / s, dw = g h summed")     \
     ROW(RESHAPE, reshape, 1, NOTHING, HAS, "dx = g in the shape of x")                                             \
     ROW(TRANSPOSE, transpose, 1, NOTHING, HAS, "dx = g with the axes back")                                        \
     ROW(SLICE, slice, 1, NOTHING, HAS, "dx = g inside the slice, 0 outside")                                       \
@@ -624,6 +665,12 @@ ATTN_DEF attn_tensor *attn_square(attn_ctx *c, attn_tensor *x);
 ATTN_DEF attn_tensor *attn_exp(attn_ctx *c, attn_tensor *x);
 ATTN_DEF attn_tensor *attn_tanh(attn_ctx *c, attn_tensor *x);
 ATTN_DEF attn_tensor *attn_relu(attn_ctx *c, attn_tensor *x);
+ATTN_DEF attn_tensor *attn_log(attn_ctx *c, attn_tensor *x);
+ATTN_DEF attn_tensor *attn_sqrt(attn_ctx *c, attn_tensor *x);
+ATTN_DEF attn_tensor *attn_sigmoid(attn_ctx *c, attn_tensor *x);
+ATTN_DEF attn_tensor *attn_silu(attn_ctx *c, attn_tensor *x);
+// By erf, not its approximation by tanh.
+ATTN_DEF attn_tensor *attn_gelu(attn_ctx *c, attn_tensor *x);
 // Over one axis, kept with extent 1; attn_sum_all and attn_mean_all over all axes, to a tensor of rank 0.
 ATTN_DEF attn_tensor *attn_sum(attn_ctx *c, attn_tensor *x, int axis);
 ATTN_DEF attn_tensor *attn_mean(attn_ctx *c, attn_tensor *x, int axis);
@@ -636,8 +683,12 @@ ATTN_DEF attn_tensor *attn_argmax(attn_ctx *c, attn_tensor *x, int axis);
 // a [..,m,k], b [..,k,n] -> [..,m,n]; the axes before the last two broadcast. Transposes are views and cost nothing.
 ATTN_DEF attn_tensor *attn_matmul(attn_ctx *c, attn_tensor *a, attn_tensor *b);
 ATTN_DEF attn_tensor *attn_softmax(attn_ctx *c, attn_tensor *x, int axis);
+ATTN_DEF attn_tensor *attn_log_softmax(attn_ctx *c, attn_tensor *x, int axis);
 // Softmax over the last axis of x [B,N,M] or [B,M] with lengths i32 [B] or [B,N]: what lies beyond a length weighs 0.
 ATTN_DEF attn_tensor *attn_masked_softmax(attn_ctx *c, attn_tensor *x, const attn_tensor *lengths);
+// attn_norm_desc over the last axis of x [..,C]; weight and bias [C], NULL = 1 and 0; eps 0 = 1e-5 (rms 1e-6).
+ATTN_DEF attn_tensor *attn_layer_norm(attn_ctx *c, attn_tensor *x, attn_tensor *weight, attn_tensor *bias, double eps);
+ATTN_DEF attn_tensor *attn_rms_norm(attn_ctx *c, attn_tensor *x, attn_tensor *weight, double eps);
 // One extent may be -1. A view where the strides allow it, else a copy.
 ATTN_DEF attn_tensor *attn_reshape(attn_ctx *c, attn_tensor *x, int rank, const ptrdiff_t *shape);
 // Two axes exchanged: a view.
@@ -1684,6 +1735,7 @@ ATTN__FUNC attn__node *attn__record_op(attn_ctx *c, int op, attn_tensor *y, attn
 //     _add _sub _mul _div _max _min  _max(a, b) is a > b ? a : b, so a NaN in a gives b; _min likewise
 //     _fma _fnma                     a b + c and c - a b, fused except in the scalar blocks
 //     _abs _sign _round              magnitude; magnitude of a with b's sign (a >= 0); nearest even
+//     _sqrt _expo                    rounded right; floor(log2 a) of a normal a > 0 (f32)
 //     _lt _sel _any _bits _mask      a < b; m ? a : b; any lane; mask to bits; bits to mask
 //     _hsum _hmax                    over lanes, in a fixed tree
 //     _pow2n                         a 2^n, n integral, in steps that neither overflow nor vanish early
@@ -1819,6 +1871,8 @@ ATTN__FUNC attn__node *attn__record_op(attn_ctx *c, int op, attn_tensor *y, attn
 #define attn__v_fract(a) _mm512_reduce_ps(a, 9)                     // a - floor(a); 0 at -inf
 #define attn__v_scalef(a, n) _mm512_scalef_ps(a, n)                 // a 2^floor(n)
 #define attn__v_pow2n(a, n) _mm512_scalef_ps(a, n)
+#define attn__v_sqrt(a) _mm512_sqrt_ps(a)
+#define attn__v_expo(a) _mm512_getexp_ps(a)
 #define attn__t_zero() _mm512_setzero_si512()
 #define attn__v_seen(t, a) \
     _mm512_max_epu32(t, _mm512_and_si512(_mm512_castps_si512(a), _mm512_set1_epi32(0x7fffffff)))
@@ -1915,7 +1969,10 @@ ATTN__INL attn__v ATTN__FN(round)(attn__v a) {                      // SIMDe's o
 #define attn__v_round(a) ATTN__FN(round)(a)
 #else
 #define attn__v_round(a) ATTN__PS(round)(a, 8)
+#define attn__v_sqrt(a) ATTN__PS(sqrt)(a)
 #endif
+#define attn__v_expo(a) \
+    attn__v_sub(ATTN__X(_mm256_cvtepi32_ps)(ATTN__X(_mm256_srli_epi32)(ATTN__IC(a), 23)), attn__v_set(127))
 #define attn__v_any(m) (ATTN__PS(movemask)(m) != 0)
 #define attn__v_bits(m) ((uint32_t)ATTN__PS(movemask)(m))
 ATTN__INL attn__m ATTN__FN(mask)(uint32_t bits) {
@@ -2036,6 +2093,7 @@ ATTN__INL void ATTN__FN(store_n)(float *p, ptrdiff_t n, attn__v a) {
 #if defined(__aarch64__) && !defined(ATTN__BY_SIMDE)
 #define attn__v_div(a, b) vdivq_f32(a, b)
 #define attn__v_round(a) vrndnq_f32(a)
+#define attn__v_sqrt(a) vsqrtq_f32(a)
 #define attn__v_any(m) (vmaxvq_u32(m) != 0)
 #define attn__v_bits(m) vaddvq_u32(vandq_u32(m, vld1q_u32(attn__lane_bits)))
 #define ATTN__ROUND_INT(a) vcvtnq_s32_f32(a)
@@ -2072,6 +2130,8 @@ ATTN__INL attn__m ATTN__FN(mask)(uint32_t bits) {
 }
 #define attn__v_mask(bits) ATTN__FN(mask)(bits)
 #define attn__v_addexp(p, t) ATTN__FC(ATTN__X(vaddq_u32)(ATTN__IC(p), ATTN__X(vshlq_n_u32)(ATTN__IC(t), 23)))
+#define attn__v_expo(a) \
+    attn__v_sub(ATTN__X(vcvtq_f32_u32)(ATTN__X(vshrq_n_u32)(ATTN__IC(a), 23)), attn__v_set(127))
 ATTN__INL attn__v ATTN__FN(ldexp)(attn__v a, attn__v n) {
     const ATTN__X(int32x4_t) e = ATTN__X(vaddq_s32)(ATTN__ROUND_INT(n), ATTN__X(vdupq_n_s32)(127));
     return attn__v_mul(a, ATTN__X(vreinterpretq_f32_s32)(ATTN__X(vshlq_n_s32)(e, 23)));
@@ -2157,6 +2217,7 @@ ATTN__INL float ATTN__FN(addexp)(float p, float t) {
     return ATTN__FN(of_bits)(ATTN__FN(to_bits)(p) + (ATTN__FN(to_bits)(t) << 23));
 }
 #define attn__v_addexp(p, t) ATTN__FN(addexp)(p, t)
+#define attn__v_expo(a) ((float)(ATTN__FN(to_bits)(a) >> 23) - 127.0f)
 ATTN__INL float ATTN__FN(ldexp)(float a, float n) {
     const int e = n == n ? (int)n + 127 : 0;
     return a * ATTN__FN(of_bits)((uint32_t)e << 23);
@@ -2170,6 +2231,15 @@ ATTN__INL attn__v ATTN__FN(pow2n)(attn__v a, attn__v n) {           // in two st
     return ATTN__FN(ldexp)(ATTN__FN(ldexp)(a, half), attn__v_sub(n, half));
 }
 #define attn__v_pow2n(a, n) ATTN__FN(pow2n)(a, n)
+#endif
+#ifndef attn__v_sqrt
+ATTN__FUNC attn__v ATTN__FN(sqrt)(attn__v a) {                      // where there is no instruction
+    attn__e t[ATTN__LANES];
+    attn__v_store(t, a);
+    for (int i = 0; i < ATTN__LANES; i++) t[i] = (attn__e)attn__sqrt_d((double)t[i]);
+    return attn__v_load(t);
+}
+#define attn__v_sqrt(a) ATTN__FN(sqrt)(a)
 #endif
 #endif
 
@@ -2375,12 +2445,16 @@ typedef struct attn__loop_args {
     const void *a, *b;
     double s;
 } attn__loop_args;
+// Rows first .. first+rows-1 of a softmax, or of a norm: weight, bias, eps, kind
 typedef struct attn__softmax_args {
     const void *x;
     void *y;
     ptrdiff_t rows, cols, x_row, y_row, per, first;
     const int32_t *lengths;
     float masked_score;
+    int log, kind;
+    const void *weight, *bias;
+    double eps;
 } attn__softmax_args;
 // c[i*crs + j*ccs] = alpha sum over p of a[i*ars + p*acs] b[p*brs + j*bcs], added to c with add
 typedef struct attn__gemm_args {
@@ -2522,9 +2596,10 @@ typedef struct attn__peak_args { ptrdiff_t loops; double flops; } attn__peak_arg
 typedef struct attn__dot_args { const void *x, *y; ptrdiff_t n; float f; int32_t i; } attn__dot_args;
 
 // Every kernel, once; a pass that lacks one does not compile. DOTS are what the overlays replace.
-#define ATTN__KERNELS(K) K(loop) K(softmax) K(pack_panel) K(gemm_panel) K(gemv) K(tile) K(row) K(peak)
+#define ATTN__KERNELS(K) K(loop) K(softmax) K(norm) K(pack_panel) K(gemm_panel) K(gemv) K(tile) K(row) K(peak)
 #define ATTN__DOTS(K) K(dot_bf16) K(dot_i8)
 #define ATTN__WORDS(K) K(words_q) K(words_scores) K(words_outputs) K(words_few) K(words_columns)
+typedef attn__softmax_args attn__norm_args;
 typedef attn__gemm_args attn__gemv_args;
 typedef attn__dot_args attn__dot_bf16_args;
 typedef attn__dot_args attn__dot_i8_args;
@@ -2545,7 +2620,8 @@ struct attn__table {
 // What the loop kernel computes; g is b where it is a gradient.
 enum { ATTN__LOOP_COPY, ATTN__LOOP_ADD, ATTN__LOOP_SUB, ATTN__LOOP_MUL, ATTN__LOOP_DIV, ATTN__LOOP_SCALE,
        ATTN__LOOP_SQUARE, ATTN__LOOP_EXP, ATTN__LOOP_TANH, ATTN__LOOP_ERF, ATTN__LOOP_RELU, ATTN__LOOP_MUL_SCALE,
-       ATTN__LOOP_TANH_GRAD, ATTN__LOOP_RELU_GRAD, ATTN__LOOP_SQUARE_SUB };
+       ATTN__LOOP_TANH_GRAD, ATTN__LOOP_RELU_GRAD, ATTN__LOOP_SQUARE_SUB, ATTN__LOOP_LOG, ATTN__LOOP_SQRT,
+       ATTN__LOOP_SIGMOID, ATTN__LOOP_SILU, ATTN__LOOP_GELU, ATTN__LOOP_GELU_TANH };
 
 // ---- attention: what a tile reads of the desc beside arrays. Plain code, compiled once: it is off where its field is
 // zero
@@ -2702,6 +2778,7 @@ ATTN__FUNC double ATTN__FN(exp)(double x) { return attn__exp_d(x); }
 ATTN__FUNC double ATTN__FN(exp2)(double x) { return attn__exp_d(x * 0.69314718055994531); }
 ATTN__FUNC double ATTN__FN(tanh)(double x) { return attn__tanh_d(x); }
 ATTN__FUNC double ATTN__FN(erf)(double x) { return attn__erf_d(x); }
+ATTN__FUNC double ATTN__FN(log)(double x) { return attn__log_d(x); }
 #else
 #define ATTN__NEG_INF attn__neg_inf()
 #define ATTN__LARGEST 3.402823466e38f
@@ -2767,7 +2844,44 @@ ATTN__FUNC attn__v ATTN__FN(erf)(attn__v x) {
     q = attn__v_sub(attn__v_set(1.0f), ATTN__FN(exp)(q));
     return attn__v_sel(attn__v_lt(attn__v_abs(x), attn__v_set(1.0f)), p, attn__v_sign(q, x));
 }
+// x = 2^e (1 + r) with r in (-0.293, 0.415): e ln 2 + r - r^2 / 2 + r^3 p(r)
+ATTN__FUNC attn__v ATTN__FN(log)(attn__v x) {
+    const attn__v zero = attn__v_set(0), inf = attn__v_sub(zero, attn__v_set(ATTN__NEG_INF));
+    const attn__m tiny = attn__v_lt(x, attn__v_set(2.350988702e-38f));
+    const attn__v a = attn__v_sel(tiny, attn__v_mul(x, attn__v_set(33554432.0f)), x);      // 2^25
+    attn__v e = attn__v_add(attn__v_expo(attn__v_mul(a, attn__v_set(0.7071067812f))), attn__v_set(1)), r, z, p;
+    r = attn__v_sub(attn__v_pow2n(a, attn__v_sub(zero, e)), attn__v_set(1));
+    e = attn__v_sub(e, attn__v_sel(tiny, attn__v_set(25), zero));
+    z = attn__v_mul(r, r);
+    p = attn__v_fma(attn__v_set(0.08700435609f), r, attn__v_set(-0.1426748633f));
+    p = attn__v_fma(p, r, attn__v_set(0.1491476744f)); p = attn__v_fma(p, r, attn__v_set(-0.1657758504f));
+    p = attn__v_fma(p, r, attn__v_set(0.199630633f)); p = attn__v_fma(p, r, attn__v_set(-0.2500133812f));
+    p = attn__v_fma(p, r, attn__v_set(0.3333390951f));
+    p = attn__v_fma(attn__v_mul(p, r), z, attn__v_mul(e, attn__v_set(-2.1219444e-4f)));    // ln 2 - 0.693359375
+    p = attn__v_add(r, attn__v_fnma(attn__v_set(0.5f), z, p));
+    p = attn__v_sel(attn__v_lt(x, inf), attn__v_fma(e, attn__v_set(0.693359375f), p), x);
+    r = attn__v_sel(attn__v_lt(x, zero), attn__v_set((attn__e)attn__from_bits_d(ATTN__D_NAN)), attn__v_sub(x, inf));
+    return attn__v_sel(attn__v_lt(zero, x), p, r);
+}
 #endif
+// sigmoid z, or x sigmoid(z), of z = x, or the argument 2 sqrt(2 / pi) (x + 0.044715 x^3) that makes it a gelu.
+// e^-|z| alone: no overflow, no cancellation.
+ATTN__INL attn__v ATTN__FN(gate)(int op, attn__v x) {
+    const int cubic = op == ATTN__LOOP_GELU_TANH;
+    const attn__v one = attn__v_set(1), square = attn__v_min(attn__v_mul(x, x), attn__v_set(ATTN__C(1e10)));
+    const attn__v z = attn__v_mul(x, attn__v_fma(square, attn__v_set(cubic ? ATTN__C(0.071354816272600249) : 0),
+                                                 attn__v_set(cubic ? ATTN__C(1.5957691216057308) : 1)));
+    const attn__v t = ATTN__FN(exp)(attn__v_sub(attn__v_set(0), attn__v_abs(z)));
+    const attn__v y = attn__v_div(attn__v_sel(attn__v_lt(z, attn__v_set(0)), t, one), attn__v_add(one, t));
+    return op == ATTN__LOOP_SIGMOID ? y : attn__v_mul(attn__v_max(attn__v_set(-ATTN__LARGEST), x), y);
+}
+// erf x, or with it gelu x; no infinity meets a 0
+ATTN__INL attn__v ATTN__FN(bell)(int op, attn__v x) {
+    const attn__e c = op == ATTN__LOOP_ERF ? 1 : ATTN__C(0.70710678118654752);
+    const attn__v y = ATTN__FN(erf)(attn__v_mul(x, attn__v_set(c)));
+    const attn__v half = attn__v_mul(attn__v_max(attn__v_set(-ATTN__LARGEST), x), attn__v_set(ATTN__C(0.5)));
+    return op == ATTN__LOOP_ERF ? y : attn__v_mul(half, attn__v_add(attn__v_set(1), y));
+}
 
 // ---- elementwise
 
@@ -2796,7 +2910,10 @@ ATTN__OUTLINE double ATTN__FN(loop_unit)(int op, attn__e *y, const attn__e *a, c
     case ATTN__LOOP_SQUARE: ATTN__LOOP(attn__v_mul(va, va));
     case ATTN__LOOP_EXP: ATTN__LOOP(ATTN__FN(exp)(va));
     case ATTN__LOOP_TANH: ATTN__LOOP(ATTN__FN(tanh)(va));
-    case ATTN__LOOP_ERF: ATTN__LOOP(ATTN__FN(erf)(va));
+    case ATTN__LOOP_ERF: case ATTN__LOOP_GELU: ATTN__LOOP(ATTN__FN(bell)(op, va));
+    case ATTN__LOOP_LOG: ATTN__LOOP(ATTN__FN(log)(va));
+    case ATTN__LOOP_SQRT: ATTN__LOOP(attn__v_sqrt(va));
+    case ATTN__LOOP_SIGMOID: case ATTN__LOOP_SILU: case ATTN__LOOP_GELU_TANH: ATTN__LOOP(ATTN__FN(gate)(op, va));
     case ATTN__LOOP_RELU: ATTN__LOOP(attn__v_max(zero, va));                          // NaN stays
     case ATTN__LOOP_MUL_SCALE: ATTN__LOOP(attn__v_mul(attn__v_mul(va, vb), vs));
     case ATTN__LOOP_TANH_GRAD: ATTN__LOOP(attn__v_mul(vb, attn__v_fnma(va, va, one)));
@@ -2838,12 +2955,14 @@ ATTN__FUNC void ATTN__FN(loop)(attn__loop_args *g) {
     attn__v_end();
 }
 
-// ---- row softmax: maximum, exponentials with their sum, division
+// ---- row softmax: maximum, exponentials with their sum, division; meanwhile the row `ahead` comes from memory
 
-ATTN__FUNC void ATTN__FN(softmax_row)(attn__e *y, const attn__e *x, ptrdiff_t n, ptrdiff_t cols, attn__e masked) {
+ATTN__FUNC void ATTN__FN(softmax_row)(attn__e *y, const attn__e *x, ptrdiff_t n, ptrdiff_t cols, attn__e masked,
+                                      int log, ptrdiff_t ahead) {
     const attn__v log2e = attn__v_set(ATTN__C(1.4426950408889634));
-    attn__v m[4], s[4], top;
-    attn__e peak, total, hidden = 0;
+    attn__v m[4], s[4], top, by = attn__v_set(1), less = attn__v_set(0);
+    attn__e peak, total, hidden = 0, t[ATTN__LANES];
+    const attn__e *from = x;
     ptrdiff_t i = 0;
     ATTN__UNROLL for (int u = 0; u < 4; u++) { m[u] = attn__v_set(ATTN__NEG_INF); s[u] = attn__v_set(0); }
     for (; i + 4 * ATTN__LANES <= n; i += 4 * ATTN__LANES)
@@ -2856,30 +2975,100 @@ ATTN__FUNC void ATTN__FN(softmax_row)(attn__e *y, const attn__e *x, ptrdiff_t n,
     for (i = 0; i + 4 * ATTN__LANES <= n; i += 4 * ATTN__LANES)
         ATTN__UNROLL for (int u = 0; u < 4; u++) {
             const attn__v p = ATTN__P(attn__v_load(x + i + u * ATTN__LANES));
-            s[u] = attn__v_add(s[u], p); attn__v_store(y + i + u * ATTN__LANES, p);
+            s[u] = attn__v_add(s[u], p);
+            if (!log) attn__v_store(y + i + u * ATTN__LANES, p);
         }
     for (; i < n; i += ATTN__LANES) {
         const attn__v p = ATTN__P(attn__v_load_n(x + i, n - i, ATTN__NEG_INF));
-        s[0] = attn__v_add(s[0], p); attn__v_store_n(y + i, n - i, p);
+        s[0] = attn__v_add(s[0], p);
+        if (!log) attn__v_store_n(y + i, n - i, p);
     }
     total = attn__v_hsum(attn__v_add(attn__v_add(s[0], s[1]), attn__v_add(s[2], s[3])));
     if (n < cols && masked != 0) {
-        attn__e t[ATTN__LANES];
         attn__v_store(t, ATTN__P(attn__v_set(masked)));
         hidden = t[0]; total += hidden * (attn__e)(cols - n);
     }
 #undef ATTN__P
-    if (total > 0) total = 1 / total;
-    top = attn__v_set(total);
-    for (i = 0; i + ATTN__LANES <= n; i += ATTN__LANES) attn__v_store(y + i, attn__v_mul(attn__v_load(y + i), top));
-    if (i < n) attn__v_store_n(y + i, n - i, attn__v_mul(attn__v_load_n(y + i, n - i, 0), top));
-    for (i = n; i < cols; i++) y[i] = hidden * total;
+    if (log) {
+        less = attn__v_set(total == 0 ? 0 : (attn__e)attn__log_d((double)total));
+        hidden = masked != 0 ? masked : ATTN__NEG_INF;
+    } else {
+        by = attn__v_set(total > 0 ? 1 / total : total);
+        top = less; from = y;
+    }
+#define ATTN__P(a) attn__v_sub(attn__v_mul(attn__v_sub(a, top), by), less)
+    for (i = 0; i + ATTN__LANES <= n; i += ATTN__LANES) {
+        ATTN__PREFETCH_NEAR(x + ahead + i);
+        attn__v_store(y + i, ATTN__P(attn__v_load(from + i)));
+    }
+    if (i < n) attn__v_store_n(y + i, n - i, ATTN__P(attn__v_load_n(from + i, n - i, 0)));
+    attn__v_store(t, ATTN__P(attn__v_set(hidden)));
+#undef ATTN__P
+    for (i = n; i < cols; i++) y[i] = t[0];
 }
 ATTN__FUNC void ATTN__FN(softmax)(attn__softmax_args *g) {
     for (ptrdiff_t r = 0; r < g->rows; r++) {
         const ptrdiff_t n = g->lengths ? g->lengths[(g->first + r) / g->per] : g->cols;
         ATTN__FN(softmax_row)((attn__e *)g->y + r * g->y_row, (const attn__e *)g->x + r * g->x_row, n, g->cols,
-                              (attn__e)g->masked_score);
+                              (attn__e)g->masked_score, g->log, r + 1 < g->rows ? g->x_row : 0);
+    }
+    attn__v_end();
+}
+
+// ---- row norms: the row's mean, its deviations and their squares, then y; a row is read from the first cache
+
+// Sums of x - mean and of its square
+ATTN__OUTLINE void ATTN__FN(deviations)(const attn__e *x, ptrdiff_t n, attn__e mean, attn__e sums[2]) {
+    const attn__v by = attn__v_set(mean);
+    attn__v a[4], s[4];
+    ptrdiff_t i = 0;
+    for (int u = 0; u < 4; u++) a[u] = s[u] = attn__v_set(0);
+    for (; i + 4 * ATTN__LANES <= n; i += 4 * ATTN__LANES)
+        ATTN__UNROLL for (int u = 0; u < 4; u++) {
+            const attn__v v = attn__v_sub(attn__v_load(x + i + u * ATTN__LANES), by);
+            a[u] = attn__v_add(a[u], v); s[u] = attn__v_fma(v, v, s[u]);
+        }
+    for (; i < n; i += ATTN__LANES) {
+        const attn__v v = attn__v_sub(attn__v_load_n(x + i, n - i, mean), by);
+        a[0] = attn__v_add(a[0], v); s[0] = attn__v_fma(v, v, s[0]);
+    }
+    sums[0] = attn__v_hsum(attn__v_add(attn__v_add(a[0], a[1]), attn__v_add(a[2], a[3])));
+    sums[1] = attn__v_hsum(attn__v_add(attn__v_add(s[0], s[1]), attn__v_add(s[2], s[3])));
+}
+ATTN__FUNC void ATTN__FN(norm)(attn__norm_args *g) {
+    const attn__e *w = (const attn__e *)g->weight, *b = (const attn__e *)g->bias, count = (attn__e)g->cols;
+    const ptrdiff_t n = g->cols;
+    for (ptrdiff_t r = 0; r < g->rows; r++) {
+        const attn__e *x = (const attn__e *)g->x + r * g->x_row;
+        attn__e *y = (attn__e *)g->y + r * g->y_row, sums[2], mean = 0, rest = 0;
+        const attn__e *next = r + 1 < g->rows ? x + g->x_row : x;          // comes while this row is written
+        attn__e square;
+        attn__v less, by, shift;
+        ptrdiff_t i = 0;
+        ATTN__FN(deviations)(x, n, 0, sums);
+        if (g->kind == ATTN_ROWS_LAYER) {
+            mean = sums[0] / count;
+            ATTN__FN(deviations)(x, n, mean, sums);
+            rest = sums[0] / count;                     // what the rounded mean left
+        }
+        square = sums[1] / count - rest * rest;
+        if (square < 0) square = 0;
+        less = attn__v_set(mean);
+        by = attn__v_div(attn__v_set(1), attn__v_sqrt(attn__v_set(square + (attn__e)g->eps)));
+        shift = attn__v_mul(attn__v_set(-rest), by);
+#define ATTN__P(LOAD, REST) \
+            attn__v v = attn__v_fma(attn__v_sub(LOAD(x + i REST), less), by, shift); \
+            if (w) v = attn__v_mul(v, LOAD(w + i REST)); \
+            if (b) v = attn__v_add(v, LOAD(b + i REST))
+#define ATTN__REST , n - i, 0
+        for (; i + ATTN__LANES <= n; i += ATTN__LANES) {
+            ATTN__P(attn__v_load, );
+            ATTN__PREFETCH_NEAR(next + i);
+            attn__v_store(y + i, v);
+        }
+        if (i < n) { ATTN__P(attn__v_load_n, ATTN__REST); attn__v_store_n(y + i, n - i, v); }
+#undef ATTN__P
+#undef ATTN__REST
     }
     attn__v_end();
 }
@@ -4744,6 +4933,8 @@ static const attn__table ATTN__FN(table) = {
 #undef attn__v_abs
 #undef attn__v_sign
 #undef attn__v_round
+#undef attn__v_sqrt
+#undef attn__v_expo
 #undef attn__v_lt
 #undef attn__v_sel
 #undef attn__v_any
@@ -5110,6 +5301,7 @@ ATTN_DEF const char *attn_build_info(void) {
 //
 // Depth 1 first: checks at the door, then a plan, then kernels. Depth 2 stands on these.
 
+#define ATTN__TRY(x) do { const attn_status attn__s = (x); if (attn__s) return attn__s; } while (0)
 // A desc of the caller's own size becomes a whole one: missing tail 0, longer than known an error.
 ATTN__FUNC attn_status attn__take_desc(void *full, size_t bytes, const void *desc, attn__text *why) {
     size_t size;
@@ -5192,7 +5384,8 @@ ATTN__FUNC int attn__meet(const attn__set *x, const attn__set *y) {
 
 ATTN__FUNC attn_status attn__map(int type, int op, void *y, const void *x, ptrdiff_t n, int isa) {
     static const int loops[ATTN_MAP_COUNT] = { ATTN__LOOP_EXP, ATTN__LOOP_TANH, ATTN__LOOP_ERF, ATTN__LOOP_RELU,
-                                               ATTN__LOOP_SQUARE };
+                                               ATTN__LOOP_SQUARE, ATTN__LOOP_LOG, ATTN__LOOP_SQRT, ATTN__LOOP_SIGMOID,
+                                               ATTN__LOOP_SILU, ATTN__LOOP_GELU, ATTN__LOOP_GELU_TANH };
     const attn__table *t = attn__table_of(type, isa);
     attn__loop_args g;
     if (op < 0 || op >= ATTN_MAP_COUNT || n < 0 || attn__isa_wrong(isa)) return ATTN_ERR_RANGE;
@@ -5477,63 +5670,118 @@ ATTN_DEF size_t attn_matmul_workspace(const attn_matmul_desc *d) {
 
 // ---- softmax over rows
 
-typedef struct attn__sm_plan { const attn__table *table; attn__softmax_args g; ptrdiff_t part; } attn__sm_plan;
-ATTN__FUNC attn_status attn__sm_check(const attn_softmax_desc *user, int type, attn_softmax_desc *d, attn__text *why) {
-    const attn_status s = attn__take_desc(d, sizeof *d, user, why);
+// A plan for rows: g.x, g.y, sizes and strides checked here, the same for every kernel over rows
+typedef struct attn__lines_plan {
+    const attn__table *table;
+    void (*kernel)(attn__softmax_args *);
+    attn__softmax_args g;
+    ptrdiff_t part;
+} attn__lines_plan;
+ATTN__FUNC attn_status attn__check_lines(attn__lines_plan *p, int type, int isa, attn__text *why) {
+    attn__softmax_args *g = &p->g;
     const int bytes = type == ATTN_F64 ? 8 : 4;
-    if (s) return s;
-    if (d->rows < 0) return attn__wrong(why, ATTN_ERR_SHAPE, "rows", d->rows, "negative");
-    if (d->cols < 0) return attn__wrong(why, ATTN_ERR_SHAPE, "cols", d->cols, "negative");
-    if (d->x_row < 0) return attn__wrong(why, ATTN_ERR_RANGE, "x_row", d->x_row, "negative stride");
-    if (d->rows_per_length < 0)
-        return attn__wrong(why, ATTN_ERR_RANGE, "rows_per_length", d->rows_per_length, "negative");
-    if (attn__isa_wrong(d->isa)) return attn__wrong(why, ATTN_ERR_RANGE, "isa", d->isa, "no such instruction set");
-    if (!attn__table_of(type, d->isa)) { attn__say(why, "f64: left out of this build"); return ATTN_ERR_UNSUPPORTED; }
-    if (!d->x_row) d->x_row = d->cols;
-    if (!d->y_row) d->y_row = d->cols;
-    if (!d->rows_per_length) d->rows_per_length = 1;
-    if (d->lengths && d->rows % d->rows_per_length)
-        return attn__wrong(why, ATTN_ERR_SHAPE, "rows_per_length", d->rows_per_length, "does not divide rows");
-    if (d->rows == 0 || d->cols == 0) return ATTN_OK;
-    if (d->rows > 1 && d->y_row < d->cols)
-        return attn__wrong(why, ATTN_ERR_OVERLAP, "y_row", d->y_row, "rows of y overlap");
-    if (attn__reach(d->rows, d->cols, 1, d->x_row, 1, 0, bytes) < 0 ||
-        attn__reach(d->rows, d->cols, 1, d->y_row, 1, 0, bytes) < 0)
-        return attn__wrong(why, ATTN_ERR_RANGE, "rows", d->rows, "does not fit in memory");
-    if (!d->x) return attn__missing(why, "x");
-    if (!d->y) return attn__missing(why, "y");
-    if (d->lengths) for (ptrdiff_t i = 0; i <= (d->rows - 1) / d->rows_per_length; i++)
-        if (d->lengths[i] < 0 || d->lengths[i] > d->cols)
-            return attn__wrong(why, ATTN_ERR_RANGE, "lengths", d->lengths[i], "outside 0..cols");
+    if (g->rows < 0) return attn__wrong(why, ATTN_ERR_SHAPE, "rows", g->rows, "negative");
+    if (g->cols < 0) return attn__wrong(why, ATTN_ERR_SHAPE, "cols", g->cols, "negative");
+    if (g->x_row < 0) return attn__wrong(why, ATTN_ERR_RANGE, "x_row", g->x_row, "negative stride");
+    if (attn__isa_wrong(isa)) return attn__wrong(why, ATTN_ERR_RANGE, "isa", isa, "no such instruction set");
+    p->table = attn__table_of(type, isa);
+    if (!p->table) { attn__say(why, "f64: left out of this build"); return ATTN_ERR_UNSUPPORTED; }
+    if (!g->x_row) g->x_row = g->cols;
+    if (!g->y_row) g->y_row = g->cols;
+    if (g->rows == 0 || g->cols == 0) return ATTN_OK;
+    if (g->rows > 1 && g->y_row < g->cols)
+        return attn__wrong(why, ATTN_ERR_OVERLAP, "y_row", g->y_row, "rows of y overlap");
+    if (attn__reach(g->rows, g->cols, 1, g->x_row, 1, 0, bytes) < 0 ||
+        attn__reach(g->rows, g->cols, 1, g->y_row, 1, 0, bytes) < 0)
+        return attn__wrong(why, ATTN_ERR_RANGE, "rows", g->rows, "does not fit in memory");
+    if (!g->x) return attn__missing(why, "x");
+    if (!g->y) return attn__missing(why, "y");
+    if (g->x != g->y || (g->rows > 1 && g->x_row != g->y_row)) {
+        const ptrdiff_t n[4] = { 1, 1, g->rows, g->cols }, sx[4] = { 0, 0, g->x_row, 1 }, sy[4] = { 0, 0, g->y_row, 1 };
+        const attn__set x = attn__set_of(g->x, n, sx, bytes), y = attn__set_of(g->y, n, sy, bytes);
+        if (attn__meet(&x, &y)) return attn__wrong(why, ATTN_ERR_OVERLAP, "y", ATTN__UNSAID, "lies over a part of x");
+    }
     return ATTN_OK;
 }
-ATTN__FUNC void attn__sm_task(void *arg, ptrdiff_t i, int worker) {
-    const attn__sm_plan *p = (const attn__sm_plan *)arg;
+ATTN__FUNC void attn__lines_task(void *arg, ptrdiff_t i, int worker) {
+    const attn__lines_plan *p = (const attn__lines_plan *)arg;
     attn__softmax_args g = p->g;
     (void)worker;
     g.first = i * p->part;
     g.x = (const char *)g.x + g.first * g.x_row * p->table->bytes;
     g.y = (char *)g.y + g.first * g.y_row * p->table->bytes;
     if (g.rows - g.first < p->part) g.rows -= g.first; else g.rows = p->part;
-    p->table->softmax(&g);
+    p->kernel(&g);
+}
+ATTN__FUNC void attn__lines_run(attn__lines_plan *p, const attn_parallel *parallel) {
+    if (p->g.rows == 0 || p->g.cols == 0) return;
+    p->part = p->g.rows;
+    if (attn__workers(parallel) > 1 && (double)p->g.rows * (double)p->g.cols > 32768.0)
+        p->part = p->g.rows / (4 * attn__workers(parallel)) + 1;
+    attn__run(parallel, attn__lines_task, p, (p->g.rows + p->part - 1) / p->part);
+}
+ATTN__FUNC attn_status attn__sm_check(const attn_softmax_desc *user, int type, attn_softmax_desc *d,
+                                      attn__lines_plan *p, attn__text *why) {
+    ATTN__TRY(attn__take_desc(d, sizeof *d, user, why));
+    memset(p, 0, sizeof *p);
+    p->g.x = d->x; p->g.y = d->y; p->g.rows = d->rows; p->g.cols = d->cols; p->g.x_row = d->x_row;
+    p->g.y_row = d->y_row; p->g.per = d->rows_per_length ? d->rows_per_length : 1; p->g.lengths = d->lengths;
+    p->g.masked_score = d->masked_score; p->g.log = d->log;
+    if (d->log < 0 || d->log > 1) return attn__wrong(why, ATTN_ERR_RANGE, "log", d->log, "neither 0 nor 1");
+    if (p->g.per < 0) return attn__wrong(why, ATTN_ERR_RANGE, "rows_per_length", d->rows_per_length, "negative");
+    if (d->lengths && d->rows >= 0 && d->rows % p->g.per)
+        return attn__wrong(why, ATTN_ERR_SHAPE, "rows_per_length", d->rows_per_length, "does not divide rows");
+    ATTN__TRY(attn__check_lines(p, type, d->isa, why));
+    for (ptrdiff_t i = 0; d->lengths && d->cols > 0 && i < d->rows / p->g.per; i++)
+        if (d->lengths[i] < 0 || d->lengths[i] > d->cols)
+            return attn__wrong(why, ATTN_ERR_RANGE, "lengths", d->lengths[i], "outside 0..cols");
+    p->kernel = p->table->softmax;
+    return ATTN_OK;
 }
 ATTN__FUNC attn_status attn__softmax(const attn_softmax_desc *user, int type) {
     attn_softmax_desc d;
-    attn__sm_plan p;
-    const attn_status s = attn__sm_check(user, type, &d, NULL);
-    if (s || d.rows == 0 || d.cols == 0) return s;
-    memset(&p, 0, sizeof p);
-    p.table = attn__table_of(type, d.isa);
-    p.g.x = d.x; p.g.y = d.y; p.g.rows = d.rows; p.g.cols = d.cols; p.g.x_row = d.x_row; p.g.y_row = d.y_row;
-    p.g.per = d.rows_per_length; p.g.lengths = d.lengths; p.g.masked_score = d.masked_score;
-    p.part = d.rows;
-    if (attn__workers(d.parallel) > 1 && (double)d.rows * (double)d.cols > 32768.0)
-        p.part = d.rows / (4 * attn__workers(d.parallel)) + 1;
-    attn__run(d.parallel, attn__sm_task, &p, (d.rows + p.part - 1) / p.part);
+    attn__lines_plan p;
+    ATTN__TRY(attn__sm_check(user, type, &d, &p, NULL));
+    attn__lines_run(&p, d.parallel);
     return ATTN_OK;
 }
 ATTN_DEF attn_status attn_softmax_f32(const attn_softmax_desc *d) { return attn__softmax(d, ATTN_F32); }
 ATTN_DEF attn_status attn_softmax_f64(const attn_softmax_desc *d) { return attn__softmax(d, ATTN_F64); }
+
+// ---- norms over rows
+
+ATTN__FUNC double attn__norm_eps(int kind) { return kind == ATTN_ROWS_RMS ? 1e-6 : 1e-5; }
+ATTN__FUNC attn_status attn__norm_check(const attn_norm_desc *user, int type, attn_norm_desc *d, attn__lines_plan *p,
+                                        attn__text *why) {
+    ATTN__TRY(attn__take_desc(d, sizeof *d, user, why));
+    memset(p, 0, sizeof *p);
+    p->g.x = d->x; p->g.y = d->y; p->g.rows = d->rows; p->g.cols = d->cols; p->g.x_row = d->x_row;
+    p->g.y_row = d->y_row; p->g.weight = d->weight; p->g.bias = d->bias; p->g.kind = d->kind;
+    p->g.eps = d->eps > 0 ? d->eps : attn__norm_eps(d->kind);
+    if (d->kind < 0 || d->kind >= ATTN_ROWS_COUNT)
+        return attn__wrong(why, ATTN_ERR_RANGE, "kind", d->kind, "none of ATTN_ROWS_");
+    if (d->eps < 0 || !attn__finite(d->eps))
+        return attn__wrong(why, ATTN_ERR_RANGE, "eps", ATTN__UNSAID, "negative or not finite");
+    ATTN__TRY(attn__check_lines(p, type, d->isa, why));
+    for (int i = 0; i < 2 && d->rows > 0; i++) {
+        const ptrdiff_t n[4] = { 1, 1, d->rows, d->cols }, sy[4] = { 0, 0, p->g.y_row, 1 }, sw[4] = { 0, 0, 0, 1 };
+        const attn__set y = attn__set_of(d->y, n, sy, p->table->bytes);
+        const attn__set w = attn__set_of(i ? d->bias : d->weight, n, sw, p->table->bytes);
+        if (attn__meet(&w, &y))
+            return attn__wrong(why, ATTN_ERR_OVERLAP, "y", ATTN__UNSAID, i ? "lies over bias" : "lies over weight");
+    }
+    p->kernel = p->table->norm;
+    return ATTN_OK;
+}
+ATTN__FUNC attn_status attn__norm(const attn_norm_desc *user, int type) {
+    attn_norm_desc d;
+    attn__lines_plan p;
+    ATTN__TRY(attn__norm_check(user, type, &d, &p, NULL));
+    attn__lines_run(&p, d.parallel);
+    return ATTN_OK;
+}
+ATTN_DEF attn_status attn_norm_f32(const attn_norm_desc *d) { return attn__norm(d, ATTN_F32); }
+ATTN_DEF attn_status attn_norm_f64(const attn_norm_desc *d) { return attn__norm(d, ATTN_F64); }
 
 // ---- sentences
 
@@ -5561,7 +5809,18 @@ ATTN_DEF const char *attn_explain_matmul(attn_status s, const attn_matmul_desc *
 ATTN_DEF const char *attn_explain_softmax(attn_status s, const attn_softmax_desc *d, char *text, size_t n) {
     attn__text t = attn__text_of(text, n);
     attn_softmax_desc full;
-    return attn__explained(s, attn__sm_check(d, ATTN_F32, &full, &t), &t, text, n);
+    attn__lines_plan p;
+    attn_status again = attn__sm_check(d, ATTN_F32, &full, &p, &t);
+    if (again != s) { t = attn__text_of(text, n); again = attn__sm_check(d, ATTN_F64, &full, &p, &t); }
+    return attn__explained(s, again, &t, text, n);
+}
+ATTN_DEF const char *attn_explain_norm(attn_status s, const attn_norm_desc *d, char *text, size_t n) {
+    attn__text t = attn__text_of(text, n);
+    attn_norm_desc full;
+    attn__lines_plan p;
+    attn_status again = attn__norm_check(d, ATTN_F32, &full, &p, &t);
+    if (again != s) { t = attn__text_of(text, n); again = attn__norm_check(d, ATTN_F64, &full, &p, &t); }
+    return attn__explained(s, again, &t, text, n);
 }
 
 #ifndef ATTN_ONLY_KERNELS
@@ -5804,6 +6063,21 @@ ATTN_DEF attn_tensor *attn_tanh(attn_ctx *c, attn_tensor *x) {
 }
 ATTN_DEF attn_tensor *attn_relu(attn_ctx *c, attn_tensor *x) {
     return attn__unary(c, ATTN_OP_RELU, "attn_relu", ATTN__LOOP_RELU, x, 0);
+}
+ATTN_DEF attn_tensor *attn_log(attn_ctx *c, attn_tensor *x) {
+    return attn__unary(c, ATTN_OP_LOG, "attn_log", ATTN__LOOP_LOG, x, 0);
+}
+ATTN_DEF attn_tensor *attn_sqrt(attn_ctx *c, attn_tensor *x) {
+    return attn__unary(c, ATTN_OP_SQRT, "attn_sqrt", ATTN__LOOP_SQRT, x, 0);
+}
+ATTN_DEF attn_tensor *attn_sigmoid(attn_ctx *c, attn_tensor *x) {
+    return attn__unary(c, ATTN_OP_SIGMOID, "attn_sigmoid", ATTN__LOOP_SIGMOID, x, 0);
+}
+ATTN_DEF attn_tensor *attn_silu(attn_ctx *c, attn_tensor *x) {
+    return attn__unary(c, ATTN_OP_SILU, "attn_silu", ATTN__LOOP_SILU, x, 0);
+}
+ATTN_DEF attn_tensor *attn_gelu(attn_ctx *c, attn_tensor *x) {
+    return attn__unary(c, ATTN_OP_GELU, "attn_gelu", ATTN__LOOP_GELU, x, 0);
 }
 
 // ---- reductions. axis -1 in a node stands for all of them
@@ -6071,34 +6345,41 @@ ATTN_DEF attn_tensor *attn_matmul(attn_ctx *c, attn_tensor *a, attn_tensor *b) {
     return c->error ? &c->empty : y;
 }
 
-// ---- softmax
+// ---- softmax, norms
 
 // over the last axis of a contiguous x
 ATTN__FUNC attn_status attn__softmax_last(const attn_ctx *c, void *y, const attn_tensor *x, const int32_t *lengths,
-                                          ptrdiff_t per) {
+                                          ptrdiff_t per, int log) {
     attn_softmax_desc d;
     memset(&d, 0, sizeof d);
     d.cols = x->shape[x->rank - 1]; d.rows = d.cols ? attn_count(x) / d.cols : 0;
-    d.x = x->data; d.y = y; d.lengths = lengths; d.rows_per_length = per; d.isa = c->d.isa; d.parallel = c->d.parallel;
+    d.x = x->data; d.y = y; d.lengths = lengths; d.rows_per_length = per; d.log = log;
+    d.isa = c->d.isa; d.parallel = c->d.parallel;
     return attn__softmax(&d, x->type);
 }
 ATTN__FUNC attn_tensor *attn__softmax_op(attn_ctx *c, const char *name, attn_tensor *x, const int32_t *lengths,
-                                         ptrdiff_t per) {
+                                         ptrdiff_t per, int log) {
     attn_tensor *y;
     attn_status s;
     x = attn_contiguous(c, x);
     if (c->error) return &c->empty;
     y = attn__new(c, name, x->type, x->rank, x->shape, 1, 0);
     if (c->error) return y;
-    s = attn__softmax_last(c, y->data, x, lengths, per);
+    s = attn__softmax_last(c, y->data, x, lengths, per, log);
     if (s) return attn__fail(c, s, name, s == ATTN_ERR_RANGE ? "a length outside 0..M" : attn_status_str(s));
-    attn__record_op(c, ATTN_OP_SOFTMAX, y, x, NULL);
+    attn__record_op(c, log ? ATTN_OP_LOG_SOFTMAX : ATTN_OP_SOFTMAX, y, x, NULL);
     return c->error ? &c->empty : y;
 }
+ATTN__FUNC attn_tensor *attn__softmax_along(attn_ctx *c, const char *name, attn_tensor *x, int axis, int log) {
+    if (!attn__float_ready(c, name, x, x) || !attn__axis(c, name, x, &axis)) return &c->empty;
+    if (axis == x->rank - 1) return attn__softmax_op(c, name, x, NULL, 0, log);
+    return attn_transpose(c, attn__softmax_op(c, name, attn_transpose(c, x, axis, -1), NULL, 0, log), axis, -1);
+}
 ATTN_DEF attn_tensor *attn_softmax(attn_ctx *c, attn_tensor *x, int axis) {
-    if (!attn__float_ready(c, "attn_softmax", x, x) || !attn__axis(c, "attn_softmax", x, &axis)) return &c->empty;
-    if (axis == x->rank - 1) return attn__softmax_op(c, "attn_softmax", x, NULL, 0);
-    return attn_transpose(c, attn__softmax_op(c, "attn_softmax", attn_transpose(c, x, axis, -1), NULL, 0), axis, -1);
+    return attn__softmax_along(c, "attn_softmax", x, axis, 0);
+}
+ATTN_DEF attn_tensor *attn_log_softmax(attn_ctx *c, attn_tensor *x, int axis) {
+    return attn__softmax_along(c, "attn_log_softmax", x, axis, 1);
 }
 ATTN_DEF attn_tensor *attn_masked_softmax(attn_ctx *c, attn_tensor *x, const attn_tensor *lengths) {
     const char *name = "attn_masked_softmax";
@@ -6110,8 +6391,41 @@ ATTN_DEF attn_tensor *attn_masked_softmax(attn_ctx *c, attn_tensor *x, const att
     {
         ptrdiff_t per = 1;
         for (int i = lengths->rank; i < x->rank - 1; i++) per *= x->shape[i];
-        return attn__softmax_op(c, name, x, (const int32_t *)lengths->data, per ? per : 1);
+        return attn__softmax_op(c, name, x, (const int32_t *)lengths->data, per ? per : 1, 0);
     }
+}
+
+ATTN__FUNC attn_tensor *attn__norm_op(attn_ctx *c, int op, const char *name, attn_tensor *x, attn_tensor *weight,
+                                      double eps) {
+    attn_norm_desc d;
+    attn_tensor *y;
+    attn__node *n;
+    attn_status s;
+    if (!attn__float_ready(c, name, x, weight ? weight : x)) return &c->empty;
+    if (x->rank < 1 || (weight && (weight->rank != 1 || weight->shape[0] != x->shape[x->rank - 1])))
+        return attn__fail_shapes(c, name, x, weight, "[..,C] and a weight [C] are wanted");
+    x = attn_contiguous(c, x);
+    if (weight) weight = attn_contiguous(c, weight);
+    y = attn__new(c, name, x->type, x->rank, x->shape, 1, 0);
+    if (c->error) return &c->empty;
+    memset(&d, 0, sizeof d);
+    d.cols = x->shape[x->rank - 1]; d.rows = d.cols ? attn_count(x) / d.cols : 0;
+    d.x = x->data; d.y = y->data; d.weight = weight ? weight->data : NULL; d.isa = c->d.isa; d.parallel = c->d.parallel;
+    d.kind = op == ATTN_OP_RMS_NORM ? ATTN_ROWS_RMS : ATTN_ROWS_LAYER;
+    d.eps = eps;
+    s = attn__norm(&d, x->type);
+    if (s) return attn__fail(c, s, name, s == ATTN_ERR_RANGE ? "eps is negative or not finite" : attn_status_str(s));
+    n = attn__record_op(c, op, y, x, weight);
+    if (n) n->s = eps > 0 ? eps : attn__norm_eps(d.kind);
+    return c->error ? &c->empty : y;
+}
+ATTN_DEF attn_tensor *attn_layer_norm(attn_ctx *c, attn_tensor *x, attn_tensor *weight, attn_tensor *bias,
+                                      double eps) {
+    attn_tensor *y = attn__norm_op(c, ATTN_OP_LAYER_NORM, "attn_layer_norm", x, weight, eps);
+    return bias ? attn_add(c, y, bias) : y;              // the same numbers, and its gradient
+}
+ATTN_DEF attn_tensor *attn_rms_norm(attn_ctx *c, attn_tensor *x, attn_tensor *weight, double eps) {
+    return attn__norm_op(c, ATTN_OP_RMS_NORM, "attn_rms_norm", x, weight, eps);
 }
 
 // ---- losses
@@ -6135,7 +6449,7 @@ ATTN_DEF attn_tensor *attn_cross_entropy(attn_ctx *c, attn_tensor *x, attn_tenso
     y = attn__new(c, name, x->type, 0, NULL, 1, 0);
     p = attn__new(c, name, x->type, 2, x->shape, 1, 0);             // kept: the derivative is p - onehot
     if (c->error) return &c->empty;
-    attn__softmax_last(c, p->data, x, NULL, 0);
+    attn__softmax_last(c, p->data, x, NULL, 0, 0);
     for (ptrdiff_t i = 0; i < rows; i++) {                          // log p[t] from the largest p, which is never tiny
         const char *xi = (const char *)x->data + i * cols * e, *pi = (const char *)p->data + i * cols * e;
         ptrdiff_t top = 0;
@@ -6414,7 +6728,6 @@ ATTN__FUNC attn_status attn__fill_strides(ptrdiff_t s[4], ptrdiff_t n1, ptrdiff_
 ATTN__FUNC attn_status attn__check_enum(int32_t x, int count, const char *field, attn__text *why) {
     return x < 0 || x >= count ? attn__wrong(why, ATTN_ERR_RANGE, field, x, "no such value") : ATTN_OK;
 }
-#define ATTN__TRY(x) do { const attn_status attn__s = (x); if (attn__s) return attn__s; } while (0)
 
 ATTN__FUNC attn_status attn__check_sizes(attn_desc *d, attn__text *why) {
     const struct { const char *name; ptrdiff_t x; } size[] = {
@@ -7146,6 +7459,62 @@ ATTN_DEF attn_status attn_rope_table(float *cos_out, float *sin_out, ptrdiff_t p
     }
     return ATTN_OK;
 }
+typedef struct attn__turn {
+    attn_desc d;
+    const attn__table *table;
+    char *space;
+    size_t line;                      // bytes of a row there
+    ptrdiff_t n, per;                 // rows in all, of a task
+} attn__turn;
+ATTN__FUNC void attn__turn_task(void *arg, ptrdiff_t i, int worker) {
+    const attn__turn *p = (const attn__turn *)arg;
+    const attn_desc *d = &p->d;
+    const int own = p->table->bytes == attn__types[d->o_type].bytes && d->o_stride[3] == 1;
+    attn__row_args g;
+    memset(&g, 0, sizeof g);
+    g.d = d; g.type = d->q_type; g.stages = d->qk_norm || d->rope_kind; g.col = d->q_stride[3]; g.n = d->dim;
+    g.factor = d->q_norm;
+    for (ptrdiff_t r = i * p->per; r < p->n && r < (i + 1) * p->per; r++) {
+        const ptrdiff_t at = r % d->queries, h = r / d->queries % d->heads, b = r / d->queries / d->heads;
+        char *o = (char *)d->o + (b * d->o_stride[0] + h * d->o_stride[1] + at * d->o_stride[2]) *
+            attn__types[d->o_type].bytes;
+        g.p = (const char *)d->q + (b * d->q_stride[0] + h * d->q_stride[1] + at * d->q_stride[2]) *
+            attn__types[d->q_type].bytes;
+        g.y = own ? o : p->space + (size_t)worker * p->line;
+        g.position = d->rope_q_pos ? d->rope_q_pos[b * d->queries + at] : at + attn__offset(d, b);
+        p->table->row(&g);
+        for (ptrdiff_t c = 0; !own && c < d->dim; c++)
+            attn__store(d->o_type, o, c * d->o_stride[3], p->table->bytes == 8 ? ((const double *)g.y)[c]
+                        : (double)((const float *)g.y)[c]);
+    }
+}
+ATTN_DEF attn_status attn_rope(const attn_desc *user) {
+    attn__turn p;
+    attn_desc d, *to = &p.d;
+    void *own;
+    ATTN__TRY(attn__take_desc(&d, sizeof d, user, NULL));
+    memset(&p, 0, sizeof p);
+    to->q = d.q; to->o = d.o; to->q_type = to->k_type = to->v_type = d.q_type; to->o_type = d.o_type;
+    memcpy(to->q_stride, d.q_stride, sizeof d.q_stride); memcpy(to->o_stride, d.o_stride, sizeof d.o_stride);
+    to->batch = d.batch; to->heads = d.heads; to->queries = d.queries; to->dim = d.dim;
+    to->qk_norm = d.qk_norm; to->norm_eps = d.norm_eps; to->q_norm = d.q_norm;
+    to->align = d.align; to->query_offset = d.query_offset; to->query_offsets = d.query_offsets;
+    to->rope_kind = d.rope_kind; to->rope_dim = d.rope_dim; to->rope_cos = d.rope_cos; to->rope_sin = d.rope_sin;
+    to->rope_positions = d.rope_positions; to->rope_q_pos = d.rope_q_pos;
+    to->workspace = d.workspace; to->workspace_bytes = d.workspace_bytes; to->parallel = d.parallel; to->isa = d.isa;
+    d = *to;
+    ATTN__TRY(attn__check(&d, to, 1, NULL));
+    p.table = attn__table_for(to);
+    p.n = p.per = to->batch * to->heads * to->queries;
+    if (p.n == 0) return ATTN_OK;
+    p.line = (size_t)to->dim * (size_t)p.table->bytes;
+    if (attn__workers(to->parallel) > 1 && (double)p.n * (double)to->dim > 32768.0)
+        p.per = p.n / (4 * attn__workers(to->parallel)) + 1;
+    ATTN__TRY(attn__borrow(to, p.line * (size_t)attn__workers(to->parallel) + 63, &p.space, &own));
+    attn__run(to->parallel, attn__turn_task, &p, (p.n + p.per - 1) / p.per);
+    attn__give_back(own);
+    return ATTN_OK;
+}
 ATTN_DEF const char *attn_explain(attn_status s, const attn_desc *d, char *text, size_t n) {
     attn__text t = attn__text_of(text, n);
     attn_desc full;
@@ -7258,6 +7627,46 @@ ATTN__BWD(square) { ATTN__UNUSED; attn__each(c, ATTN__LOOP_MUL_SCALE, 1, da, g, 
 ATTN__BWD(exp) { ATTN__UNUSED; attn__each(c, ATTN__LOOP_MUL, 1, da, g, n->y, 0); }
 ATTN__BWD(tanh) { ATTN__UNUSED; attn__each(c, ATTN__LOOP_TANH_GRAD, 1, da, n->y, g, 0); }
 ATTN__BWD(relu) { ATTN__UNUSED; attn__each(c, ATTN__LOOP_RELU_GRAD, 1, da, n->y, g, 0); }
+ATTN__BWD(log) { ATTN__UNUSED; attn__each(c, ATTN__LOOP_DIV, 1, da, g, n->x[0], 0); }
+ATTN__BWD(sqrt) {
+    attn_tensor *t = attn__scratch(c, g->type, g->rank, g->shape);
+    ATTN__UNUSED;
+    if (c->error) return;
+    attn__each(c, ATTN__LOOP_SCALE, 0, t, g, g, 0.5);
+    attn__each(c, ATTN__LOOP_DIV, 1, da, t, n->y, 0);
+}
+ATTN__BWD(sigmoid) {
+    attn_tensor *t = attn__scratch(c, g->type, g->rank, g->shape);
+    ATTN__UNUSED;
+    if (c->error) return;
+    attn__each(c, ATTN__LOOP_SQUARE, 0, t, n->y, n->y, 0);
+    attn__each(c, ATTN__LOOP_SUB, 0, t, n->y, t, 0);
+    attn__each(c, ATTN__LOOP_MUL, 1, da, g, t, 0);
+}
+ATTN__BWD(silu) {                                        // s + s (x - x s)
+    attn_tensor *s = attn__scratch(c, g->type, g->rank, g->shape), *t = attn__scratch(c, g->type, g->rank, g->shape);
+    ATTN__UNUSED;
+    if (c->error) return;
+    attn__each(c, ATTN__LOOP_SIGMOID, 0, s, n->x[0], g, 0);
+    attn__each(c, ATTN__LOOP_MUL, 0, t, n->x[0], s, 0);
+    attn__each(c, ATTN__LOOP_SUB, 0, t, n->x[0], t, 0);
+    attn__each(c, ATTN__LOOP_MUL, 0, t, t, s, 0);
+    attn__each(c, ATTN__LOOP_ADD, 0, t, t, s, 0);
+    attn__each(c, ATTN__LOOP_MUL, 1, da, g, t, 0);
+}
+ATTN__BWD(gelu) {
+    attn_tensor *s = attn__scratch(c, g->type, g->rank, g->shape), *t = attn__scratch(c, g->type, g->rank, g->shape);
+    ATTN__UNUSED;
+    if (c->error) return;
+    attn__each(c, ATTN__LOOP_SCALE, 0, s, n->x[0], g, 0.70710678118654752);
+    attn__each(c, ATTN__LOOP_ERF, 0, s, s, s, 0);
+    attn__each(c, ATTN__LOOP_MUL_SCALE, 0, t, n->x[0], n->x[0], -0.5);
+    attn__each(c, ATTN__LOOP_EXP, 0, t, t, t, 0);
+    attn__each(c, ATTN__LOOP_MUL_SCALE, 0, t, t, n->x[0], 0.39894228040143268);
+    attn__each(c, ATTN__LOOP_MUL, 1, da, g, t, 0);
+    attn__each(c, ATTN__LOOP_MUL_SCALE, 1, da, g, s, 0.5);
+    attn__each(c, ATTN__LOOP_SCALE, 1, da, g, g, 0.5);
+}
 ATTN__BWD(sum) { ATTN__UNUSED; attn__each(c, ATTN__LOOP_SCALE, 1, da, g, g, n->s); }
 ATTN__BWD(mean) { attn__bwd_sum(c, n, g, da, db); }
 ATTN__BWD(max) {
@@ -7289,6 +7698,53 @@ ATTN__BWD(softmax) {
     attn__each(c, ATTN__LOOP_SUB, 0, rest, g, dot, 0);
     attn__each(c, ATTN__LOOP_MUL, 1, da, n->y, rest, 0);
 }
+ATTN__BWD(log_softmax) {
+    ptrdiff_t shape[ATTN_MAX_RANK];
+    attn_tensor *sum, *p;
+    ATTN__UNUSED;
+    memcpy(shape, g->shape, sizeof shape);
+    shape[g->rank - 1] = 1;
+    sum = attn__scratch(c, g->type, g->rank, shape); p = attn__scratch(c, g->type, g->rank, g->shape);
+    if (c->error) return;
+    attn__zero(sum);
+    attn__each(c, ATTN__LOOP_COPY, 1, sum, g, g, 0);
+    attn__each(c, ATTN__LOOP_EXP, 0, p, n->y, g, 0);
+    attn__each(c, ATTN__LOOP_COPY, 1, da, g, g, 0);
+    attn__each(c, ATTN__LOOP_MUL_SCALE, 1, da, p, sum, -1);
+}
+// h = (x - mean) / s and u = g w: the gradient of s leaves u no part along h, that of the mean none along 1
+ATTN__FUNC void attn__bwd_norm(attn_ctx *c, const attn__node *n, attn_tensor *g, attn_tensor *da, attn_tensor *db,
+                               int layer) {
+    const attn_tensor *x = n->x[0], *w = n->x[1];
+    const double one = x->shape[x->rank - 1] ? 1.0 / (double)x->shape[x->rank - 1] : 0;
+    ptrdiff_t shape[ATTN_MAX_RANK];
+    attn_tensor *mean, *s, *h, *u;
+    memcpy(shape, x->shape, sizeof shape);
+    shape[x->rank - 1] = 1;
+    mean = attn__scratch(c, x->type, x->rank, shape); s = attn__scratch(c, x->type, x->rank, shape);
+    h = attn__scratch(c, x->type, x->rank, x->shape); u = attn__scratch(c, x->type, x->rank, x->shape);
+    if (c->error) return;
+    attn__zero(mean);
+    if (layer) attn__each(c, ATTN__LOOP_SCALE, 1, mean, x, x, one);
+    attn__each(c, ATTN__LOOP_SUB, 0, h, x, mean, 0);
+    for (ptrdiff_t i = 0, m = attn_count(s); i < m; i++)
+        attn__put(s->type, (char *)s->data + i * attn__types[s->type].bytes, n->s);
+    attn__each(c, ATTN__LOOP_MUL_SCALE, 1, s, h, h, one);
+    attn__each(c, ATTN__LOOP_SQRT, 0, s, s, s, 0);
+    attn__each(c, ATTN__LOOP_DIV, 0, h, h, s, 0);
+    if (db) attn__each(c, ATTN__LOOP_MUL, 1, db, g, h, 0);
+    if (!da) return;
+    attn__each(c, w ? ATTN__LOOP_MUL : ATTN__LOOP_COPY, 0, u, g, w ? w : g, 0);
+    attn__zero(mean);
+    if (layer) attn__each(c, ATTN__LOOP_SCALE, 1, mean, u, u, one);
+    attn__each(c, ATTN__LOOP_SUB, 0, u, u, mean, 0);
+    attn__zero(mean);
+    attn__each(c, ATTN__LOOP_MUL_SCALE, 1, mean, u, h, -one);
+    attn__each(c, ATTN__LOOP_MUL, 1, u, h, mean, 0);
+    attn__each(c, ATTN__LOOP_DIV, 1, da, u, s, 0);
+}
+ATTN__BWD(layer_norm) { attn__bwd_norm(c, n, g, da, db, 1); }
+ATTN__BWD(rms_norm) { attn__bwd_norm(c, n, g, da, db, 0); }
 ATTN__BWD(reshape) {
     attn_tensor t = *n->x[0];
     ATTN__UNUSED;

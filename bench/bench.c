@@ -313,6 +313,70 @@ static void softmax_table(void) {
     }
 }
 
+// ---- rows: one pass over each, in a cache and out of it
+
+typedef struct rows_arg {
+    int op;
+    attn_softmax_desc softmax;
+    attn_norm_desc norm;
+    attn_desc rope;
+    float *y;
+    const float *x;
+    ptrdiff_t n;
+} rows_arg;
+enum { ROWS_LOG = ATTN_MAP_COUNT, ROWS_LAYER, ROWS_RMS, ROWS_HALF, ROWS_INTERLEAVED };
+
+static attn_status rows_run(void *arg) {
+    const rows_arg *m = (const rows_arg *)arg;
+    return m->op < ATTN_MAP_COUNT ? attn_map_f32(m->op, m->y, m->x, m->n, bench.isa) :
+        m->op == ROWS_LOG ? attn_softmax_f32(&m->softmax) :
+        m->op < ROWS_HALF ? attn_norm_f32(&m->norm) : attn_rope(&m->rope);
+}
+
+static void rows_table(void) {
+    static const struct { const char *name; int op; } list[] = {
+        { "log-softmax", ROWS_LOG }, { "layer norm", ROWS_LAYER }, { "rms norm", ROWS_RMS },
+        { "rope half", ROWS_HALF }, { "rope interleaved", ROWS_INTERLEAVED }, { "exp", ATTN_MAP_EXP },
+        { "silu", ATTN_MAP_SILU }, { "gelu", ATTN_MAP_GELU }, { "gelu_tanh", ATTN_MAP_GELU_TANH },
+        { "relu", ATTN_MAP_RELU },
+    };
+    static const int shape[2][2] = { { 64, 512 }, { 4096, 4096 } };
+    table_head("rows: rows x cols, bytes = read + written once; weights and biases given; rope: 8 heads of dim 128");
+    for (int i = 0; i < 2 * COUNT(list); i++) {
+        const int rows = shape[i % 2][0], cols = shape[i % 2][1], big = i % 2, op = list[i / 2].op;
+        const int dim = 128, heads = 8, positions = rows * cols / dim / heads;
+        const size_t n = (size_t)rows * (size_t)cols;
+        bench_row r = row_make("rows", list[i / 2].name, UNIT_BYTES, big ? LIMIT_COPY : LIMIT_NONE);
+        rows_arg m;
+        bench.used = 0;
+        memset(&m, 0, sizeof m);
+        m.op = op; m.n = (ptrdiff_t)n;
+        m.x = take_random(n, 3);
+        m.y = (float *)take(n * 4);
+        m.softmax.x = m.norm.x = m.rope.q = m.x;
+        m.softmax.y = m.norm.y = m.rope.o = m.y;
+        m.softmax.rows = m.norm.rows = rows; m.softmax.cols = m.norm.cols = cols;
+        m.softmax.log = 1;
+        m.softmax.parallel = m.norm.parallel = m.rope.parallel = bench.pool;
+        m.softmax.isa = m.norm.isa = m.rope.isa = bench.isa;
+        m.norm.kind = op == ROWS_RMS ? ATTN_ROWS_RMS : ATTN_ROWS_LAYER;
+        m.norm.weight = take_random((size_t)cols, 1);
+        m.norm.bias = op == ROWS_LAYER ? take_random((size_t)cols, 1) : NULL;
+        m.rope.heads = heads; m.rope.queries = positions; m.rope.dim = dim;
+        m.rope.rope_kind = op == ROWS_HALF ? ATTN_ROPE_HALF : ATTN_ROPE_INTERLEAVED;
+        m.rope.rope_positions = positions;
+        m.rope.rope_cos = take_random((size_t)(positions * dim / 2), 1);
+        m.rope.rope_sin = take_random((size_t)(positions * dim / 2), 1);
+        r.rank = 2; r.dims[0] = rows; r.dims[1] = cols;
+        r.work = 8.0 * (double)n;
+        r.aim_kind = big ? AIM_SHARE : AIM_RATE;
+        r.aim[0] = big ? op == ROWS_LOG ? 75 : 90 : 0;
+        r.run = rows_run; r.arg = &m;
+        r.out = m.y; r.outs = n;
+        row_print(&r);
+    }
+}
+
 // ---- attention and decode
 
 enum {
@@ -649,12 +713,12 @@ static void maths_table(void) {
 // ---- the program
 
 static const struct { const char *name; void (*run)(void); } suites[] = {
-    { "floor", floor_table }, { "gemm", gemm_table }, { "softmax", softmax_table },
+    { "floor", floor_table }, { "gemm", gemm_table }, { "softmax", softmax_table }, { "rows", rows_table },
     { "attention", attention_table }, { "decode", decode_table }, { "maths", maths_table },
 };
 
 static void help(void) {
-    puts("build/bench [floor] [gemm] [softmax] [attention] [decode] [maths] [all] [options]\n"
+    puts("build/bench [floor] [gemm] [softmax] [rows] [attention] [decode] [maths] [all] [options]\n"
          "  --isa NAME     cap on the instruction set; default: the best of this machine\n"
          "  --threads N    default 1; limits and shares are then those of N threads\n"
          "  --seconds S    time for each row, default 0.3\n"

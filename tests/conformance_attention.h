@@ -514,17 +514,16 @@ static void run_tensor_scatter(run *r) {
     if (memcmp(twice[0], twice[1], (size_t)past->count * past->type->bytes)) fail(r, "k and v differ");
     give_array(r, 0, d.k_type, d.k_cache);
 }
-// Rows [B,H,N,D] rotated on their way into a cache: attn_append with the rope of d. Any strides.
+// Rows [B,H,N,D] of k_new turned by attn_rope; the strides of the result are theirs.
 static const float *rotated(run *r, attn_desc *d, const vector *x) {
-    d->kv_heads = d->heads; d->keys = d->new_keys; d->isa = isa;
+    d->queries = d->new_keys; d->isa = isa;
     d->q_type = d->k_type = d->v_type = d->o_type = x->type->type;
     r->odd_type = is_half(d->q_type);
-    d->k_cache = memory(r, x->count * bytes_of(d->k_type)); d->v_cache = memory(r, x->count * bytes_of(d->k_type));
-    d->key_lengths = (const int32_t *)memory(r, d->batch * 4);
-    d->k_new = d->v_new = x->data;
-    for (int a = 0; a < 4; a++) d->v_new_stride[a] = d->k_stride[a] = d->v_stride[a] = d->k_new_stride[a];
-    if (r->refused || !call(r, attn_append(d), d)) return NULL;
-    return (const float *)d->k_cache;
+    d->q = x->data; d->o = memory(r, x->count * bytes_of(d->o_type));
+    d->rope_q_pos = d->rope_k_pos;
+    for (int a = 0; a < 4; a++) d->q_stride[a] = d->o_stride[a] = d->k_new_stride[a];
+    if (r->refused || !call(r, attn_rope(d), d)) return NULL;
+    return (const float *)d->o;
 }
 // [B,H,N,D] with cos, sin [B or 1,1,N,D/2] of its first columns, on the tape: the pairs' first and second elements
 static void give_turned(run *r, tensor x, tensor cosine, tensor sine, const attn_desc *d) {

@@ -245,9 +245,7 @@ static tensor layer_norm(const transformer *t, const char *prefix, const char *n
     snprintf(full, sizeof full, "%s%s.", prefix, name);
     tensor w = named_after(t->r, full, "weight"), b = named_after(t->r, full, "bias");
     if (attn_error(ctx)) return x;
-    x = normed(x, x->rank - 1, t->eps, 1, NULL, NULL);
-    if (w) x = multiply(x, w);
-    return b ? add(x, b) : x;
+    return attn_layer_norm(ctx, x, w, b, t->eps);
 }
 static tensor attend(const transformer *t, const char *prefix, const char *name, tensor x, tensor memory_of,
                      const vector *mask, const vector *padding) {
@@ -273,7 +271,7 @@ static tensor feed_forward(const transformer *t, const char *prefix, tensor x) {
     tensor w2 = named_after(t->r, prefix, "linear2.weight"), b2 = named_after(t->r, prefix, "linear2.bias");
     if (!w1 || !w2 || attn_error(ctx)) { refuse(t->r, "no weights"); return x; }
     x = linear(x, w1, b1);
-    return linear(t->gelu ? gelu_values(t->r, x) : relu(x), w2, b2);
+    return linear(t->gelu ? attn_gelu(ctx, x) : relu(x), w2, b2);
 }
 // A part with its residual and norm, by the place of the norm
 #define PART(x, norm, part) do { \

@@ -16,29 +16,9 @@ static tensor normed(tensor x, int first, double eps, int centre, tensor *mean, 
     if (inverse) *inverse = by;
     return multiply(x, by);
 }
-// The RMS norm that the library has, of keys on their way into a cache: compared with what was given
-static void rms_directly(run *r, const vector *x, const vector *w, ptrdiff_t n, double eps) {
-    attn_desc d = ATTN_ZERO;
-    int32_t none = 0;
-    if (x->type->type != ATTN_F32 || n < 1 || n > 65536 || !x->count || (w && (w->count != n || w->type != x->type)))
-        return;
-    d.heads = d.queries = 1; d.keys = d.new_keys = x->count / n; d.dim = n; d.isa = isa;
-    d.qk_norm = ATTN_QK_NORM_RMS;
-    d.norm_eps = (float)eps;
-    d.k_norm = w ? (const float *)(const void *)w->data : NULL;
-    d.k_cache = memory(r, x->count * 4); d.v_cache = memory(r, x->count * 4);
-    d.k_new = d.v_new = x->data;
-    d.key_lengths = &none;
-    if (eps <= 0) return;
-    attn_status s = attn_append(&d);
-    if (s) { fail(r, "attn_append: %s", attn_status_str(s)); return; }
-    double *got = (double *)memory(r, x->count * 8);
-    for (ptrdiff_t i = 0; i < x->count; i++) got[i] = (double)((const float *)d.k_cache)[i];
-    if (r->out[0].want->count == x->count) compare(r, "attn_append: out", 0, got, r->out[0].want);
-}
 // LayerNormalization, RMSNormalization, layer_norm, rms_norm
 static void run_norm(run *r) {
-    tensor x = need(r, 0), w = take_input(r, 1), b = take_input(r, 2), mean, inverse, y;
+    tensor x = need(r, 0), w = take_input(r, 1), b = take_input(r, 2), mean, inverse, y, rows;
     int onnx = r->op[0] < 'a', rms = r->op[0] == 'R' || r->op[0] == 'r';
     double eps = number(r, onnx ? "epsilon" : "eps", 1e-5);
     if (r->refused || !expect(r, "stash_type", "F32", "F32")) return;
@@ -46,12 +26,20 @@ static void run_norm(run *r) {
     if (r->refused || first < 0 || first >= x->rank) { refuse(r, "axis"); return; }
     ptrdiff_t n = 1;
     for (int i = first; i < x->rank; i++) n *= x->shape[i];
-    y = normed(x, first, eps, !rms, &mean, &inverse);
-    if (w) y = multiply(y, w);
-    r->composed = 1;
+    if (n && count_of(x) && eps > 0 && (!w || count_of(w) == n)) {   // the last axes as one
+        rows = shaped(x, 2, -1, n, 0, 0);
+        if (w) w = shaped(w, 1, n, 0, 0, 0);
+        y = rms ? attn_rms_norm(ctx, rows, w, eps) : attn_layer_norm(ctx, rows, w, NULL, eps);
+        y = attn_reshape(ctx, y, x->rank, x->shape);
+    } else {
+        y = normed(x, first, eps, !rms, NULL, NULL);
+        if (w) y = multiply(y, w);
+        r->composed = 1;
+    }
     give(r, 0, b ? add(y, b) : y);
-    if (rms && !b) rms_directly(r, raw(r, 0), raw(r, 1), n, eps);
-    if (rms) return;
+    if (rms || r->outputs < 2) return;
+    normed(x, first, eps, 1, &mean, &inverse);
+    r->composed = 1;
     give(r, 1, mean);
     give(r, 2, inverse);
 }
@@ -196,20 +184,10 @@ static void run_kl_div(run *r) {                               // sum of t (log 
     else if (strcmp(reduction, "sum")) refuse(r, "attribute reduction=%s", reduction);
     give(r, 0, y);
 }
-// x (1 + erf(x / sqrt 2)) / 2, the erf by depth 1: no gradient goes through it
-static tensor gelu_values(run *r, tensor x) {
-    ptrdiff_t n = count_of(x);
-    float *z = (float *)memory(r, n * 4);
-    if (attn_error(ctx) || x->type != ATTN_F32) { refuse(r, "type"); return x; }
-    if (attn_read(ctx, scale(x, 0.70710678118654752), z)) return x;
-    if (attn_map_f32(ATTN_MAP_ERF, z, z, n, isa)) fail(r, "attn_map_f32 refused");
-    if (any_gradient(r)) r->off_tape = 1;
-    return scale(multiply(x, shift(attn_from(ctx, ATTN_F32, x->rank, x->shape, z), 1)), 0.5);
-}
 static void run_geglu(run *r) {
     tensor a = need(r, 0), b = need(r, 1);
     r->composed = 1;
-    if (!r->refused) give(r, 0, multiply(gelu_values(r, a), b));
+    if (!r->refused) give(r, 0, multiply(attn_gelu(ctx, a), b));
 }
 // weights of a row that hides nothing: 1 at its first maximum, by attn_fwd with the row as its bias
 static void run_hardmax(run *r) {

@@ -18,7 +18,7 @@ static tensor negative(tensor x) { return scale(x, -1); }
 static tensor magnitude(tensor x) { return add(relu(x), relu(negative(x))); }
 static tensor larger(tensor a, tensor b) { return add(a, relu(subtract(b, a))); }
 static tensor smaller(tensor a, tensor b) { return subtract(a, relu(subtract(a, b))); }
-static tensor sigmoid(tensor x) { return shift(scale(attn_tanh(ctx, scale(x, 0.5)), 0.5), 0.5); }
+static tensor sigmoid(tensor x) { return attn_sigmoid(ctx, x); }
 static tensor shaped(tensor x, int rank, ptrdiff_t a, ptrdiff_t b, ptrdiff_t c, ptrdiff_t d) {
     ptrdiff_t shape[4];
     shape[0] = a; shape[1] = b; shape[2] = c; shape[3] = d;
@@ -105,6 +105,8 @@ FORMULA(f_exp, attn_exp(ctx, x))
 FORMULA(f_tanh, attn_tanh(ctx, x))
 FORMULA(f_relu, relu(x))
 FORMULA(f_square, attn_square(ctx, x))
+FORMULA(f_sqrt, attn_sqrt(ctx, x))
+FORMULA(f_log, attn_log(ctx, x))
 FORMULA(f_identity, x)
 FORMULA(f_negative, negative(x))
 FORMULA(f_magnitude, magnitude(x))
@@ -113,7 +115,10 @@ FORMULA(f_sinh, scale(subtract(attn_exp(ctx, x), attn_exp(ctx, negative(x))), 0.
 FORMULA(f_cosh, scale(add(attn_exp(ctx, x), attn_exp(ctx, negative(x))), 0.5))
 FORMULA(f_exp2, attn_exp(ctx, scale(x, 0.69314718055994530942)))
 FORMULA(f_sigmoid, sigmoid(x))
-FORMULA(f_silu, multiply(x, sigmoid(scale(x, a))))
+static tensor f_silu(tensor x, double a, double b) {
+    (void)b;
+    return a < 1 || a > 1 ? multiply(x, sigmoid(scale(x, a))) : attn_silu(ctx, x);
+}
 FORMULA(f_softsign, divide(x, shift(magnitude(x), 1)))
 FORMULA(f_tanhshrink, subtract(x, attn_tanh(ctx, x)))
 FORMULA(f_leaky, subtract(relu(x), scale(relu(negative(x)), a)))
@@ -128,10 +133,11 @@ FORMULA(f_softshrink, subtract(relu(shift(x, -a)), relu(shift(negative(x), -a)))
 static const formula formulas[] = {
     {"Identity", f_identity, 0, 0, 0, 0, 0}, {"Exp", f_exp, 0, 0, 0, 0, 0}, {"Tanh", f_tanh, 0, 0, 0, 0, 0},
     {"tanh", f_tanh, 0, 0, 0, 0, 0}, {"Relu", f_relu, 0, 0, 0, 0, 0}, {"relu", f_relu, 0, 0, 0, 0, 0},
+    {"Sqrt", f_sqrt, 0, 0, 0, 0, 0}, {"Log", f_log, 0, 0, 0, 0, 0},
     {"square", f_square, 0, 0, 0, 0, 0}, {"Neg", f_negative, 0, 0, 0, 0, 0}, {"Abs", f_magnitude, 0, 0, 0, 0, 1},
     {"Reciprocal", f_reciprocal, 0, 0, 0, 0, 0}, {"Sinh", f_sinh, 0, 0, 0, 0, 1}, {"Cosh", f_cosh, 0, 0, 0, 0, 1},
-    {"exp2", f_exp2, 0, 0, 0, 0, 1}, {"Sigmoid", f_sigmoid, 0, 0, 0, 0, 1}, {"sigmoid", f_sigmoid, 0, 0, 0, 0, 1},
-    {"Swish", f_silu, "alpha", 1, 0, 0, 1}, {"silu", f_silu, "", 1, 0, 0, 1}, {"Softsign", f_softsign, 0, 0, 0, 0, 1},
+    {"exp2", f_exp2, 0, 0, 0, 0, 1}, {"Sigmoid", f_sigmoid, 0, 0, 0, 0, 0}, {"sigmoid", f_sigmoid, 0, 0, 0, 0, 0},
+    {"Swish", f_silu, "alpha", 1, 0, 0, 1}, {"silu", f_silu, "", 1, 0, 0, 0}, {"Softsign", f_softsign, 0, 0, 0, 0, 1},
     {"softsign", f_softsign, 0, 0, 0, 0, 1}, {"tanhshrink", f_tanhshrink, 0, 0, 0, 0, 1},
     {"relu6", f_relu6, 0, 0, 0, 0, 1},
     {"LeakyRelu", f_leaky, "alpha", 0.01, 0, 0, 1}, {"leaky_relu", f_leaky, "negative_slope", 0.01, 0, 0, 1},
@@ -157,25 +163,30 @@ static void element_by_element(run *r, const formula *f) {
     r->composed = f->composed;
     if (!r->refused) give(r, 0, f->f(x, a, b));
 }
-static void run_erf(run *r) {                                  // depth 1; also inside gelu
+static void run_erf(run *r) {                                  // erf and the gelu that stands on it
     const vector *x = raw(r, 0);
     const char *form = word(r, "approximate", "none");
     int gelu = r->op[0] != 'e' && r->op[0] != 'E';
     if (!x || x->type->type != ATTN_F32) { refuse(r, "type"); return; }
     if (gelu && !strcmp(form, "tanh")) {
+        if (!any_gradient(r)) {
+            float *t = (float *)memory(r, x->count * 4);
+            if (attn_map_f32(ATTN_MAP_GELU_TANH, t, (const float *)(const void *)x->data, x->count, isa))
+                fail(r, "attn_map_f32 refused");
+            give_array(r, 0, ATTN_F32, t);
+            return;
+        }
         tensor t = take_input(r, 0), cube = multiply(attn_square(ctx, t), t);
         tensor u = scale(add(t, scale(cube, 0.044715)), 0.79788456080286536);
         r->composed = 1;
         give(r, 0, scale(multiply(t, shift(attn_tanh(ctx, u), 1)), 0.5));
         return;
     }
-    float *y = (float *)memory(r, x->count * 4), *z = (float *)memory(r, x->count * 4);
-    const float *x_data = (const float *)(const void *)x->data;
     if (strcmp(form, "none")) refuse(r, "attribute approximate=%s", form);
-    for (ptrdiff_t i = 0; i < x->count; i++) z[i] = x_data[i] * (gelu ? 0.70710678118654752f : 1.0f);
-    if (attn_map_f32(ATTN_MAP_ERF, y, z, x->count, isa)) fail(r, "attn_map_f32 refused");
-    for (ptrdiff_t i = 0; gelu && i < x->count; i++) y[i] = 0.5f * x_data[i] * (1 + y[i]);
-    r->composed = gelu;
+    if (gelu) { give(r, 0, attn_gelu(ctx, take_input(r, 0))); return; }
+    float *y = (float *)memory(r, x->count * 4);
+    if (attn_map_f32(ATTN_MAP_ERF, y, (const float *)(const void *)x->data, x->count, isa))
+        fail(r, "attn_map_f32 refused");
     give_array(r, 0, ATTN_F32, y);
 }
 
@@ -242,21 +253,8 @@ static tensor product_over(tensor x, int axis) {               // along an axis,
     for (ptrdiff_t i = 1; i < x->shape[axis]; i++) y = multiply(y, slice(x, axis, i, 1));
     return y;
 }
-// The library has no square root and no logarithm of tensors. Here they are what its arithmetic makes of them, with the
-// gradient that the steps have: Heron's and Halley's iterations. A norm that rests on one is a composition.
-static tensor root_of(tensor x) {                              // x >= 0 up to 1e24
-    tensor y = shift(scale(x, 0.5), 0.5);
-    for (int i = 0; i < 48 && !attn_error(ctx); i++) y = scale(add(y, divide(x, y)), 0.5);
-    return y;
-}
-static tensor log_of(tensor x) {                               // x > 0; 1e-30 to 1e30
-    tensor y = scale(x, 0), e;
-    for (int i = 0; i < 40 && !attn_error(ctx); i++) {
-        e = attn_exp(ctx, y);
-        y = add(y, scale(divide(subtract(x, e), add(x, e)), 2));
-    }
-    return y;
-}
+static tensor root_of(tensor x) { return attn_sqrt(ctx, x); }
+static tensor log_of(tensor x) { return attn_log(ctx, x); }
 static int reduced_axes(run *r, int rank, int *drop) {         // how many; all when none is named; -1 = none (noop)
     ptrdiff_t axes[RANK];
     int count = whole_numbers(r, 1, "axes", axes, RANK), n = 0;
@@ -696,7 +694,7 @@ static tensor minus_log(tensor rows, ptrdiff_t row, ptrdiff_t target, int given)
     return given ? negative(attn_reshape(ctx, slice(x, 1, target, 1), 0, NULL))
                  : attn_cross_entropy(ctx, x, attn_from(ctx, ATTN_I32, 1, &one, &t));
 }
-static void run_log_softmax(run *r) {                          // by the cross entropy of one row and each class
+static void run_log_softmax(run *r) {                          // logsumexp: by the cross entropy of one row
     tensor x = need(r, 0);
     ptrdiff_t outer, n, inner, stride = 1;
     int sum = r->op[3] == 's' && r->op[4] == 'u', old = r->opset && r->opset < 13;     // logsumexp
@@ -708,15 +706,12 @@ static void run_log_softmax(run *r) {                          // by the cross e
         x = shaped(x, 2, outer, -1, 0, 0);
         axis = 1;
     }
+    if (!sum) { give(r, 0, attn_log_softmax(ctx, x, axis)); return; }
     tensor rows = rows_of(x, axis, &outer, &n, &inner);
     r->composed = 1;
-    for (ptrdiff_t i = 0; i < outer * inner && !attn_error(ctx); i++)
-        for (ptrdiff_t c = 0; c < (sum && n ? 1 : n); c++) {
-            tensor y = minus_log(rows, i, c, 0);
-            if (sum)
-                give_part(r, 0, add(y, attn_reshape(ctx, slice(slice(rows, 0, i, 1), 1, c, 1), 0, NULL)), i, &stride);
-            else give_part(r, 0, negative(y), (i / inner * n + c) * inner + i % inner, &stride);
-        }
+    for (ptrdiff_t i = 0; i < outer * inner && n && !attn_error(ctx); i++)
+        give_part(r, 0, add(minus_log(rows, i, 0, 0), attn_reshape(ctx, slice(slice(rows, 0, i, 1), 1, 0, 1), 0,
+                                                                   NULL)), i, &stride);
 }
 static void run_reduce_log_sum_exp(run *r) {                   // of one axis, or of all
     tensor x = need(r, 0), rows;

@@ -33,6 +33,19 @@ static double div_of(double a, double b) { return a / b; }
 static double exp_of(double x) { return (double)tool_exp(x); }
 static double relu_of(double x) { return x > 0 ? x : 0; }
 static double square_of(double x) { return x * x; }
+static double log_of(double x) { return (double)tool_log(x); }
+static double sigmoid_of(double x) { return (double)(1 / (1 + tool_exp(-x))); }
+static double silu_of(double x) { return (double)(x / (1 + tool_exp(-x))); }
+static double gelu_of(double x) {                           // erf by its series
+    long double z = x * 0.70710678118654752440L, term = z, sum = z;
+    for (int n = 1; n < 120; n++) { term *= -z * z / n; sum += term / (2 * n + 1); }
+    return (double)(0.5L * x * (1 + 1.12837916709551257390L * sum));
+}
+static double sqrt_of(double x) {
+    double y = x > 1 ? x : 1;
+    for (int i = 0; i < 60; i++) y = 0.5 * (y + x / y);
+    return y;
+}
 static double scaled_of(double x) { return x * -1.75; }
 static double same_of(double x) { return x; }
 static attn_tensor *scaled(attn_ctx *c, attn_tensor *x) { return attn_scale(c, x, -1.75); }
@@ -40,10 +53,13 @@ static const struct { int op; binary f; double (*want)(double, double); } pairs[
     { ATTN_OP_ADD, attn_add, add_of }, { ATTN_OP_SUB, attn_sub, sub_of }, { ATTN_OP_MUL, attn_mul, mul_of },
     { ATTN_OP_DIV, attn_div, div_of },
 };
-static const struct { int op; unary f; double (*want)(double); } singles[] = {
-    { ATTN_OP_SCALE, scaled, scaled_of }, { ATTN_OP_SQUARE, attn_square, square_of }, { ATTN_OP_EXP, attn_exp, exp_of },
-    { ATTN_OP_TANH, attn_tanh, tool_tanh }, { ATTN_OP_RELU, attn_relu, relu_of },
-    { ATTN_OP_RELU, attn_contiguous, same_of },
+static const struct { int op; unary f; double (*want)(double); double low; } singles[] = {
+    { ATTN_OP_SCALE, scaled, scaled_of, -5 }, { ATTN_OP_SQUARE, attn_square, square_of, -5 },
+    { ATTN_OP_EXP, attn_exp, exp_of, -5 }, { ATTN_OP_TANH, attn_tanh, tool_tanh, -5 },
+    { ATTN_OP_RELU, attn_relu, relu_of, -5 }, { ATTN_OP_RELU, attn_contiguous, same_of, -5 },
+    { ATTN_OP_LOG, attn_log, log_of, 0.01 }, { ATTN_OP_SQRT, attn_sqrt, sqrt_of, 0.01 },
+    { ATTN_OP_SIGMOID, attn_sigmoid, sigmoid_of, -5 }, { ATTN_OP_SILU, attn_silu, silu_of, -5 },
+    { ATTN_OP_GELU, attn_gelu, gelu_of, -5 },
 };
 
 TEST(operator, two_tensors_broadcast_as_in_numpy) {
@@ -79,11 +95,12 @@ TEST(operator, one_tensor_element_by_element) {
         attn_ctx *c = open_any(round);
         ptrdiff_t s[ATTN_MAX_RANK] = { 0 }, index[ATTN_MAX_RANK];
         int rank = random_shape(s, round), k = round % COUNT(singles), right = 1;
-        attn_tensor *x = random_view(c, type, rank, s, -5, 5), *y = singles[k].f(c, x);
+        attn_tensor *x = random_view(c, type, rank, s, singles[k].low, 5), *y = singles[k].f(c, x);
         CHECK(same_shape(y, rank, s) && y->type == type);
         for (EACH_INDEX(index, y)) {
-            double want = singles[k].want(at(x, index, rank)), got = at(y, index, rank);
-            if (!(fabs(got - want) <= (type == ATTN_F32 ? 1e-6 : 1e-13) * fabs(want))) right = 0;
+            double v = at(x, index, rank), want = singles[k].want(v), got = at(y, index, rank);
+            double size = fabs(want) + (singles[k].op == ATTN_OP_GELU ? fabs(v) : 0);
+            if (!(fabs(got - want) <= (type == ATTN_F32 ? 1e-6 : 1e-13) * size)) right = 0;
         }
         if (!right) printf("    %s rank %d type %d round %d\n", attn_op(singles[k].op)->name, rank, type, round);
         CHECK(right);
@@ -99,7 +116,7 @@ TEST(operator, along_an_axis) {
         attn_ctx *c = open_any(round);
         ptrdiff_t s[ATTN_MAX_RANK] = { 1 }, one[ATTN_MAX_RANK], index[ATTN_MAX_RANK], walk[ATTN_MAX_RANK];
         int rank = random_shape(s, round), axis;
-        attn_tensor *x, *sum, *mean, *max, *arg = NULL, *arg2, *soft;
+        attn_tensor *x, *sum, *mean, *max, *arg = NULL, *arg2, *soft, *log;
         const double tol = loose[type];
         if (rank == 0) { rank = 1; s[0] = 3; }
         axis = test_below(rank);
@@ -108,6 +125,8 @@ TEST(operator, along_an_axis) {
         x = random_view(c, type, rank, s, -4, 4);
         sum = attn_sum(c, x, axis); mean = attn_mean(c, x, axis - rank); max = attn_max(c, x, axis, &arg);
         arg2 = attn_argmax(c, x, axis - rank); soft = attn_softmax(c, x, test_below(2) ? axis : axis - rank);
+        log = attn_log_softmax(c, x, test_below(2) ? axis : axis - rank);
+        CHECK(same_shape(log, rank, s));
         CHECK(same_shape(sum, rank, one) && same_shape(mean, rank, one) && same_shape(max, rank, one));
         CHECK(arg && same_shape(arg, rank, one) && same_shape(arg2, rank, one) && same_shape(soft, rank, s));
         CHECK(arg && arg->type == ATTN_I32 && arg2->type == ATTN_I32);
@@ -130,11 +149,58 @@ TEST(operator, along_an_axis) {
             for (ptrdiff_t i = 0; i < s[axis]; i++) {
                 walk[axis] = i;
                 NEAR(at(soft, walk, rank), exp_of(at(x, walk, rank)) / weights, tol);
+                NEAR(at(log, walk, rank), at(x, walk, rank) - log_of(weights), tol);
             }
         }
         close_clean(c);
     }
     seen[ATTN_OP_SUM] = seen[ATTN_OP_MEAN] = seen[ATTN_OP_MAX] = seen[ATTN_OP_ARGMAX] = seen[ATTN_OP_SOFTMAX] = 1;
+    seen[ATTN_OP_LOG_SOFTMAX] = 1;
+}
+TEST(operator, norms_of_rows) {
+    for (int round = 0; round < 400; round++) for (int type = ATTN_F32; type <= ATTN_F64; type++) {
+        attn_ctx *c = open_any(round);
+        ptrdiff_t s[ATTN_MAX_RANK] = { 0 }, index[ATTN_MAX_RANK], walk[ATTN_MAX_RANK];
+        int rank = random_shape(s, round), layer = round % 2;
+        const double eps = test_below(2) ? 0.5 : 0, least = eps > 0 ? eps : layer ? 1e-5 : 1e-6;
+        attn_tensor *x, *w, *b, *y;
+        if (rank == 0) { rank = 1; s[0] = 3; }
+        x = random_view(c, type, rank, s, -4, 4);
+        w = test_below(2) ? random_view(c, type, 1, s + rank - 1, -2, 2) : NULL;
+        b = test_below(2) && layer ? random_view(c, type, 1, s + rank - 1, -2, 2) : NULL;
+        y = layer ? attn_layer_norm(c, x, w, b, eps) : attn_rms_norm(c, x, w, eps);
+        CHECK(same_shape(y, rank, s) && y->type == type);
+        for (EACH_INDEX(index, y)) {
+            const ptrdiff_t n = s[rank - 1], i = index[rank - 1];
+            long double sum = 0;
+            double mean, square = 0, want;
+            memcpy(walk, index, sizeof walk);
+            for (ptrdiff_t j = 0; j < n && layer; j++) { walk[rank - 1] = j; sum += (long double)at(x, walk, rank); }
+            mean = (double)(sum / (n ? n : 1));
+            for (ptrdiff_t j = 0; j < n; j++) {
+                walk[rank - 1] = j;
+                square += square_of(at(x, walk, rank) - mean) / (double)n;
+            }
+            want = (at(x, index, rank) - mean) / sqrt_of(square + least) * (w ? at(w, &i, 1) : 1);
+            want += b ? at(b, &i, 1) : 0;
+            NEAR(at(y, index, rank), want, loose[type] * (1 + fabs(want)));
+        }
+        close_clean(c);
+    }
+    seen[ATTN_OP_LAYER_NORM] = seen[ATTN_OP_RMS_NORM] = 1;
+}
+TEST(operator, norms_refuse_what_does_not_fit) {
+    const ptrdiff_t s[] = { 2, 3 };
+    for (int i = 0; i < 5; i++) {
+        attn_ctx *c = open_with(0, 0, 0);
+        attn_tensor *x = attn_full(c, ATTN_F32, i == 3 ? 0 : 2, s, 1);
+        attn_tensor *w = i == 2 ? x : attn_full(c, i == 4 ? ATTN_F64 : ATTN_F32, 1, s + (i > 0), 1);
+        attn_tensor *y = i < 2 ? attn_rms_norm(c, x, w, i ? -1 : 0) : attn_layer_norm(c, x, i == 3 ? NULL : w, NULL, 0);
+        CHECK((y->flags & ATTN_TENSOR_EMPTY) && strstr(attn_message(c), "_norm"));
+        CHECK(attn_error(c) == (i == 1 ? ATTN_ERR_RANGE : i == 4 ? ATTN_ERR_DTYPE : ATTN_ERR_SHAPE));
+        attn_clear(c);
+        close_clean(c);
+    }
 }
 TEST(operator, sums_and_means_of_all_and_of_nothing) {
     for (int round = 0; round < 200; round++) for (int type = ATTN_F32; type <= ATTN_F64; type++) {
@@ -380,6 +446,8 @@ int main(int argc, char **argv) {
     RUN(operator, two_tensors_broadcast_as_in_numpy);
     RUN(operator, one_tensor_element_by_element);
     RUN(operator, along_an_axis);
+    RUN(operator, norms_of_rows);
+    RUN(operator, norms_refuse_what_does_not_fit);
     RUN(operator, sums_and_means_of_all_and_of_nothing);
     RUN(operator, max_takes_the_first_of_equals_and_nan_wins);
     RUN(operator, matmul_broadcasts_batches);

@@ -19,8 +19,8 @@ static void *typed(fence *f, const double *v, ptrdiff_t n, int f64) {
 static double value(const void *p, ptrdiff_t i, int f64) {
     return f64 ? ((const double *)p)[i] : (double)((const float *)p)[i];
 }
-// One row: y[j] and its bound. What is left out weighs 0; with a masked score it is replaced first.
-static void reference_row(const double *x, ptrdiff_t cols, ptrdiff_t length, double masked, double eps,
+// One row: y[j] and its bound. What is left out weighs 0 (log: -inf); with a masked score it is replaced first.
+static void reference_row(const double *x, ptrdiff_t cols, ptrdiff_t length, double masked, double eps, int log_,
                           double *y, double *b) {
     long double sum = 0;
     double top = -INFINITY;
@@ -31,12 +31,15 @@ static void reference_row(const double *x, ptrdiff_t cols, ptrdiff_t length, dou
         double s = j < length ? x[j] : masked;
         y[j] = j < seen ? (double)(tool_exp((long double)s - top) / sum) : 0;
         b[j] = j < seen ? y[j] * eps * (fabs(s - top) + 8 + (double)cols / 16) + (eps > 1e-10 ? 1.2e-38 : 1e-307) : 0;
+        if (!log_) continue;
+        y[j] = j < seen ? (double)((long double)s - top - tool_log(sum)) : -INFINITY;
+        b[j] = j < seen ? eps * (2 * fabs(s - top) + 8 + (double)cols / 16) : 0;
     }
 }
 static int agrees(const void *y, ptrdiff_t n, int f64) {
     for (ptrdiff_t i = 0; i < n; i++) {
         double got = value(y, i, f64);
-        if (!(fabs(got - want[i]) <= bound[i])) {
+        if (!(got == want[i] || fabs(got - want[i]) <= bound[i])) {
             printf("    element %ld: %.9g, want %.9g +- %.3g\n", (long)i, got, want[i], bound[i]);
             return 0;
         }
@@ -54,11 +57,13 @@ static void rows_case(attn_softmax_desc *d, int kind) {
     const ptrdiff_t nx = d->rows ? (d->rows - 1) * xr + d->cols : 0, ny = d->rows ? (d->rows - 1) * yr + d->cols : 0;
     if (nx > ROOM || ny > ROOM) { puts("ROOM is too small"); exit(2); }
     fill(room_x, nx, kind);
-    for (int f64 = 0; f64 < 2; f64++) {
+    for (int turn = 0; turn < 4; turn++) {
+        const int f64 = turn & 1;
+        d->log = turn >> 1;
         for (ptrdiff_t i = 0; i < ny; i++) { start_y[i] = want[i] = (double)test_float(1); bound[i] = 0; }
         for (ptrdiff_t r = 0; r < d->rows; r++)
             reference_row(room_x + r * xr, d->cols, d->lengths ? d->lengths[g ? r / g : r] : d->cols,
-                          (double)d->masked_score, f64 ? 2.3e-16 : 1.2e-7, want + r * yr, bound + r * yr);
+                          (double)d->masked_score, f64 ? 2.3e-16 : 1.2e-7, d->log, want + r * yr, bound + r * yr);
         EACH_ISA(isa) for (int in_place = 0; in_place < (xr == yr ? 2 : 1); in_place++) {
             int right;
             const double *old = in_place ? room_x : start_y;
@@ -123,6 +128,30 @@ TEST(softmax, a_row_left_out_is_zeros_or_even_by_the_masked_score) {
         d.masked_score = -1e6f;
         CHECK(attn_softmax_f32(&d) == ATTN_OK);
         for (int j = 0; j < cols; j++) NEAR(y[j], 1.0 / cols, 1e-7);
+        d.log = 1;
+        CHECK(attn_softmax_f32(&d) == ATTN_OK);
+        for (int j = 0; j < cols; j++) NEAR(y[j], -tool_log(cols), 1e-6);
+        d.masked_score = 0;
+        CHECK(attn_softmax_f32(&d) == ATTN_OK);
+        for (int j = 0; j < cols; j++) CHECK(y[j] == -INFINITY);
+    }
+}
+TEST(softmax, logarithms_of_what_is_not_finite) {
+    static const double kinds[][3] = { { NAN, 1, 2 }, { INFINITY, 1, 2 }, { -INFINITY, 1, 1 },
+                                       { -INFINITY, -INFINITY, -INFINITY }, { -3e38, 3e38, 3e38 } };
+    EACH_ISA(isa) for (int f64 = 0; f64 < 2; f64++) for (int cols = 3; cols <= 70; cols++) for (int k = 0; k < 5; k++) {
+        attn_softmax_desc d = ATTN_ZERO;
+        for (int j = 0; j < cols; j++) room_x[j] = kinds[k][j < 3 ? j : 0];
+        d.x = typed(&fence_x, room_x, cols, f64); d.y = typed(&fence_y, room_x, cols, f64);
+        d.rows = 1; d.cols = cols; d.isa = isa; d.log = 1;
+        CHECK(softmax(&d, f64) == ATTN_OK);
+        for (int j = 0; j < cols; j++) {
+            const double y = value(d.y, j, f64);
+            if (k < 2) CHECK(y != y);
+            else if (k == 4) NEAR(y, j == 1 || j == 2 ? -0.69314718 : f64 ? -6e38 : -INFINITY, 1e31);
+            else if (k == 3 || j < 1 || j > 2) CHECK(y == -INFINITY);
+            else NEAR(y, -0.69314718, 1e-6);
+        }
     }
 }
 TEST(softmax, nothing_beyond_a_length_reaches_the_row) {
@@ -132,10 +161,10 @@ TEST(softmax, nothing_beyond_a_length_reaches_the_row) {
         attn_softmax_desc d = ATTN_ZERO;
         int32_t length = (int32_t)test_below(cols + 1);
         fill(room_x, cols, EVEN);
-        reference_row(room_x, cols, length, 0, f64 ? 2.3e-16 : 1.2e-7, want, bound);
+        reference_row(room_x, cols, length, 0, f64 ? 2.3e-16 : 1.2e-7, cols % 2, want, bound);
         for (int j = length; j < cols; j++) room_x[j] = bad[kind];
         d.x = typed(&fence_x, room_x, cols, f64); d.y = typed(&fence_y, room_x, cols, f64);
-        d.rows = 1; d.cols = cols; d.lengths = &length; d.isa = isa;
+        d.rows = 1; d.cols = cols; d.lengths = &length; d.isa = isa; d.log = cols % 2;
         CHECK(softmax(&d, f64) == ATTN_OK && agrees(d.y, cols, f64));
     }
 }
@@ -169,7 +198,7 @@ static void special(int f64, int isa, int cols, const double *middle, double *ou
         double *row = room_x + i * cols;
         fill(row, cols, EVEN);
         if (i == 1) memcpy(row, middle, (size_t)cols * sizeof *row);
-        else reference_row(row, cols, cols, 0, f64 ? 2.3e-16 : 1.2e-7, rows[i / 2], b);
+        else reference_row(row, cols, cols, 0, f64 ? 2.3e-16 : 1.2e-7, 0, rows[i / 2], b);
     }
     d.x = typed(&fence_x, room_x, 3 * cols, f64); d.y = typed(&fence_y, room_x, 3 * cols, f64);
     d.rows = 3; d.cols = cols; d.isa = isa;
@@ -247,7 +276,8 @@ TEST(softmax, misuse_has_its_status_and_its_sentence_and_writes_nothing) {
     static const struct { attn_status status; const char *word; } expect[] = {
         { ATTN_ERR_NULL, "x" }, { ATTN_ERR_NULL, "y" }, { ATTN_ERR_SHAPE, "rows" }, { ATTN_ERR_SHAPE, "cols" },
         { ATTN_ERR_SHAPE, "rows_per_length" }, { ATTN_ERR_RANGE, "length" }, { ATTN_ERR_RANGE, "length" },
-        { ATTN_ERR_RANGE, "rows_per_length" }, { ATTN_ERR_VERSION, "size" },
+        { ATTN_ERR_RANGE, "rows_per_length" }, { ATTN_ERR_RANGE, "log" }, { ATTN_ERR_RANGE, "isa" },
+        { ATTN_ERR_OVERLAP, "y" }, { ATTN_ERR_OVERLAP, "y_row" }, { ATTN_ERR_VERSION, "size" },
     };
     for (int i = 0; i < COUNT(expect); i++) for (int f64 = 0; f64 < 2; f64++) {
         double x[12] = { 0 }, y[12] = { 7 };
@@ -265,6 +295,10 @@ TEST(softmax, misuse_has_its_status_and_its_sentence_and_writes_nothing) {
         case 5: lengths[3] = 4; break;
         case 6: lengths[3] = -1; break;
         case 7: d.rows_per_length = -2; break;
+        case 8: d.log = 2; break;
+        case 9: d.isa = ATTN_ISA_COUNT; break;
+        case 10: d.x = (char *)d.y + (f64 ? 8 : 4); break;
+        case 11: d.y_row = 2; break;
         default: d.size = sizeof d + 8; break;
         }
         s = softmax(&d, f64);
@@ -299,6 +333,7 @@ int main(int argc, char **argv) {
     RUN(softmax, strides_leave_what_lies_between_rows);
     RUN(softmax, lengths_leave_out_and_masked_scores_replace);
     RUN(softmax, a_row_left_out_is_zeros_or_even_by_the_masked_score);
+    RUN(softmax, logarithms_of_what_is_not_finite);
     RUN(softmax, nothing_beyond_a_length_reaches_the_row);
     RUN(softmax, rows_sum_to_1);
     RUN(softmax, nan_and_plus_infinity_make_their_row_nan);

@@ -5,7 +5,7 @@
 #include "attn.h"
 #include "tensors.h"
 
-enum { INPUTS = 2 };
+enum { INPUTS = 3 };
 
 // ---- the catalogue: y = f(c, p) for every operator that has a derivative, with the shapes of its parameters
 
@@ -26,6 +26,17 @@ GRAPH(g_exp, attn_exp(c, p[0]))
 GRAPH(g_exp_view, attn_exp(c, attn_slice(c, TURN(p[0], 0, 1), 0, 1, 2)))
 GRAPH(g_tanh, attn_tanh(c, p[0]))
 GRAPH(g_relu, attn_relu(c, p[0]))
+GRAPH(g_log, attn_log(c, attn_square(c, p[0])))
+GRAPH(g_sqrt, attn_sqrt(c, attn_exp(c, p[0])))
+GRAPH(g_sigmoid, attn_sigmoid(c, attn_scale(c, p[0], 3)))
+GRAPH(g_silu, attn_silu(c, attn_scale(c, TURN(p[0], 0, 1), 3)))
+GRAPH(g_gelu, attn_gelu(c, attn_scale(c, TURN(p[0], 0, 1), 3)))
+GRAPH(g_log_softmax, attn_log_softmax(c, p[0], 1))
+GRAPH(g_log_softmax_0, attn_log_softmax(c, p[0], 0))
+GRAPH(g_layer, attn_layer_norm(c, p[0], p[1], p[2], 0.1))
+GRAPH(g_layer_turned, attn_layer_norm(c, TURN(p[0], 0, 1), p[1], NULL, 0))
+GRAPH(g_rms, attn_rms_norm(c, p[0], p[1], 0.1))
+GRAPH(g_rms_turned, attn_square(c, attn_rms_norm(c, TURN(p[0], 0, 1), p[1], 0)))
 GRAPH(g_sum_0, attn_sum(c, p[0], 0))
 GRAPH(g_sum_last, attn_sum(c, TURN(p[0], 0, 1), -1))
 GRAPH(g_sum_all, attn_sum_all(c, attn_square(c, p[0])))
@@ -84,6 +95,15 @@ static const struct { int op; graph f; const char *shapes[INPUTS]; } cases[] = {
     { ATTN_OP_SQUARE, g_square, { "3 5", NULL } }, { ATTN_OP_EXP, g_exp, { "3 5", NULL } },
     { ATTN_OP_EXP, g_exp_view, { "4 3", NULL } }, { ATTN_OP_TANH, g_tanh, { "3 5", NULL } },
     { ATTN_OP_TANH, g_tanh, { "37", NULL } }, { ATTN_OP_RELU, g_relu, { "3 5", NULL } },
+    { ATTN_OP_LOG, g_log, { "3 5", NULL } }, { ATTN_OP_SQRT, g_sqrt, { "3 5", NULL } },
+    { ATTN_OP_SIGMOID, g_sigmoid, { "3 5", NULL } }, { ATTN_OP_SILU, g_silu, { "3 5", NULL } },
+    { ATTN_OP_GELU, g_gelu, { "3 15", NULL } }, { ATTN_OP_LOG_SOFTMAX, g_log_softmax, { "3 5", NULL } },
+    { ATTN_OP_LOG_SOFTMAX, g_log_softmax_0, { "3 5", NULL } },
+    { ATTN_OP_LOG_SOFTMAX, g_log_softmax, { "2 40 2", NULL } },
+    { ATTN_OP_LAYER_NORM, g_layer, { "3 5", NULL } }, { ATTN_OP_LAYER_NORM, g_layer, { "2 3 7", "7" } },
+    { ATTN_OP_LAYER_NORM, g_layer, { "3 19", "19", "19" } }, { ATTN_OP_LAYER_NORM, g_layer_turned, { "5 3", "5" } },
+    { ATTN_OP_RMS_NORM, g_rms, { "3 5", NULL } }, { ATTN_OP_RMS_NORM, g_rms, { "2 3 17", "17" } },
+    { ATTN_OP_RMS_NORM, g_rms_turned, { "5 3", "5" } }, { ATTN_OP_RMS_NORM, g_rms, { "0 3", "3" } },
     { ATTN_OP_SUM, g_sum_0, { "3 4", NULL } }, { ATTN_OP_SUM, g_sum_last, { "3 4", NULL } },
     { ATTN_OP_SUM, g_sum_all, { "2 3 2", NULL } }, { ATTN_OP_MEAN, g_mean, { "3 4 2", NULL } },
     { ATTN_OP_MEAN, g_mean_all, { "3 4", NULL } }, { ATTN_OP_MAX, g_max, { "3 7 2", NULL } },

@@ -5,20 +5,37 @@
 #define ATTN_IMPLEMENTATION
 #include "attn.h"
 
-enum { BLOCK = 8192, EXP = 0, TANH = 1, ERF = 2 };
+enum { BLOCK = 8192, EXP = 0, TANH, ERF, LOG, SQRT, SIGMOID, SILU, GELU, GELU_TANH, FUNCTIONS };
 typedef struct worst { double ulp, want; float x, got; } worst;
-static const int op_of[3] = { ATTN_MAP_EXP, ATTN_MAP_TANH, ATTN_MAP_ERF };
-static const char *const name_of[3] = { "exp", "tanh", "erf" };
-static const double bound_of[3] = { 1, 4, 4 };
+// The bound in units of the last place: of the result; of x from SILU on, whose factor of x rounds near 0 or 1.
+static const struct { int op; const char *name; double bound, low, high; } of[FUNCTIONS] = {
+    { ATTN_MAP_EXP, "exp", 1, -104.5, 89 }, { ATTN_MAP_TANH, "tanh", 4, -10, 10 },
+    { ATTN_MAP_ERF, "erf", 4, -4.5, 4.5 }, { ATTN_MAP_LOG, "log", 4, 0.4, 2.5 }, { ATTN_MAP_SQRT, "sqrt", 0.5, 0, 5 },
+    { ATTN_MAP_SIGMOID, "sigmoid", 4, -104.5, 20 }, { ATTN_MAP_SILU, "silu", 2, -110, 20 },
+    { ATTN_MAP_GELU, "gelu", 2, -8, 8 }, { ATTN_MAP_GELU_TANH, "gelu_tanh", 3, -8, 8 },
+};
 static const double two128 = 340282366920938463463374607431768211456.0;
 static int every_float;
 
 static float float_of(uint32_t u) { float x; memcpy(&x, &u, 4); return x; }
 static uint32_t bits_of(float x) { uint32_t u; memcpy(&u, &x, 4); return u; }
-static double libm_of(int f, double x) { return f == EXP ? exp(x) : f == TANH ? tanh(x) : erf(x); }
+static double libm_of(int f, double x) {
+    const double big = x < -1e30 ? -1e30 : x;
+    switch (f) {
+    case EXP: return exp(x);
+    case TANH: return tanh(x);
+    case ERF: return erf(x);
+    case LOG: return log(x);
+    case SQRT: return sqrt(x);
+    case SIGMOID: return x < 0 ? exp(x) / (1 + exp(x)) : 1 / (1 + exp(-x));
+    case SILU: return x < 0 ? big * (exp(x) / (1 + exp(x))) : x / (1 + exp(-x));
+    case GELU: return 0.5 * big * erfc(-x * 0.70710678118654752440);
+    default: return libm_of(SIGMOID, 1.5957691216057308 * big * (1 + 0.044715 * big * big)) * (x < 0 ? big : x);
+    }
+}
 
 // Distance in units of the last place that a float has at want; what rounds beyond the largest float must be infinite.
-static double ulps(float got, double want) {
+static double ulps(float got, double want, double unit) {
     double g = got, scale;
     uint64_t u;
     int e;
@@ -26,7 +43,7 @@ static double ulps(float got, double want) {
     if (want >= two128 || want <= -two128) return g > two128 && want > 0 ? 0 : g < -two128 && want < 0 ? 0 : 1e9;
     if (g > two128) g = two128;
     if (g < -two128) g = -two128;
-    memcpy(&u, &want, 8);
+    memcpy(&u, &unit, 8);
     e = (int)(u >> 52 & 2047) - 1023;
     if (e < -126) e = -126;
     u = (uint64_t)(1023 + 23 - e) << 52;
@@ -35,9 +52,9 @@ static double ulps(float got, double want) {
 }
 static void compare(int f, int isa, const float *x, const double *want, int n, worst *w) {
     static float y[BLOCK];
-    if (attn_map_f32(op_of[f], y, x, n, isa) != ATTN_OK) { w->ulp = 1e9; return; }
+    if (attn_map_f32(of[f].op, y, x, n, isa) != ATTN_OK) { w->ulp = 1e9; return; }
     for (int i = 0; i < n; i++) {
-        double u = ulps(y[i], want[i]);
+        double u = ulps(y[i], want[i], f < SILU ? want[i] : (double)x[i]);
         if (u > w->ulp) { w->ulp = u; w->x = x[i]; w->got = y[i]; w->want = want[i]; }
     }
 }
@@ -45,12 +62,12 @@ static void judge(int f, const worst *w) {
     EACH_ISA(isa) {
         const worst *o = &w[isa];
         if (every_float)
-            printf("%-8s %-5s worst %.4f ULP at %.9g (0x%08x): %.9g, exactly %.17g\n", attn_isa_name(isa), name_of[f],
+            printf("%-8s %-9s worst %.4f ULP at %.9g (0x%08x): %.9g, exactly %.17g\n", attn_isa_name(isa), of[f].name,
                    o->ulp, (double)o->x, (unsigned)bits_of(o->x), (double)o->got, o->want);
-        if (o->ulp > bound_of[f])
-            printf("    %s %s: %.3f ULP at %.9g: %.9g, want %.9g\n", attn_isa_name(isa), name_of[f], o->ulp,
+        if (o->ulp > of[f].bound)
+            printf("    %s %s: %.3f ULP at %.9g: %.9g, want %.9g\n", attn_isa_name(isa), of[f].name, o->ulp,
                    (double)o->x, (double)o->got, o->want);
-        CHECK(o->ulp <= bound_of[f]);
+        CHECK(o->ulp <= of[f].bound);
     }
 }
 static void sweep(int f) {
@@ -72,17 +89,20 @@ static void sweep(int f) {
 TEST(map, exp_is_within_1_ulp_over_all_floats) { sweep(EXP); }
 TEST(map, tanh_is_within_4_ulp_over_all_floats) { sweep(TANH); }
 TEST(map, erf_is_within_4_ulp_over_all_floats) { sweep(ERF); }
+TEST(map, log_is_within_4_ulp_over_all_floats) { sweep(LOG); }
+TEST(map, sqrt_is_rounded_right_over_all_floats) { sweep(SQRT); }
+TEST(map, sigmoid_is_within_4_ulp_over_all_floats) { sweep(SIGMOID); }
+TEST(map, silu_and_gelu_are_within_3_ulp_of_x_over_all_floats) { for (int f = SILU; f < FUNCTIONS; f++) sweep(f); }
 
 TEST(map, the_bounds_hold_where_the_functions_bend) {
-    static const double low[3] = { -104.5, -10, -4.5 }, high[3] = { 89, 10, 4.5 };
     static float x[BLOCK];
     static double want[BLOCK];
-    for (int f = 0; f < 3; f++) {
+    for (int f = 0; f < FUNCTIONS; f++) {
         worst w[ATTN_ISA_COUNT];
         memset(w, 0, sizeof w);
         for (int block = 0; block < 60; block++) {
             for (int i = 0; i < BLOCK; i++) {
-                x[i] = (float)(low[f] + (high[f] - low[f]) * test_uniform());
+                x[i] = (float)(of[f].low + (of[f].high - of[f].low) * test_uniform());
                 want[i] = libm_of(f, (double)x[i]);
             }
             EACH_ISA(isa) compare(f, isa, x, want, BLOCK, &w[isa]);
@@ -120,6 +140,27 @@ TEST(map, edges) {
         CHECK(map1(ATTN_MAP_RELU, inf, isa) == inf && map1(ATTN_MAP_RELU, -inf, isa) == 0);
         CHECK(map1(ATTN_MAP_RELU, sub, isa) == sub);
         CHECK(map1(ATTN_MAP_SQUARE, -3, isa) == 9 && map1(ATTN_MAP_SQUARE, max, isa) == inf);
+        for (int op = ATTN_MAP_LOG; op <= ATTN_MAP_SQRT; op++) {
+            float y = map1(op, -1, isa);
+            CHECK(y != y);
+            y = map1(op, -inf, isa);
+            CHECK(y != y);
+            y = map1(op, -sub, isa);
+            CHECK(y != y && map1(op, inf, isa) == inf && same_bits(map1(op, 1, isa), op == ATTN_MAP_SQRT));
+        }
+        CHECK(map1(ATTN_MAP_LOG, 0, isa) == -inf && map1(ATTN_MAP_LOG, -0.0f, isa) == -inf);
+        NEAR(map1(ATTN_MAP_LOG, sub, isa), -103.2789307, 1e-5);
+        NEAR(map1(ATTN_MAP_LOG, max, isa), 88.72283936, 1e-5);
+        CHECK(same_bits(map1(ATTN_MAP_SQRT, -0.0f, isa), -0.0f) && map1(ATTN_MAP_SQRT, 9, isa) == 3);
+        CHECK(map1(ATTN_MAP_SIGMOID, 0, isa) == 0.5f && map1(ATTN_MAP_SIGMOID, inf, isa) == 1);
+        CHECK(map1(ATTN_MAP_SIGMOID, -inf, isa) == 0 && map1(ATTN_MAP_SIGMOID, -100, isa) > 0);
+        for (int op = ATTN_MAP_SILU; op <= ATTN_MAP_GELU_TANH; op++) {
+            CHECK(map1(op, inf, isa) == inf && map1(op, max, isa) == max && same_bits(map1(op, 0, isa), 0));
+            CHECK(same_bits(map1(op, -inf, isa), -0.0f) && same_bits(map1(op, -max, isa), -0.0f));
+            CHECK(same_bits(map1(op, -200, isa), -0.0f) && same_bits(map1(op, -0.0f, isa), -0.0f));
+            CHECK(map1(op, 40, isa) == 40 && map1(op, 3e19f, isa) == 3e19f && map1(op, -3e19f, isa) == 0);
+        }
+        CHECK(same_bits(map1(ATTN_MAP_GELU, -40, isa), -0.0f));
         for (int op = 0; op < ATTN_MAP_COUNT; op++) {
             float y = map1(op, nan_, isa);
             CHECK(y != y);
@@ -167,9 +208,9 @@ static double ulps_f64(double got, long double want) {
     frexpl(want, &e);
     return (double)ldexpl(fabsl((long double)got - want), 53 - (e < -1021 ? -1021 : e));
 }
-TEST(map, f64_exp_is_within_2_ulp_tanh_and_erf_within_1e_13) {
+TEST(map, f64_exp_is_within_2_ulp_the_others_within_1e_13) {
     static double x[4096], y[4096];
-    double ulp = 0, rel[3] = { 0, 0, 0 };
+    double ulp = 0, rel[FUNCTIONS] = { 0 };
     for (int block = 0; block < 96; block++) {
         for (int i = 0; i < 4096; i++) {
             uint64_t u = test_next();
@@ -179,10 +220,10 @@ TEST(map, f64_exp_is_within_2_ulp_tanh_and_erf_within_1e_13) {
         }
         CHECK(attn_map_f64(ATTN_MAP_EXP, y, x, 4096) == ATTN_OK);
         for (int i = 0; i < 4096; i++) { double d = ulps_f64(y[i], expl((long double)x[i])); if (d > ulp) ulp = d; }
-        for (int f = TANH; f <= ERF; f++) {
-            CHECK(attn_map_f64(op_of[f], y, x, 4096) == ATTN_OK);
+        for (int f = TANH; f < FUNCTIONS; f++) {
+            CHECK(attn_map_f64(of[f].op, y, x, 4096) == ATTN_OK);
             for (int i = 0; i < 4096; i++) {
-                double w = libm_of(f, x[i]), d = fabs(y[i] - w) / (fabs(w) + 1e-307);
+                double w = libm_of(f, x[i]), d = fabs(y[i] - w) / (fabs(f < SILU ? w : x[i]) + 1e-307);
                 if (test_same(y[i], w, 0)) d = 0;
                 if (!(d <= rel[f])) rel[f] = d;
             }
@@ -193,8 +234,7 @@ TEST(map, f64_exp_is_within_2_ulp_tanh_and_erf_within_1e_13) {
         for (int i = 0; i < 4096; i++) NEAR(y[i], x[i] != x[i] ? x[i] : x[i] > 0 ? x[i] : 0, 0);
     }
     NEAR(ulp, 0, 2);
-    NEAR(rel[TANH], 0, 1e-13);
-    NEAR(rel[ERF], 0, 1e-13);
+    for (int f = TANH; f < FUNCTIONS; f++) NEAR(rel[f], 0, 1e-13);
 }
 
 TEST(map, f64_edges_and_lengths) {
@@ -313,11 +353,15 @@ int main(int argc, char **argv) {
     RUN(map, exp_is_within_1_ulp_over_all_floats);
     RUN(map, tanh_is_within_4_ulp_over_all_floats);
     RUN(map, erf_is_within_4_ulp_over_all_floats);
+    RUN(map, log_is_within_4_ulp_over_all_floats);
+    RUN(map, sqrt_is_rounded_right_over_all_floats);
+    RUN(map, sigmoid_is_within_4_ulp_over_all_floats);
+    RUN(map, silu_and_gelu_are_within_3_ulp_of_x_over_all_floats);
     RUN(map, the_bounds_hold_where_the_functions_bend);
     RUN(map, edges);
     RUN(map, square_and_relu_are_exact);
     RUN(map, every_length_keeps_its_bounds_and_its_bits);
-    RUN(map, f64_exp_is_within_2_ulp_tanh_and_erf_within_1e_13);
+    RUN(map, f64_exp_is_within_2_ulp_the_others_within_1e_13);
     RUN(map, f64_edges_and_lengths);
     RUN(map, misuse_names_itself_and_writes_nothing);
     RUN(dot, bf16_is_near_the_exact_sum_at_every_length);
