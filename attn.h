@@ -3099,14 +3099,16 @@ ATTN__FUNC void ATTN__FN(gemm_panel)(attn__gemm_panel_args *g) {
 
 // ---- one row times a matrix: b is read once, as it lies. c and (bcs 1) or (brs 1 and a) contiguous.
 
-#define ATTN__LINES (ATTN__LANES > 1 ? 8 : 2)             // rows of b at a time
+#define ATTN__LINES (ATTN__LANES > 1 ? 4 : 2)             // rows of b at a time
 #define ATTN__WIDE 128                                    // elements of each that are widened at a time
-// Elements i .. of the rows as vectors read them, at most n: where they lie, else in z with zeros for rows that are not
-// there and up to a whole vector. Returns how many.
+#define ATTN__TWO (ATTN__LANES > 1 ? 2 : 1)              // vectors of each in a step
+// Elements i .. of the rows as vectors read them, at most n: whole steps where they lie, else in z with zeros for rows
+// that are not there and up to a whole vector. Returns how many.
 ATTN__OUTLINE ptrdiff_t ATTN__FN(lines)(const char **to, int *type, const char *const *row, int rows, attn__e *z,
                                         ptrdiff_t i, ptrdiff_t n) {
-    const int from = *type, whole = rows == ATTN__LINES && n >= ATTN__LANES && ATTN__FN(loads)(from);
-    if (whole) n = n / ATTN__LANES * ATTN__LANES;
+    const int from = *type, step = ATTN__TWO * ATTN__LANES;
+    const int whole = rows == ATTN__LINES && n >= step && ATTN__FN(loads)(from);
+    if (whole) n = n / step * step;
     else {
         *type = ATTN__OWN_TYPE;
         if (n > ATTN__WIDE) n = ATTN__WIDE;
@@ -3121,38 +3123,61 @@ ATTN__OUTLINE ptrdiff_t ATTN__FN(lines)(const char **to, int *type, const char *
 ATTN__FUNC void ATTN__FN(gemv)(attn__gemm_args *g) {
     const int down = g->bcs == 1;                       // rows of b are added up; else each is a dot product
     const ptrdiff_t most = down ? g->k : g->n, along = down ? g->n : g->k, step = down ? g->brs : g->bcs;
-    const ptrdiff_t bytes = attn__types[g->b_type].bytes;     // down: of an element
+    const ptrdiff_t bytes = attn__types[g->b_type].bytes, shift = attn__types[g->b_type].elements > 1 ? 5 : 0;
     const attn__e *a = (const attn__e *)g->a;
     attn__e *c = (attn__e *)g->c, z[ATTN__LINES * ATTN__WIDE];
+    if (!g->add) memset(c, 0, (size_t)g->n * sizeof *c);
     for (ptrdiff_t j = 0; j < most; j += ATTN__LINES) {
-        const int rows = most - j < ATTN__LINES ? (int)(most - j) : ATTN__LINES, fresh = j == 0 && !g->add;
-        // the next rows: streams too short to be foreseen
-        const ptrdiff_t ahead = down && j + 2 * ATTN__LINES <= most ? bytes * ATTN__LINES * step : 0;
+        const int rows = most - j < ATTN__LINES ? (int)(most - j) : ATTN__LINES;
+        // the next rows are touched where widening leaves the loads too far apart to overlap
+        const ptrdiff_t next = g->b_type != ATTN__OWN_TYPE && j + 2 * ATTN__LINES <= most ? ATTN__LINES * step : 0;
+        const ptrdiff_t ahead = (bytes * next) >> shift;
         const char *row[ATTN__LINES], *to[ATTN__LINES];
-        attn__v s[ATTN__LINES], r[ATTN__LINES];
-        for (int u = 0; u < ATTN__LINES; u++) {
+        attn__v s[ATTN__LINES][ATTN__TWO];
+        ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) {
             row[u] = attn__at(g->b_type, g->b, (j + (u < rows ? u : 0)) * step);
-            s[u] = attn__v_set(down && u < rows ? a[(j + u) * g->acs] * (attn__e)g->alpha : 0);
+            s[u][0] = attn__v_set(down && u < rows ? a[(j + u) * g->acs] * (attn__e)g->alpha : 0);
+            ATTN__UNROLL for (int v = 1; v < ATTN__TWO; v++) s[u][v] = attn__v_set(0);
         }
-        for (ptrdiff_t p = 0, n; p < along; p += n) {
+        for (ptrdiff_t p = 0, i, n; p < along; p += n) {
             int type = g->b_type;
             n = ATTN__FN(lines)(to, &type, row, down ? rows : ATTN__LINES, z, p, along - p);
-            if (down) for (ptrdiff_t i = 0; i < n; i += ATTN__LANES) {
-                const int whole = n - i >= ATTN__LANES;
-                attn__v y = fresh ? attn__v_set(0) : whole ? attn__v_load(c + p + i) : attn__v_load_n(c + p + i, n - i, 0);
-                ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) ATTN__PREFETCH(to[u] + ahead + i * bytes);
-                ATTN__FN(load_rows)(r, to, i, ATTN__LINES, type);
-                ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) y = attn__v_fma(s[u], r[u], y);
-                if (whole) attn__v_store(c + p + i, y); else attn__v_store_n(c + p + i, n - i, y);
-            } else for (ptrdiff_t i = 0; i < n; i += ATTN__LANES) {
-                const attn__v x = n - i >= ATTN__LANES ? attn__v_load(a + p + i) : attn__v_load_n(a + p + i, n - i, 0);
-                ATTN__FN(load_rows)(r, to, i, ATTN__LINES, type);
-                ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) s[u] = attn__v_fma(x, r[u], s[u]);
+            i = 0;
+#define ATTN__STEPS(BODY)                                                                                         \
+            for (; i + ATTN__TWO * ATTN__LANES <= n; i += ATTN__TWO * ATTN__LANES) {                              \
+                if (ahead) ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++)                                     \
+                    ATTN__PREFETCH(to[u] + ahead + ((i * bytes) >> shift));                                       \
+                ATTN__UNROLL for (int v = 0; v < ATTN__TWO; v++) {                                                \
+                    const ptrdiff_t x = i + v * ATTN__LANES;                                                      \
+                    BODY                                                                                          \
+                }                                                                                                 \
+            }                                                                                                     \
+            break
+#define ATTN__DOWN(LOAD) ATTN__STEPS(                                                                             \
+    attn__v y = attn__v_load(c + p + x);                                                                          \
+    ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) y = attn__v_fma(s[u][0], LOAD(to[u], x), y);               \
+    attn__v_store(c + p + x, y);)
+#define ATTN__ALONG(LOAD) ATTN__STEPS(                                                                            \
+    const attn__v y = attn__v_load(a + p + x);                                                                    \
+    ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) s[u][v] = attn__v_fma(y, LOAD(to[u], x), s[u][v]);)
+            if (down) switch (type) { ATTN__TYPES(ATTN__DOWN) }
+            else switch (type) { ATTN__TYPES(ATTN__ALONG) }
+#undef ATTN__DOWN
+#undef ATTN__ALONG
+#undef ATTN__STEPS
+            for (; i < n; i += ATTN__LANES) {           // widened
+                const attn__v x = attn__v_load_n((down ? c : a) + p + i, n - i, 0);
+                attn__v y = x;
+                ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) {
+                    const attn__v r = ATTN__LOAD_OWN(to[u], i);
+                    if (down) y = attn__v_fma(s[u][0], r, y); else s[u][0] = attn__v_fma(x, r, s[u][0]);
+                }
+                if (down) attn__v_store_n(c + p + i, n - i, y);
             }
         }
-        if (!down) for (int u = 0; u < rows; u++) {
-            const attn__e y = (attn__e)g->alpha * attn__v_hsum(s[u]);
-            c[j + u] = g->add ? c[j + u] + y : y;
+        if (!down) ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) if (u < rows) {
+            ATTN__UNROLL for (int v = 1; v < ATTN__TWO; v++) s[u][0] = attn__v_add(s[u][0], s[u][v]);
+            c[j + u] += (attn__e)g->alpha * attn__v_hsum(s[u][0]);
         }
     }
     attn__v_end();
@@ -4323,6 +4348,7 @@ static const attn__table ATTN__FN(table) = {
 #undef ATTN__TYPES
 #undef ATTN__LINES
 #undef ATTN__WIDE
+#undef ATTN__TWO
 #undef attn__t_zero
 #undef attn__t_bad
 #undef attn__s_load
