@@ -2350,8 +2350,8 @@ typedef struct attn__gemm_args {
     double alpha;
     int add, a_type, b_type;
 } attn__gemm_args;
-// A panel of w rows or columns, k deep: x[i * step + p * along] times s -> t[p * w + i]; or four full ones of contiguous
-// columns. n: so many are there, from this one on
+// A panel of w rows or columns, k deep: x[i * step + p * along] times s -> t[p * w + i]; or four full ones of
+// contiguous columns. n: so many are there, from this one on
 typedef struct attn__pack_panel_args {
     int four, type;
     void *t;
@@ -3055,21 +3055,17 @@ ATTN__FUNC void ATTN__FN(pack_panel)(attn__pack_panel_args *g) {
         const attn__e *x = (const attn__e *)(const void *)at;
         attn__e *t = (attn__e *)g->t + p0 * w;
         ptrdiff_t step = g->step, along = g->along;
+        const int wide = step == 1 && along != 1;       // widened by rows along the panel
         for (ptrdiff_t i = w; i < w + (next < w ? next : w); i++) {
             const char *far = attn__at(g->type, at, i * g->step);
             for (const char *q = far; q < far + (end - at); q += 64) ATTN__PREFETCH(q);
         }
         if (g->type != ATTN__OWN_TYPE) {
             x = line;
-            if (step == 1 && along != 1) {
-                for (ptrdiff_t p = 0; p < k; p++)
-                    ATTN__FN(widen)(line + p * MOST, g->type, attn__at(g->type, at, p * along), 1, n);
-                along = MOST;
-            } else {
-                for (ptrdiff_t i = 0; i < n; i++)
-                    ATTN__FN(widen)(line + i * DEEP, g->type, attn__at(g->type, at, i * step), along, k);
-                step = DEEP; along = 1;
-            }
+            for (ptrdiff_t q = 0; q < (wide ? k : n); q++)
+                ATTN__FN(widen)(line + q * (wide ? MOST : DEEP), g->type,
+                                attn__at(g->type, at, q * (wide ? along : step)), wide ? 1 : along, wide ? n : k);
+            step = wide ? 1 : DEEP; along = wide ? MOST : 1;
         }
         if (w == 1) for (ptrdiff_t p = 0; p < k; p++) t[p] = x[p * along] * (attn__e)g->s;
         else if (step == 1) {                           // as pack writes: what is past a row is the next one's
@@ -3101,14 +3097,12 @@ ATTN__FUNC void ATTN__FN(gemm_panel)(attn__gemm_panel_args *g) {
 
 #define ATTN__LINES (ATTN__LANES > 1 ? 4 : 2)             // rows of b at a time
 #define ATTN__WIDE 128                                    // elements of each that are widened at a time
-#define ATTN__TWO (ATTN__LANES > 1 ? 2 : 1)              // vectors of each in a step
-// Elements i .. of the rows as vectors read them, at most n: whole steps where they lie, else in z with zeros for rows
+// Elements i .. of the rows as vectors read them, at most n: whole ones where they lie, else in z with zeros for rows
 // that are not there and up to a whole vector. Returns how many.
 ATTN__OUTLINE ptrdiff_t ATTN__FN(lines)(const char **to, int *type, const char *const *row, int rows, attn__e *z,
                                         ptrdiff_t i, ptrdiff_t n) {
-    const int from = *type, step = ATTN__TWO * ATTN__LANES;
-    const int whole = rows == ATTN__LINES && n >= step && ATTN__FN(loads)(from);
-    if (whole) n = n / step * step;
+    const int from = *type, whole = rows == ATTN__LINES && n >= ATTN__LANES && ATTN__FN(loads)(from);
+    if (whole) n = n / ATTN__LANES * ATTN__LANES;
     else {
         *type = ATTN__OWN_TYPE;
         if (n > ATTN__WIDE) n = ATTN__WIDE;
@@ -3133,51 +3127,47 @@ ATTN__FUNC void ATTN__FN(gemv)(attn__gemm_args *g) {
         const ptrdiff_t next = g->b_type != ATTN__OWN_TYPE && j + 2 * ATTN__LINES <= most ? ATTN__LINES * step : 0;
         const ptrdiff_t ahead = (bytes * next) >> shift;
         const char *row[ATTN__LINES], *to[ATTN__LINES];
-        attn__v s[ATTN__LINES][ATTN__TWO];
+        attn__v s[ATTN__LINES];
         ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) {
             row[u] = attn__at(g->b_type, g->b, (j + (u < rows ? u : 0)) * step);
-            s[u][0] = attn__v_set(down && u < rows ? a[(j + u) * g->acs] * (attn__e)g->alpha : 0);
-            ATTN__UNROLL for (int v = 1; v < ATTN__TWO; v++) s[u][v] = attn__v_set(0);
+            s[u] = attn__v_set(down && u < rows ? a[(j + u) * g->acs] * (attn__e)g->alpha : 0);
         }
         for (ptrdiff_t p = 0, i, n; p < along; p += n) {
             int type = g->b_type;
             n = ATTN__FN(lines)(to, &type, row, down ? rows : ATTN__LINES, z, p, along - p);
             i = 0;
 #define ATTN__STEPS(BODY)                                                                                         \
-            for (; i + ATTN__TWO * ATTN__LANES <= n; i += ATTN__TWO * ATTN__LANES) {                              \
+            for (; i + ATTN__LANES <= n; i += ATTN__LANES) {                                                      \
                 if (ahead) ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++)                                     \
                     ATTN__PREFETCH(to[u] + ahead + ((i * bytes) >> shift));                                       \
-                ATTN__UNROLL for (int v = 0; v < ATTN__TWO; v++) {                                                \
-                    const ptrdiff_t x = i + v * ATTN__LANES;                                                      \
-                    BODY                                                                                          \
-                }                                                                                                 \
+                BODY                                                                                              \
             }                                                                                                     \
             break
 #define ATTN__DOWN(LOAD) ATTN__STEPS(                                                                             \
-    attn__v y = attn__v_load(c + p + x);                                                                          \
-    ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) y = attn__v_fma(s[u][0], LOAD(to[u], x), y);               \
-    attn__v_store(c + p + x, y);)
+                attn__v y = attn__v_load(c + p + i);                                                              \
+                ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) y = attn__v_fma(s[u], LOAD(to[u], i), y);      \
+                attn__v_store(c + p + i, y);)
 #define ATTN__ALONG(LOAD) ATTN__STEPS(                                                                            \
-    const attn__v y = attn__v_load(a + p + x);                                                                    \
-    ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) s[u][v] = attn__v_fma(y, LOAD(to[u], x), s[u][v]);)
-            if (down) switch (type) { ATTN__TYPES(ATTN__DOWN) }
-            else switch (type) { ATTN__TYPES(ATTN__ALONG) }
+                const attn__v x = attn__v_load(a + p + i);                                                        \
+                ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) s[u] = attn__v_fma(x, LOAD(to[u], i), s[u]);)
+            if (down) switch (type) {
+                ATTN__TYPE_BF16(ATTN__DOWN) ATTN__TYPE_F16(ATTN__DOWN) default: ATTN__DOWN(ATTN__LOAD_OWN);
+            } else switch (type) { ATTN__TYPES(ATTN__ALONG) }
 #undef ATTN__DOWN
 #undef ATTN__ALONG
 #undef ATTN__STEPS
-            for (; i < n; i += ATTN__LANES) {           // widened
+            if (i < n) {                                // widened
                 const attn__v x = attn__v_load_n((down ? c : a) + p + i, n - i, 0);
                 attn__v y = x;
                 ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) {
                     const attn__v r = ATTN__LOAD_OWN(to[u], i);
-                    if (down) y = attn__v_fma(s[u][0], r, y); else s[u][0] = attn__v_fma(x, r, s[u][0]);
+                    if (down) y = attn__v_fma(s[u], r, y); else s[u] = attn__v_fma(x, r, s[u]);
                 }
                 if (down) attn__v_store_n(c + p + i, n - i, y);
             }
         }
         if (!down) ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) if (u < rows) {
-            ATTN__UNROLL for (int v = 1; v < ATTN__TWO; v++) s[u][0] = attn__v_add(s[u][0], s[u][v]);
-            c[j + u] += (attn__e)g->alpha * attn__v_hsum(s[u][0]);
+            c[j + u] += (attn__e)g->alpha * attn__v_hsum(s[u]);
         }
     }
     attn__v_end();
@@ -4348,7 +4338,6 @@ static const attn__table ATTN__FN(table) = {
 #undef ATTN__TYPES
 #undef ATTN__LINES
 #undef ATTN__WIDE
-#undef ATTN__TWO
 #undef attn__t_zero
 #undef attn__t_bad
 #undef attn__s_load

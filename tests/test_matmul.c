@@ -210,8 +210,8 @@ static double acted(int act, double x) {
 static void mixed(attn_matmul_desc *d, int f64, const attn_parallel *pool) {
     const ptrdiff_t batch = d->batch ? d->batch : 1, na = d->m * d->k, nb = d->k * d->n;
     const ptrdiff_t c_row = d->c_row ? d->c_row : d->n, c_col = d->c_row ? d->c_col : 1;
-    const ptrdiff_t one = (d->m - 1) * c_row + (d->n - 1) * c_col + 1, nc = (batch - 1) * (d->c_batch ? d->c_batch : d->m * d->n) + one;
     const ptrdiff_t step = d->c_batch ? d->c_batch : d->m * d->n;
+    const ptrdiff_t nc = (batch - 1) * step + (d->m - 1) * c_row + (d->n - 1) * c_col + 1;
     const int a_type = f64 ? ATTN_F64 : d->a_type, b_type = f64 ? ATTN_F64 : d->b_type;
     const int c_type = f64 ? ATTN_F64 : d->c_type;
     const double alpha = d->alpha == 0 ? 1 : d->alpha, half = c_type == ATTN_BF16 ? 1 / 256.0 : c_type == ATTN_F16 ?
@@ -231,7 +231,8 @@ static void mixed(attn_matmul_desc *d, int f64, const attn_parallel *pool) {
     memcpy(before, room_c, sizeof *room_c * (size_t)nc);
     for (ptrdiff_t i = 0; i < nc; i++) { want[i] = room_c[i]; bound[i] = -1; }
     for (ptrdiff_t t = 0; t < batch; t++) for (ptrdiff_t i = 0; i < d->m; i++) for (ptrdiff_t j = 0; j < d->n; j++) {
-        const double *x = room_a + t * na + (d->trans_a ? i : i * d->k), *y = room_b + t * nb + (d->trans_b ? j * d->k : j);
+        const double *x = room_a + t * na + (d->trans_a ? i : i * d->k);
+        const double *y = room_b + t * nb + (d->trans_b ? j * d->k : j);
         const ptrdiff_t at = t * step + i * c_row + j * c_col;
         double sum = 0, size = 0, rest = d->beta == 0 ? 0 : d->beta * before[at];
         for (ptrdiff_t p = 0; p < d->k; p++) {
@@ -262,10 +263,11 @@ static void mixed(attn_matmul_desc *d, int f64, const attn_parallel *pool) {
         if (threads) right = right && !memcmp(first, d->c, (size_t)bytes_of(c_type, nc));
         else memcpy(first, d->c, (size_t)bytes_of(c_type, nc));
         CHECK(right);
-        if (!right) printf("    %s: m %ld n %ld k %ld batch %ld types %s %s %s trans %d %d c_row %ld act %d beta %g thr %d\n",
-                           attn_isa_name(isa), (long)d->m, (long)d->n, (long)d->k, (long)batch, attn_type_str(a_type),
-                           attn_type_str(b_type), attn_type_str(c_type), (int)d->trans_a, (int)d->trans_b,
-                           (long)d->c_row, (int)d->act, d->beta, threads);
+        if (!right)
+            printf("    %s: m %ld n %ld k %ld batch %ld types %s %s %s trans %d %d c_row %ld act %d beta %g, %d\n",
+                   attn_isa_name(isa), (long)d->m, (long)d->n, (long)d->k, (long)batch, attn_type_str(a_type),
+                   attn_type_str(b_type), attn_type_str(c_type), (int)d->trans_a, (int)d->trans_b, (long)d->c_row,
+                   (int)d->act, d->beta, threads);
     }
     fence_close(&fence_bias);
 }
@@ -299,7 +301,8 @@ TEST(matmul, every_type_with_every_other_bias_and_activation) {
 TEST(matmul, types_in_several_blocks) {                  // of depth, columns and rows; c is rounded once
     static const int shape[][6] = { { 3, 40, 1300, ATTN_F32, ATTN_Q8_0, ATTN_BF16 }, { 40, 600, 544, 0, ATTN_Q4_1, 0 },
                                     { 1200, 35, 20, ATTN_F16, 0, ATTN_F16 }, { 1, 4200, 32, 0, ATTN_Q4_0, ATTN_F16 },
-                                    { 1, 4200, 9, ATTN_BF16, ATTN_BF16, ATTN_BF16 }, { 70, 1, 640, ATTN_F16, ATTN_Q8_0, 0 },
+                                    { 1, 4200, 9, ATTN_BF16, ATTN_BF16, ATTN_BF16 },
+                                    { 70, 1, 640, ATTN_F16, ATTN_Q8_0, 0 },
                                     { 4100, 1, 33, ATTN_BF16, 0, ATTN_BF16 }, { 30, 1030, 0, 0, 0, ATTN_BF16 },
                                     { 1, 70, 4000, ATTN_BF16, ATTN_Q8_0, 0 }, { 2, 9, 1024, 0, ATTN_Q8_0, 0 } };
     const attn_parallel *pool = attn_pool_open(2);
@@ -462,10 +465,13 @@ TEST(matmul, misuse_has_its_status_and_its_sentence_and_writes_nothing) {
 static const struct { attn_status status; const char *word, *reason; } wrong_type[] = {
     { ATTN_ERR_DTYPE, "a_type", "not a type" }, { ATTN_ERR_DTYPE, "b_type", "not a type" },
     { ATTN_ERR_DTYPE, "c_type = 9", "not a type" }, { ATTN_ERR_DTYPE, "c_type = -1", "not a type" },
-    { ATTN_ERR_SHAPE, "k = 40", "32" }, { ATTN_ERR_UNSUPPORTED, "trans_b = 0", "[n,k]" }, { ATTN_ERR_RANGE, "b_row = 65", "32" },
-    { ATTN_ERR_RANGE, "b_col = 2", "along k" }, { ATTN_ERR_RANGE, "b_batch = 33", "32" }, { ATTN_ERR_RANGE, "act = 3", "ATTN_ACT" },
+    { ATTN_ERR_SHAPE, "k = 40", "32" }, { ATTN_ERR_UNSUPPORTED, "trans_b = 0", "[n,k]" },
+    { ATTN_ERR_RANGE, "b_row = 65", "32" },
+    { ATTN_ERR_RANGE, "b_col = 2", "along k" }, { ATTN_ERR_RANGE, "b_batch = 33", "32" },
+    { ATTN_ERR_RANGE, "act = 3", "ATTN_ACT" },
     { ATTN_ERR_RANGE, "act", "ATTN_ACT" }, { ATTN_ERR_OVERLAP, "bias", "" }, { ATTN_ERR_OVERLAP, "over b", "" },
-    { ATTN_ERR_DTYPE, "a_type", "f64" }, { ATTN_ERR_DTYPE, "b_type", "not a type" }, { ATTN_ERR_DTYPE, "c_type", "f64" },
+    { ATTN_ERR_DTYPE, "a_type", "f64" }, { ATTN_ERR_DTYPE, "b_type", "not a type" },
+    { ATTN_ERR_DTYPE, "c_type", "f64" },
 };
 TEST(matmul, misuse_of_types_bias_and_activation) {
     static uint16_t half[2000];
