@@ -3050,15 +3050,16 @@ ATTN__FUNC void ATTN__FN(pack_panel)(attn__pack_panel_args *g) {
     for (int i = 0; i < MOST / ATTN__LANES; i++) c[i] = attn__v_set((attn__e)g->s);
     if (g->four) ATTN__FN(pack_four)((attn__e *)g->t, (const attn__e *)g->x, g->along, g->k);
     else for (ptrdiff_t p0 = 0; p0 < g->k; p0 += DEEP) {
-        const ptrdiff_t k = g->k - p0 < DEEP ? g->k - p0 : DEEP;
-        const char *at = attn__at(g->type, g->x, p0 * g->along), *end = attn__at(g->type, at, DEEP);
+        const ptrdiff_t k = g->k - p0 < DEEP ? g->k - p0 : (ptrdiff_t)DEEP;
+        const ptrdiff_t run = k / attn__types[g->type].elements * attn__types[g->type].bytes;
+        const char *at = attn__at(g->type, g->x, p0 * g->along);
         const attn__e *x = (const attn__e *)(const void *)at;
         attn__e *t = (attn__e *)g->t + p0 * w;
         ptrdiff_t step = g->step, along = g->along;
         const int wide = step == 1 && along != 1;       // widened by rows along the panel
         for (ptrdiff_t i = w; i < w + (next < w ? next : w); i++) {
-            const char *far = attn__at(g->type, at, i * g->step);
-            for (const char *q = far; q < far + (end - at); q += 64) ATTN__PREFETCH(q);
+            const char *to = attn__at(g->type, at, i * g->step);
+            for (ptrdiff_t q = 0; q < run; q += 64) ATTN__PREFETCH(to + q);
         }
         if (g->type != ATTN__OWN_TYPE) {
             x = line;

@@ -286,7 +286,8 @@ static void gemm_table(void) {
         gemm_arg g;
         bench.used = 0;
         memset(&g, 0, sizeof g);
-        if (list[i].trans_b) snprintf(name, sizeof name, "%s%sb [n,k]", type ? attn_type_str(type) : "", type ? " " : "");
+        if (list[i].trans_b)
+            snprintf(name, sizeof name, "%s%sb [n,k]", type ? attn_type_str(type) : "", type ? " " : "");
         if (act) snprintf(name, sizeof name, "bias %s %s", act == ATTN_ACT(ATTN_MAP_RELU) ? "relu" : "tanh",
                           list[i].apart ? "apart" : "fused");
         r = row_make("gemm", name, read ? UNIT_BYTES : UNIT_FLOPS, list[i].limit);
