@@ -259,7 +259,9 @@ ATTN_DEF attn_status attn_dot_i8(int32_t *sum, const int8_t *x, const int8_t *y,
 
 // ---- depth 1: matrix product
 
-// c = alpha a b + beta c for each of `batch` matrices: a [m,k], b [k,n], c [m,n]. {0} and the sizes is a plain product.
+#define ATTN_ACT(map) (256 + (map))   // desc.act of an ATTN_MAP_; the bare number is refused, 0 is none
+// c = act(alpha a b + beta c + bias) for each of `batch` matrices: a [m,k], b [k,n], c [m,n]. {0} and the sizes is a
+// plain product. attn_matmul_f32 reads other types too: the arithmetic is f32, c is rounded once.
 typedef struct attn_matmul_desc {
     size_t size;                      // 0 = sizeof(attn_matmul_desc)
     const void *a, *b;
@@ -277,9 +279,13 @@ typedef struct attn_matmul_desc {
     size_t workspace_bytes;
     const attn_parallel *parallel;    // NULL = this thread
     int32_t isa;                      // cap; 0 = the best
+    const void *bias;                 // [n], added to every row; f32 (attn_matmul_f64: f64); NULL = none
+    int32_t act;                      // ATTN_ACT(ATTN_MAP_RELU), ...; 0 = none
+    int32_t a_type, b_type, c_type;   // attn_matmul_f32: ATTN_F32, BF16, F16; b also Q8_0, Q4_0, Q4_1, stored [n,k]
+                                      // (trans_b = 1) in blocks along k, b_row and b_batch in elements: whole blocks
 } attn_matmul_desc;
 
-// errors  NULL, SHAPE (negative), RANGE (overflow), OVERLAP (c_row, c_col), WORKSPACE, MEMORY
+// errors  NULL, SHAPE (negative; blocks), DTYPE, RANGE (overflow, act), OVERLAP (c_row, c_col), WORKSPACE, MEMORY
 // Same bits for any number of threads. source  Goto and van de Geijn 2008; BLIS (Van Zee and van de Geijn 2015)
 ATTN_DEF attn_status attn_matmul_f32(const attn_matmul_desc *d);
 ATTN_DEF attn_status attn_matmul_f64(const attn_matmul_desc *d);
@@ -2462,12 +2468,12 @@ typedef struct attn__gemm_args {
     void *c, *work;
     ptrdiff_t m, n, k, ars, acs, brs, bcs, crs, ccs;
     double alpha;
-    int add;
+    int add, a_type, b_type;
 } attn__gemm_args;
-// A panel of w rows or columns (n of them real), k deep: x[i * step + p * along] times s -> t[p * w + i]; or four full
-// ones of contiguous columns
+// A panel of w rows or columns, k deep: x[i * step + p * along] times s -> t[p * w + i]; or four full ones of
+// contiguous columns. n: so many are there, from this one on
 typedef struct attn__pack_panel_args {
-    int four;
+    int four, type;
     void *t;
     const void *x;
     ptrdiff_t step, along, n, w, k;
@@ -2480,6 +2486,10 @@ typedef struct attn__gemm_panel_args {
     ptrdiff_t w, n, cols, k, ars, acs, ldb, crs, ccs;
     int add;
 } attn__gemm_panel_args;
+// Element i of an array; of blocks the first element
+ATTN__FUNC const char *attn__at(int type, const void *p, ptrdiff_t i) {
+    return (const char *)p + i / attn__types[type].elements * attn__types[type].bytes;
+}
 // Where the keys or values of one entry and head lie.
 typedef struct attn__rows {
     const char *at;                   // token 0; with pages page 0, slot 0
@@ -3192,172 +3202,14 @@ ATTN__MICRO(rows0, 1, 0)
 #endif
 #ifndef ATTN__OVERLAY
 
-// ---- matrix product: panels for attn__gemm
+// ---- rows of any type
 
-// x[lane][p * col] times c -> t[p * w + lane] for w lanes, a multiple of LANES or fewer than LANES; then what is stored
-// past a row is the next one's, and past the last LANES elements are free.
-ATTN__OUTLINE void ATTN__FN(pack)(attn__e *t, ptrdiff_t w, const attn__e *const *x, ptrdiff_t col, ptrdiff_t n,
-                                  const attn__v *c) {
-    for (ptrdiff_t lane = 0; lane < w; lane += ATTN__LANES, c++) {
-        ptrdiff_t p = 0;
-        attn__v r[ATTN__LANES];
-        attn__e z[ATTN__LANES];
-        if (col == 1 && w > 1)
-            for (; p + ATTN__LANES <= n; p += ATTN__LANES) {
-                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) r[i] = attn__v_load(x[lane + i] + p);
-                ATTN__FN(transpose)(r);
-                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
-                    attn__v_store(t + (p + i) * w + lane, attn__v_mul(r[i], *c));
-            }
-        for (; p < n; p++) {
-            for (int i = 0; i < ATTN__LANES; i++) z[i] = x[lane + i][p * col];
-            attn__v_store(t + p * w + lane, attn__v_mul(attn__v_load(z), *c));
-        }
-    }
-}
-// t[p * TQ + lane] times f -> y[lane][at + p] for so many lanes; + 0 so that a zero has no sign
-ATTN__OUTLINE void ATTN__FN(unpack)(void *const *y, ptrdiff_t at, int lanes, const attn__e *t, ptrdiff_t n,
-                                    const attn__v *f) {
-    for (int lane = 0; lane < lanes; lane += ATTN__LANES, f++) for (ptrdiff_t p = 0; p < n; p += ATTN__LANES) {
-        attn__v r[ATTN__LANES];
-        attn__e z[ATTN__LANES * ATTN__LANES];
-        ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
-            r[i] = attn__v_fma(attn__v_load(t + (p + i < n ? p + i : n - 1) * ATTN__TQ + lane), *f, attn__v_set(0));
-        ATTN__FN(transpose)(r);
-        ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) attn__v_store(z + i * ATTN__LANES, r[i]);
-        for (int i = 0; i < ATTN__LANES && lane + i < lanes; i++)
-            attn__v_store_n((attn__e *)y[lane + i] + at + p, n - p, attn__v_load(z + i * ATTN__LANES));
-    }
-}
-// Four full panels of TQ columns at once from contiguous rows: longer runs of a row, and the rows to come are touched.
-ATTN__OUTLINE void ATTN__FN(pack_four)(attn__e *t, const attn__e *b, ptrdiff_t brs, ptrdiff_t k) {
-    for (ptrdiff_t p = 0; p < k; p++, b += brs, t += ATTN__TQ) {
-        if (p + 16 < k)
-            for (int j = 0; j < 4 * ATTN__TQ; j += 64 / (int)sizeof(attn__e)) ATTN__PREFETCH(b + 16 * brs + j);
-        ATTN__UNROLL for (int q = 0; q < 4; q++) ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++)
-            attn__v_store(t + q * ATTN__TQ * k + j * ATTN__LANES, attn__v_load(b + q * ATTN__TQ + j * ATTN__LANES));
-    }
-}
-ATTN__FUNC void ATTN__FN(pack_panel)(attn__pack_panel_args *g) {
-    attn__e *t = (attn__e *)g->t;
-    enum { MOST = ATTN__TQ > ATTN__MR ? ATTN__TQ : ATTN__MR };
-    const attn__e *x = (const attn__e *)g->x, *row[MOST];
-    const ptrdiff_t w = g->w, n = g->n < w ? g->n : w;
-    attn__v c[MOST / ATTN__LANES];
-    for (int i = 0; i < MOST / ATTN__LANES; i++) c[i] = attn__v_set((attn__e)g->s);
-    if (g->four) ATTN__FN(pack_four)(t, x, g->along, g->k);
-    else if (w == 1) for (ptrdiff_t p = 0; p < g->k; p++) t[p] = x[p * g->along] * (attn__e)g->s;
-    else if (g->step == 1) {                            // as pack writes: what is past a row is the next one's
-        for (ptrdiff_t p = 0; p < g->k; p++, x += g->along) for (ptrdiff_t i = 0; i < w; i += ATTN__LANES)
-            attn__v_store(t + p * w + i, n - i >= ATTN__LANES ? attn__v_mul(attn__v_load(x + i), c[0])
-                          : n > i ? attn__v_mul(attn__v_load_n(x + i, n - i, 0), c[0]) : c[0]);
-    } else {
-        for (ptrdiff_t i = 0; i < MOST; i++) row[i] = x + (i < n ? i : n - 1) * g->step;
-        ATTN__FN(pack)(t, w, row, g->along, g->k, c);
-    }
-    attn__v_end();
-}
-ATTN__FUNC void ATTN__FN(gemm_panel)(attn__gemm_panel_args *g) {
-    attn__e *c = (attn__e *)g->c, *t = (attn__e *)g->work;
-    const ptrdiff_t cols = g->cols < ATTN__TQ ? g->cols : ATTN__TQ;
-    const int whole = g->n == g->w && cols == ATTN__TQ && g->ccs == 1;
-    if (!whole && g->add) for (ptrdiff_t i = 0; i < g->w; i++) for (ptrdiff_t j = 0; j < ATTN__TQ; j++)
-        t[i * ATTN__TQ + j] = i < g->n && j < cols ? c[i * g->crs + j * g->ccs] : 0;
-    if (whole) t = c;
-    ATTN__COLS(g->w)(t, whole ? g->crs : ATTN__TQ, g->add ? t : NULL, (const attn__e *)g->a, g->ars, g->acs,
-                     (const attn__e *)g->b, g->ldb, g->k, NULL, 0);
-    if (!whole) for (ptrdiff_t i = 0; i < g->n; i++) for (ptrdiff_t j = 0; j < cols; j++)
-        c[i * g->crs + j * g->ccs] = t[i * ATTN__TQ + j];
-    attn__v_end();
-}
-
-// ---- one row times a matrix: b is read once, as it lies. c and (bcs 1) or (brs 1 and a) contiguous.
-
-// 8 rows of b at a time over a stretch of c that stays in the first cache
-ATTN__INL void ATTN__FN(gemv_rows)(const attn__gemm_args *g) {
-    const ptrdiff_t stretch = 4096;
-    const attn__e *a = (const attn__e *)g->a;
-    for (ptrdiff_t j0 = 0; j0 < g->n; j0 += stretch) {
-        const ptrdiff_t n = g->n - j0 < stretch ? g->n - j0 : stretch;
-        const attn__e *b = (const attn__e *)g->b + j0;
-        attn__e *c = (attn__e *)g->c + j0;
-        for (ptrdiff_t p = 0; p < g->k; p += 8, b += 8 * g->brs) {
-            const int fresh = p == 0 && !g->add;
-            // the next 8 rows: streams too short to be foreseen
-            const ptrdiff_t ahead = p + 16 <= g->k ? 8 * g->brs : 0;
-            attn__v s[8];
-            ptrdiff_t at[8];
-            for (int u = 0; u < 8; u++) {               // past the end: the first row again, times 0 left out below
-                at[u] = (p + u < g->k ? u : 0) * g->brs;
-                s[u] = attn__v_set(p + u < g->k ? a[(p + u) * g->acs] * (attn__e)g->alpha : 0);
-            }
-            for (ptrdiff_t j = 0; j < n; j += ATTN__LANES) {
-                const ptrdiff_t left = n - j, rows = g->k - p;
-                attn__v y = fresh ? attn__v_set(0) : attn__v_load_n(c + j, left, 0);
-                if (rows >= 8 && left >= ATTN__LANES) {
-                    ATTN__UNROLL for (int u = 0; u < 8; u++) ATTN__PREFETCH(b + at[u] + j + ahead);
-                    ATTN__UNROLL for (int u = 0; u < 8; u++) y = attn__v_fma(s[u], attn__v_load(b + at[u] + j), y);
-                } else
-                    for (int u = 0; u < 8 && u < rows; u++)
-                        y = attn__v_fma(s[u], attn__v_load_n(b + at[u] + j, left, 0), y);
-                attn__v_store_n(c + j, left, y);
-            }
-        }
-    }
-}
-// b^T lies in rows: 4 dot products at a time
-ATTN__INL void ATTN__FN(gemv_dots)(const attn__gemm_args *g) {
-    const attn__e *a = (const attn__e *)g->a;
-    attn__e *c = (attn__e *)g->c;
-    for (ptrdiff_t j = 0; j < g->n; j += 4) {
-        const attn__e *b = (const attn__e *)g->b + j * g->bcs;
-        const ptrdiff_t rows = g->n - j < 4 ? g->n - j : 4;
-        attn__v acc[4][2];
-        ptrdiff_t p = 0, at[4];
-        ATTN__UNROLL for (int u = 0; u < 4; u++) {
-            at[u] = (u < rows ? u : 0) * g->bcs;
-            acc[u][0] = acc[u][1] = attn__v_set(0);
-        }
-        for (; p + 2 * ATTN__LANES <= g->k; p += 2 * ATTN__LANES) {
-            const attn__v x = attn__v_load(a + p), y = attn__v_load(a + p + ATTN__LANES);
-            ATTN__UNROLL for (int u = 0; u < 4; u++) {
-                acc[u][0] = attn__v_fma(x, attn__v_load(b + at[u] + p), acc[u][0]);
-                acc[u][1] = attn__v_fma(y, attn__v_load(b + at[u] + p + ATTN__LANES), acc[u][1]);
-            }
-        }
-        for (; p < g->k; p += ATTN__LANES) {
-            const attn__v x = attn__v_load_n(a + p, g->k - p, 0);
-            ATTN__UNROLL for (int u = 0; u < 4; u++)
-                acc[u][0] = attn__v_fma(x, attn__v_load_n(b + at[u] + p, g->k - p, 0), acc[u][0]);
-        }
-        for (int u = 0; u < rows; u++) {
-            const attn__e y = (attn__e)g->alpha * attn__v_hsum(attn__v_add(acc[u][0], acc[u][1]));
-            c[j + u] = g->add ? c[j + u] + y : y;
-        }
-    }
-}
-ATTN__FUNC void ATTN__FN(gemv)(attn__gemm_args *g) {
-    if (g->bcs == 1) ATTN__FN(gemv_rows)(g); else ATTN__FN(gemv_dots)(g);
-    attn__v_end();
-}
-
-// ---- attention: queries in lanes
-//
-// A vector holds one score of LANES rows. Keys and values are read as scalars by the microkernel, so maximum,
-// exponential and sum over keys are vertical. The order of a row's arithmetic is its own (the row rule, in the manual):
-// scores are one fma chain over d; a block of KT keys from key 0 rescales the lane when its block maximum exceeds the
-// running one by 2^8; l and o are one chain over keys; spans of SPAN keys start from nothing and are folded left to
-// right.
-
-#define ATTN__LOG2E ATTN__C(1.4426950408889634)
 #ifdef ATTN__DOUBLE
 #define ATTN__OWN_TYPE ATTN_F64
 #else
 #define ATTN__OWN_TYPE ATTN_F32
 #endif
 
-// Rows of the tile or of a block come in place where they lie as kernels want them; else they are widened into a
-// buffer.
 ATTN__INL int ATTN__FN(loads)(int type) {               // are rows of this type read as vectors?
 #ifdef attn__v_of_bf16
     if (type == ATTN_BF16) return 1;
@@ -3417,6 +3269,198 @@ ATTN__OUTLINE void ATTN__FN(widen)(attn__e *y, int type, const char *p, ptrdiff_
     }
     for (; i < n; i++) y[i] = (attn__e)attn__stored(type, p, i * col);
 }
+
+// ---- matrix product: panels for attn__gemm
+
+// x[lane][p * col] times c -> t[p * w + lane] for w lanes, a multiple of LANES or fewer than LANES; then what is stored
+// past a row is the next one's, and past the last LANES elements are free.
+ATTN__OUTLINE void ATTN__FN(pack)(attn__e *t, ptrdiff_t w, const attn__e *const *x, ptrdiff_t col, ptrdiff_t n,
+                                  const attn__v *c) {
+    for (ptrdiff_t lane = 0; lane < w; lane += ATTN__LANES, c++) {
+        ptrdiff_t p = 0;
+        attn__v r[ATTN__LANES];
+        attn__e z[ATTN__LANES];
+        if (col == 1 && w > 1)
+            for (; p + ATTN__LANES <= n; p += ATTN__LANES) {
+                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) r[i] = attn__v_load(x[lane + i] + p);
+                ATTN__FN(transpose)(r);
+                ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
+                    attn__v_store(t + (p + i) * w + lane, attn__v_mul(r[i], *c));
+            }
+        for (; p < n; p++) {
+            for (int i = 0; i < ATTN__LANES; i++) z[i] = x[lane + i][p * col];
+            attn__v_store(t + p * w + lane, attn__v_mul(attn__v_load(z), *c));
+        }
+    }
+}
+// t[p * TQ + lane] times f -> y[lane][at + p] for so many lanes; + 0 so that a zero has no sign
+ATTN__OUTLINE void ATTN__FN(unpack)(void *const *y, ptrdiff_t at, int lanes, const attn__e *t, ptrdiff_t n,
+                                    const attn__v *f) {
+    for (int lane = 0; lane < lanes; lane += ATTN__LANES, f++) for (ptrdiff_t p = 0; p < n; p += ATTN__LANES) {
+        attn__v r[ATTN__LANES];
+        attn__e z[ATTN__LANES * ATTN__LANES];
+        ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
+            r[i] = attn__v_fma(attn__v_load(t + (p + i < n ? p + i : n - 1) * ATTN__TQ + lane), *f, attn__v_set(0));
+        ATTN__FN(transpose)(r);
+        ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) attn__v_store(z + i * ATTN__LANES, r[i]);
+        for (int i = 0; i < ATTN__LANES && lane + i < lanes; i++)
+            attn__v_store_n((attn__e *)y[lane + i] + at + p, n - p, attn__v_load(z + i * ATTN__LANES));
+    }
+}
+// Four full panels of TQ columns at once from contiguous rows: longer runs of a row, and the rows to come are touched.
+ATTN__OUTLINE void ATTN__FN(pack_four)(attn__e *t, const attn__e *b, ptrdiff_t brs, ptrdiff_t k) {
+    for (ptrdiff_t p = 0; p < k; p++, b += brs, t += ATTN__TQ) {
+        if (p + 16 < k)
+            for (int j = 0; j < 4 * ATTN__TQ; j += 64 / (int)sizeof(attn__e)) ATTN__PREFETCH(b + 16 * brs + j);
+        ATTN__UNROLL for (int q = 0; q < 4; q++) ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++)
+            attn__v_store(t + q * ATTN__TQ * k + j * ATTN__LANES, attn__v_load(b + q * ATTN__TQ + j * ATTN__LANES));
+    }
+}
+// 64 deep at a time: other types are widened first, the rows that the next panel takes are touched meanwhile
+ATTN__FUNC void ATTN__FN(pack_panel)(attn__pack_panel_args *g) {
+    enum { MOST = ATTN__TQ > ATTN__MR ? ATTN__TQ : ATTN__MR, DEEP = 64 };
+    const ptrdiff_t w = g->w, n = g->n < w ? g->n : w, next = g->along == 1 && g->step != 1 ? g->n - w : 0;
+    const attn__e *row[MOST];
+    attn__e line[MOST * DEEP];
+    attn__v c[MOST / ATTN__LANES];
+    for (int i = 0; i < MOST / ATTN__LANES; i++) c[i] = attn__v_set((attn__e)g->s);
+    if (g->four) ATTN__FN(pack_four)((attn__e *)g->t, (const attn__e *)g->x, g->along, g->k);
+    else for (ptrdiff_t p0 = 0; p0 < g->k; p0 += DEEP) {
+        const ptrdiff_t k = g->k - p0 < DEEP ? g->k - p0 : (ptrdiff_t)DEEP;
+        const ptrdiff_t run = k / attn__types[g->type].elements * attn__types[g->type].bytes;
+        const char *at = attn__at(g->type, g->x, p0 * g->along);
+        const attn__e *x = (const attn__e *)(const void *)at;
+        attn__e *t = (attn__e *)g->t + p0 * w;
+        ptrdiff_t step = g->step, along = g->along;
+        const int wide = step == 1 && along != 1;       // widened by rows along the panel
+        for (ptrdiff_t i = w; i < w + (next < w ? next : w); i++) {
+            const char *to = attn__at(g->type, at, i * g->step);
+            for (ptrdiff_t q = 0; q < run; q += 64) ATTN__PREFETCH(to + q);
+        }
+        if (g->type != ATTN__OWN_TYPE) {
+            x = line;
+            for (ptrdiff_t q = 0; q < (wide ? k : n); q++)
+                ATTN__FN(widen)(line + q * (wide ? MOST : DEEP), g->type,
+                                attn__at(g->type, at, q * (wide ? along : step)), wide ? 1 : along, wide ? n : k);
+            step = wide ? 1 : DEEP; along = wide ? MOST : 1;
+        }
+        if (w == 1) for (ptrdiff_t p = 0; p < k; p++) t[p] = x[p * along] * (attn__e)g->s;
+        else if (step == 1) {                           // as pack writes: what is past a row is the next one's
+            for (ptrdiff_t p = 0; p < k; p++, x += along) for (ptrdiff_t i = 0; i < w; i += ATTN__LANES)
+                attn__v_store(t + p * w + i, n - i >= ATTN__LANES ? attn__v_mul(attn__v_load(x + i), c[0])
+                              : n > i ? attn__v_mul(attn__v_load_n(x + i, n - i, 0), c[0]) : c[0]);
+        } else {
+            for (ptrdiff_t i = 0; i < MOST; i++) row[i] = x + (i < n ? i : n - 1) * step;
+            ATTN__FN(pack)(t, w, row, along, k, c);
+        }
+    }
+    attn__v_end();
+}
+ATTN__FUNC void ATTN__FN(gemm_panel)(attn__gemm_panel_args *g) {
+    attn__e *c = (attn__e *)g->c, *t = (attn__e *)g->work;
+    const ptrdiff_t cols = g->cols < ATTN__TQ ? g->cols : ATTN__TQ;
+    const int whole = g->n == g->w && cols == ATTN__TQ && g->ccs == 1;
+    if (!whole && g->add) for (ptrdiff_t i = 0; i < g->w; i++) for (ptrdiff_t j = 0; j < ATTN__TQ; j++)
+        t[i * ATTN__TQ + j] = i < g->n && j < cols ? c[i * g->crs + j * g->ccs] : 0;
+    if (whole) t = c;
+    ATTN__COLS(g->w)(t, whole ? g->crs : ATTN__TQ, g->add ? t : NULL, (const attn__e *)g->a, g->ars, g->acs,
+                     (const attn__e *)g->b, g->ldb, g->k, NULL, 0);
+    if (!whole) for (ptrdiff_t i = 0; i < g->n; i++) for (ptrdiff_t j = 0; j < cols; j++)
+        c[i * g->crs + j * g->ccs] = t[i * ATTN__TQ + j];
+    attn__v_end();
+}
+
+// ---- one row times a matrix: b is read once, as it lies. c and (bcs 1) or (brs 1 and a) contiguous.
+
+#define ATTN__LINES (ATTN__LANES > 1 ? 4 : 2)             // rows of b at a time
+#define ATTN__WIDE 128                                    // elements of each that are widened at a time
+// Elements i .. of the rows as vectors read them, at most n: whole ones where they lie, else in z with zeros for rows
+// that are not there and up to a whole vector. Returns how many.
+ATTN__OUTLINE ptrdiff_t ATTN__FN(lines)(const char **to, int *type, const char *const *row, int rows, attn__e *z,
+                                        ptrdiff_t i, ptrdiff_t n) {
+    const int from = *type, whole = rows == ATTN__LINES && n >= ATTN__LANES && ATTN__FN(loads)(from);
+    if (whole) n = n / ATTN__LANES * ATTN__LANES;
+    else {
+        *type = ATTN__OWN_TYPE;
+        if (n > ATTN__WIDE) n = ATTN__WIDE;
+        memset(z, 0, ATTN__LINES * ATTN__WIDE * sizeof *z);
+    }
+    for (int u = 0; u < ATTN__LINES; u++) {
+        to[u] = whole ? attn__at(from, row[u], i) : (const char *)(z + u * ATTN__WIDE);
+        if (!whole && u < rows) ATTN__FN(widen)(z + u * ATTN__WIDE, from, attn__at(from, row[u], i), 1, n);
+    }
+    return n;
+}
+ATTN__FUNC void ATTN__FN(gemv)(attn__gemm_args *g) {
+    const int down = g->bcs == 1;                       // rows of b are added up; else each is a dot product
+    const ptrdiff_t most = down ? g->k : g->n, along = down ? g->n : g->k, step = down ? g->brs : g->bcs;
+    const ptrdiff_t bytes = attn__types[g->b_type].bytes, shift = attn__types[g->b_type].elements > 1 ? 5 : 0;
+    const attn__e *a = (const attn__e *)g->a;
+    attn__e *c = (attn__e *)g->c, z[ATTN__LINES * ATTN__WIDE];
+    if (!g->add) memset(c, 0, (size_t)g->n * sizeof *c);
+    for (ptrdiff_t j = 0; j < most; j += ATTN__LINES) {
+        const int rows = most - j < ATTN__LINES ? (int)(most - j) : ATTN__LINES;
+        // the next rows are touched where widening leaves the loads too far apart to overlap
+        const ptrdiff_t next = g->b_type != ATTN__OWN_TYPE && j + 2 * ATTN__LINES <= most ? ATTN__LINES * step : 0;
+        const ptrdiff_t ahead = (bytes * next) >> shift;
+        const char *row[ATTN__LINES], *to[ATTN__LINES];
+        attn__v s[ATTN__LINES];
+        ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) {
+            row[u] = attn__at(g->b_type, g->b, (j + (u < rows ? u : 0)) * step);
+            s[u] = attn__v_set(down && u < rows ? a[(j + u) * g->acs] * (attn__e)g->alpha : 0);
+        }
+        for (ptrdiff_t p = 0, i, n; p < along; p += n) {
+            int type = g->b_type;
+            n = ATTN__FN(lines)(to, &type, row, down ? rows : ATTN__LINES, z, p, along - p);
+            i = 0;
+#define ATTN__STEPS(BODY)                                                                                         \
+            for (; i + ATTN__LANES <= n; i += ATTN__LANES) {                                                      \
+                if (ahead) ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++)                                     \
+                    ATTN__PREFETCH(to[u] + ahead + ((i * bytes) >> shift));                                       \
+                BODY                                                                                              \
+            }                                                                                                     \
+            break
+#define ATTN__DOWN(LOAD) ATTN__STEPS(                                                                             \
+                attn__v y = attn__v_load(c + p + i);                                                              \
+                ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) y = attn__v_fma(s[u], LOAD(to[u], i), y);      \
+                attn__v_store(c + p + i, y);)
+#define ATTN__ALONG(LOAD) ATTN__STEPS(                                                                            \
+                const attn__v x = attn__v_load(a + p + i);                                                        \
+                ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) s[u] = attn__v_fma(x, LOAD(to[u], i), s[u]);)
+            if (down) switch (type) {
+                ATTN__TYPE_BF16(ATTN__DOWN) ATTN__TYPE_F16(ATTN__DOWN) default: ATTN__DOWN(ATTN__LOAD_OWN);
+            } else switch (type) { ATTN__TYPES(ATTN__ALONG) }
+#undef ATTN__DOWN
+#undef ATTN__ALONG
+#undef ATTN__STEPS
+            if (i < n) {                                // widened
+                const attn__v x = attn__v_load_n((down ? c : a) + p + i, n - i, 0);
+                attn__v y = x;
+                ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) {
+                    const attn__v r = ATTN__LOAD_OWN(to[u], i);
+                    if (down) y = attn__v_fma(s[u], r, y); else s[u] = attn__v_fma(x, r, s[u]);
+                }
+                if (down) attn__v_store_n(c + p + i, n - i, y);
+            }
+        }
+        if (!down) ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) if (u < rows) {
+            c[j + u] += (attn__e)g->alpha * attn__v_hsum(s[u]);
+        }
+    }
+    attn__v_end();
+}
+
+// ---- attention: queries in lanes
+//
+// A vector holds one score of LANES rows. Keys and values are read as scalars by the microkernel, so maximum,
+// exponential and sum over keys are vertical. The order of a row's arithmetic is its own (the row rule, in the manual):
+// scores are one fma chain over d; a block of KT keys from key 0 rescales the lane when its block maximum exceeds the
+// running one by 2^8; l and o are one chain over keys; spans of SPAN keys start from nothing and are folded left to
+// right.
+
+#define ATTN__LOG2E ATTN__C(1.4426950408889634)
+// Rows of the tile or of a block come in place where they lie as kernels want them; else they are widened into a
+// buffer.
 // x / sqrt(mean x^2 + eps), or x / max(|x|, eps); times factor
 ATTN__OUTLINE void ATTN__FN(unit)(attn__e *x, ptrdiff_t n, int rms, double eps, const float *factor) {
     double sum = 0;
@@ -4967,6 +5011,8 @@ static const attn__table ATTN__FN(table) = {
 #undef ATTN__TYPE_F16
 #undef ATTN__TYPE_Q8_0
 #undef ATTN__TYPES
+#undef ATTN__LINES
+#undef ATTN__WIDE
 #undef attn__t_zero
 #undef attn__t_bad
 #undef attn__s_load
@@ -5431,9 +5477,14 @@ ATTN_DEF attn_status attn_dot_i8(int32_t *sum, const int8_t *x, const int8_t *y,
 typedef struct attn__mm_plan {
     const attn__table *table;
     attn__gemm_args g;                // of the first matrix, whole
-    ptrdiff_t batch, a_batch, b_batch, c_batch, part_m, part_n, parts_m, parts_n;
+    ptrdiff_t batch, a_batch, b_batch, c_batch, part_m, part_n, parts_m, parts_n, mc, kc, nc;
     double beta;
-    int bytes, vector;                // vector: one row, b as it lies
+    const char *bias;
+    int type, isa, act, c_type, bytes;    // bytes: of an element in arithmetic
+    int turned;                       // c' = b' a': bias runs along rows
+    int vector;                       // one row, b as it lies
+    int apart;                        // sums are made outside c
+    int line;                         // vector: a is widened first
     size_t work;                      // of one worker
     char *space;
 } attn__mm_plan;
@@ -5442,6 +5493,7 @@ ATTN__FUNC void attn__mm_swap(attn__gemm_args *g) {      // c' = b' a'
     attn__gemm_args h = *g;
     h.a = g->b; h.b = g->a; h.m = g->n; h.n = g->m;
     h.ars = g->bcs; h.acs = g->brs; h.brs = g->acs; h.bcs = g->ars; h.crs = g->ccs; h.ccs = g->crs;
+    h.a_type = g->b_type; h.b_type = g->a_type;
     *g = h;
 }
 // Largest index that rows x cols x batch with these strides reach, in bytes; -1 when it does not fit.
@@ -5453,23 +5505,37 @@ ATTN__FUNC ptrdiff_t attn__reach(ptrdiff_t m, ptrdiff_t n, ptrdiff_t batch, ptrd
 }
 ATTN__FUNC attn_status attn__mm_overlap(const attn__mm_plan *p, attn__text *why) {
     const attn__gemm_args *g = &p->g;
-    const ptrdiff_t na[4] = { 1, p->batch, g->m, g->k }, nb[4] = { 1, p->batch, g->k, g->n };
-    const ptrdiff_t nc[4] = { 1, p->batch, g->m, g->n };
-    const ptrdiff_t sa[4] = { 0, p->a_batch, g->ars, g->acs }, sb[4] = { 0, p->b_batch, g->brs, g->bcs };
+    const ptrdiff_t x = attn__types[g->b_type].elements, row = x > 1 ? 1 : g->brs;         // b in blocks
+    const ptrdiff_t na[4] = { 1, p->batch, g->m, g->k }, nb[4] = { 1, p->batch, g->k / x, g->n };
+    const ptrdiff_t nc[4] = { 1, p->batch, g->m, g->n }, ny[4] = { 1, 1, 1, g->n };
+    const ptrdiff_t sa[4] = { 0, p->a_batch, g->ars, g->acs }, sb[4] = { 0, p->b_batch / x, row, g->bcs / x };
     const ptrdiff_t sc[4] = { 0, p->c_batch, g->crs, g->ccs };
-    const attn__set a = attn__set_of(g->a, na, sa, p->bytes), b = attn__set_of(g->b, nb, sb, p->bytes);
-    const attn__set c = attn__set_of(g->c, nc, sc, p->bytes);
+    const attn__set a = attn__set_of(g->a, na, sa, attn__types[g->a_type].bytes);
+    const attn__set b = attn__set_of(g->b, nb, sb, attn__types[g->b_type].bytes);
+    const attn__set c = attn__set_of(g->c, nc, sc, attn__types[p->c_type].bytes);
+    const attn__set y = attn__set_of(p->bias, ny, NULL, p->bytes);
     if (attn__meets_itself(&c, nc, sc))
         return attn__wrong(why, ATTN_ERR_OVERLAP, "c_row", g->crs, "elements of c lie over each other");
     if (g->k > 0 && attn__meet(&c, &a)) { attn__say(why, "c lies over a"); return ATTN_ERR_OVERLAP; }
     if (g->k > 0 && attn__meet(&c, &b)) { attn__say(why, "c lies over b"); return ATTN_ERR_OVERLAP; }
+    if (p->bias && attn__meet(&c, &y)) { attn__say(why, "c lies over bias"); return ATTN_ERR_OVERLAP; }
     return ATTN_OK;
+}
+// A type that an array may have; 0 becomes the arithmetic's own.
+ATTN__FUNC attn_status attn__mm_type(int32_t *t, int type, int blocks, const char *name, attn__text *why) {
+    const int half = *t == ATTN_F16 || *t == ATTN_BF16;
+    if (*t == 0) *t = type;
+    if (*t == type || (type == ATTN_F32 && half)) return ATTN_OK;
+    if (type == ATTN_F32 && blocks && (*t == ATTN_Q8_0 || *t == ATTN_Q4_0 || *t == ATTN_Q4_1)) return ATTN_OK;
+    return attn__wrong(why, ATTN_ERR_DTYPE, name, *t, half ? "attn_matmul_f64 takes f64 only" :
+                       "not a type of this array");
 }
 ATTN__FUNC attn_status attn__mm_check(const attn_matmul_desc *user, int type, int values, attn__mm_plan *p,
                                       attn__text *why) {
     attn_matmul_desc d;
     attn__gemm_args *g = &p->g;
-    const attn_status s = attn__take_desc(&d, sizeof d, user, why);
+    ptrdiff_t x, row;
+    attn_status s = attn__take_desc(&d, sizeof d, user, why);
     if (s) return s;
     if (d.m < 0) return attn__wrong(why, ATTN_ERR_SHAPE, "m", d.m, "negative");
     if (d.n < 0) return attn__wrong(why, ATTN_ERR_SHAPE, "n", d.n, "negative");
@@ -5484,6 +5550,19 @@ ATTN__FUNC attn_status attn__mm_check(const attn_matmul_desc *user, int type, in
     if (d.trans_a != 0 && d.trans_a != 1) return attn__wrong(why, ATTN_ERR_RANGE, "trans_a", d.trans_a, "0 or 1");
     if (d.trans_b != 0 && d.trans_b != 1) return attn__wrong(why, ATTN_ERR_RANGE, "trans_b", d.trans_b, "0 or 1");
     if (attn__isa_wrong(d.isa)) return attn__wrong(why, ATTN_ERR_RANGE, "isa", d.isa, "no such instruction set");
+    if ((s = attn__mm_type(&d.a_type, type, 0, "a_type", why)) != ATTN_OK) return s;
+    if ((s = attn__mm_type(&d.b_type, type, 1, "b_type", why)) != ATTN_OK) return s;
+    if ((s = attn__mm_type(&d.c_type, type, 0, "c_type", why)) != ATTN_OK) return s;
+    if (d.act && (d.act < ATTN_ACT(0) || d.act >= ATTN_ACT(ATTN_MAP_COUNT)))
+        return attn__wrong(why, ATTN_ERR_RANGE, "act", d.act, "neither 0 nor ATTN_ACT(one of ATTN_MAP_)");
+    x = attn__types[d.b_type].elements;
+    if (x > 1 && !d.trans_b)
+        return attn__wrong(why, ATTN_ERR_UNSUPPORTED, "trans_b", 0, "b in blocks is stored [n,k]: 1");
+    if (d.k % x) return attn__wrong(why, ATTN_ERR_SHAPE, "k", d.k, "not whole blocks of 32 (b_type)");
+    if (x > 1 && (d.b_row || d.b_col) && d.b_col != 1)
+        return attn__wrong(why, ATTN_ERR_RANGE, "b_col", d.b_col, "blocks lie along k: 1");
+    if (d.b_row % x) return attn__wrong(why, ATTN_ERR_RANGE, "b_row", d.b_row, "not whole blocks of 32");
+    if (d.b_batch % x) return attn__wrong(why, ATTN_ERR_RANGE, "b_batch", d.b_batch, "not whole blocks of 32");
     memset(p, 0, sizeof *p);
     p->table = attn__table_of(type, d.isa);
     if (!p->table) { attn__say(why, "f64: left out of this build"); return ATTN_ERR_UNSUPPORTED; }
@@ -5496,6 +5575,8 @@ ATTN__FUNC attn_status attn__mm_check(const attn_matmul_desc *user, int type, in
     g->brs = d.trans_b ? d.b_col : d.b_row; g->bcs = d.trans_b ? d.b_row : d.b_col;
     g->crs = d.c_row; g->ccs = d.c_col;
     g->alpha = d.alpha == 0 ? 1 : d.alpha; p->beta = d.beta;
+    g->a_type = d.a_type; g->b_type = d.b_type; p->c_type = d.c_type;
+    p->type = type; p->isa = d.isa; p->act = d.act; p->bias = (const char *)d.bias;
     p->batch = d.batch ? d.batch : 1; p->a_batch = d.a_batch; p->b_batch = d.b_batch;
     p->c_batch = d.c_batch;
     if (p->batch > 1 && !d.c_batch) {
@@ -5507,11 +5588,12 @@ ATTN__FUNC attn_status attn__mm_check(const attn_matmul_desc *user, int type, in
     if (values && !d.c) return attn__missing(why, "c");
     if (values && d.k > 0 && !d.a) return attn__missing(why, "a");
     if (values && d.k > 0 && !d.b) return attn__missing(why, "b");
-    if (attn__reach(d.m, d.k ? d.k : 1, p->batch, g->ars, g->acs, p->a_batch, p->bytes) < 0)
+    row = x > 1 ? 1 : g->brs;
+    if (attn__reach(d.m, d.k ? d.k : 1, p->batch, g->ars, g->acs, p->a_batch, attn__types[d.a_type].bytes) < 0)
         return attn__wrong(why, ATTN_ERR_RANGE, "m", d.m, "a does not fit in memory");
-    if (attn__reach(d.k ? d.k : 1, d.n, p->batch, g->brs, g->bcs, p->b_batch, p->bytes) < 0)
+    if (attn__reach(d.k ? d.k / x : 1, d.n, p->batch, row, g->bcs / x, p->b_batch / x, attn__types[d.b_type].bytes) < 0)
         return attn__wrong(why, ATTN_ERR_RANGE, "n", d.n, "b does not fit in memory");
-    if (attn__reach(d.m, d.n, p->batch, g->crs, g->ccs, p->c_batch, p->bytes) < 0)
+    if (attn__reach(d.m, d.n, p->batch, g->crs, g->ccs, p->c_batch, attn__types[d.c_type].bytes) < 0)
         return attn__wrong(why, ATTN_ERR_RANGE, "n", d.n, "c does not fit in memory");
     return values ? attn__mm_overlap(p, why) : ATTN_OK;
 }
@@ -5524,13 +5606,15 @@ ATTN__FUNC ptrdiff_t attn__panel(const attn__table *t, ptrdiff_t left) {
 ATTN__FUNC void attn__mm_plan_work(attn__mm_plan *p, int workers) {
     attn__gemm_args *g = &p->g;
     const attn__table *t = p->table;
-    ptrdiff_t depth, kc, mc, nc, want;
+    ptrdiff_t depth, want;
     if ((g->n == 1 && g->m > 1) || (g->ccs != 1 && g->crs == 1 && g->m > 1)) {
         const ptrdiff_t x = p->a_batch;
         attn__mm_swap(g);
-        p->a_batch = p->b_batch; p->b_batch = x;
+        p->a_batch = p->b_batch; p->b_batch = x; p->turned = 1;
     }
-    p->vector = g->m == 1 && (g->ccs == 1 || g->n == 1) && (g->bcs == 1 || (g->brs == 1 && g->acs == 1));
+    p->apart = p->c_type != p->type || (p->act && g->ccs != 1 && g->n > 1);
+    p->vector = g->m == 1 && (g->ccs == 1 || g->n == 1 || p->apart) && (g->bcs == 1 || g->brs == 1);
+    p->line = p->vector && (g->a_type != p->type || (g->bcs != 1 && g->acs != 1));
     p->part_m = g->m; p->part_n = g->n;
     want = p->batch >= 4 * workers ? 1 : 2 * (ptrdiff_t)workers;      // parts of one matrix; a few more than workers
     if ((double)g->m * (double)g->n * (double)g->k * (double)p->batch < 65536.0) want = 1;
@@ -5538,46 +5622,90 @@ ATTN__FUNC void attn__mm_plan_work(attn__mm_plan *p, int workers) {
         if (g->n >= g->m) p->part_n = (g->n / want / t->tq + 1) * t->tq;
         else p->part_m = (g->m / want / t->mr + 1) * t->mr;
     }
+    if (p->apart && p->part_m > 4 * t->mc) p->part_m = 4 * t->mc;     // rows of the sums that lie apart
     p->parts_m = (g->m + p->part_m - 1) / p->part_m; p->parts_n = (g->n + p->part_n - 1) / p->part_n;
-    if (p->vector) return;
-    depth = (g->k + t->kc - 1) / t->kc; kc = depth ? (g->k + depth - 1) / depth : 0;
-    mc = p->part_m < t->mc ? (p->part_m + t->mr - 1) / t->mr * t->mr : t->mc;
-    nc = p->part_n < t->nc ? (p->part_n + t->tq - 1) / t->tq * t->tq : t->nc;
-    p->work = (size_t)p->bytes * (size_t)(t->mr * t->tq + mc * kc + 64 + nc * kc + 64);
-    p->work = (p->work + 63) & ~(size_t)63;
+    depth = (g->k + t->kc - 1) / t->kc; p->kc = depth ? (g->k + depth - 1) / depth : 0;
+    if (attn__types[g->a_type].elements * attn__types[g->b_type].elements > 1) p->kc = (p->kc + 31) / 32 * 32;
+    p->mc = p->part_m < t->mc ? (p->part_m + t->mr - 1) / t->mr * t->mr : t->mc;
+    p->nc = p->vector ? 4096 : t->nc;                    // vector: a stretch of c that stays in the first cache
+    if (p->part_n < p->nc) p->nc = (p->part_n + t->tq - 1) / t->tq * t->tq;
+    p->work = 0;
+    if (!p->vector) p->work = (size_t)(t->mr * t->tq + p->mc * p->kc + 64 + p->nc * p->kc + 64);
+    if (p->line) p->work = (size_t)g->k;
+    if (p->apart) p->work += (size_t)(p->part_m * p->nc);
+    p->work = (p->work * (size_t)p->bytes + 63) & ~(size_t)63;
 }
-// Five loops around the microkernel: panels of b and a are packed into blocks that caches hold.
-ATTN__FUNC void attn__gemm(const attn__table *t, const attn__gemm_args *g) {
-    const ptrdiff_t e = t->bytes, tq = t->tq, depth = (g->k + t->kc - 1) / t->kc;
-    const ptrdiff_t kc0 = depth ? (g->k + depth - 1) / depth : 0;
-    const ptrdiff_t mc0 = g->m < t->mc ? (g->m + t->mr - 1) / t->mr * t->mr : t->mc;
+// The sums of a block start as beta c.
+ATTN__FUNC void attn__mm_begin(const attn__mm_plan *p, const attn__gemm_args *g, const char *c) {
+    const attn__table *t = p->table;
+    const int zero = p->beta == 0 && g->k == 0;
+    if (p->beta == 0 ? !zero : p->beta == 1 && !p->apart) return;
+    for (ptrdiff_t i = 0; i < g->m; i++) {
+        attn__loop_args l;
+        attn__row_args r;
+        memset(&l, 0, sizeof l);
+        l.op = zero ? ATTN__LOOP_COPY : ATTN__LOOP_SCALE;
+        l.s = p->beta; l.n = g->n; l.ys = g->ccs ? g->ccs : 1;
+        l.y = (char *)g->c + i * g->crs * p->bytes; l.as = l.ys; l.a = l.b = l.y;
+        if (p->apart && !zero) {
+            memset(&r, 0, sizeof r);
+            r.y = l.y; r.type = p->c_type; r.col = p->g.ccs; r.n = g->n;
+            r.p = c + i * p->g.crs * attn__types[p->c_type].bytes;
+            t->row(&r);
+        }
+        if (zero) { memset(l.y, 0, (size_t)p->bytes); l.as = 0; }
+        if (p->beta != 1) t->loop(&l);
+    }
+}
+// Sums of rows i0 .. become c = act(sum + bias). bias: of the block's first row and column
+ATTN__FUNC void attn__mm_end(const attn__mm_plan *p, const attn__gemm_args *g, ptrdiff_t i0, ptrdiff_t rows, char *c,
+                             const char *bias) {
+    const ptrdiff_t e = p->bytes, bytes = attn__types[p->c_type].bytes;
+    if (!bias && !p->act && !p->apart) return;
+    for (ptrdiff_t i = i0; i < i0 + rows; i++) {
+        char *x = (char *)g->c + i * g->crs * e, *to = c + i * p->g.crs * bytes;
+        attn__loop_args l;
+        memset(&l, 0, sizeof l);
+        l.op = ATTN__LOOP_ADD; l.n = g->n; l.ys = l.as = g->ccs ? g->ccs : 1; l.y = x; l.a = x;
+        l.b = p->turned && bias ? bias + i * e : bias; l.bs = !p->turned;
+        if (bias) p->table->loop(&l);
+        if (p->act) attn__map(p->type, p->act - ATTN_ACT(0), x, x, g->n, p->isa);
+        for (ptrdiff_t j = 0; p->apart && j < g->n; j++)
+            attn__store(p->c_type, to, j * p->g.ccs, attn__stored(p->type, x, j));
+    }
+}
+// The loops around the microkernel for one block of columns: panels of b and a are packed into blocks that caches hold.
+ATTN__FUNC void attn__gemm(const attn__mm_plan *plan, const attn__gemm_args *g, char *c0, const char *bias) {
+    const attn__table *t = plan->table;
+    const ptrdiff_t e = t->bytes, tq = t->tq, nc = g->n;
     // Small problems read a and b where they lie; a must not need alpha and every panel of rows must be full size.
     const int little = t->in_place && g->k * g->n <= 8192 && g->m <= 256;
-    const int direct_a = little && g->alpha == 1.0, direct_b = little && g->bcs == 1;
-    char *pa = (char *)g->work + t->mr * tq * e, *pb = pa + (mc0 * kc0 + 64) * e;
+    const int direct_a = little && g->alpha == 1.0 && g->a_type == plan->type;
+    const int direct_b = little && g->bcs == 1 && g->b_type == plan->type;
+    char *pa = (char *)g->work + t->mr * tq * e, *pb = pa + (plan->mc * plan->kc + 64) * e;
     attn__pack_panel_args pack;
     attn__gemm_panel_args x;
     x.work = g->work; x.crs = g->crs; x.ccs = g->ccs;
-    for (ptrdiff_t jc = 0; jc < g->n; jc += t->nc) for (ptrdiff_t pc = 0; pc < g->k; pc += kc0) {
-        const ptrdiff_t nc = g->n - jc < t->nc ? g->n - jc : t->nc, kc = g->k - pc < kc0 ? g->k - pc : kc0;
-        const char *b = (const char *)g->b + (pc * g->brs + jc * g->bcs) * e;
+    for (ptrdiff_t pc = 0; pc < g->k; pc += plan->kc) {
+        const ptrdiff_t kc = g->k - pc < plan->kc ? g->k - pc : plan->kc;
         x.k = pack.k = kc; x.add = g->add || pc > 0;
-        pack.step = g->bcs; pack.along = g->brs; pack.s = 1;
+        pack.step = g->bcs; pack.along = g->brs; pack.s = 1; pack.type = g->b_type;
         for (ptrdiff_t j = 0; j < nc; j += pack.w) {
-            pack.n = nc - j; pack.four = g->bcs == 1 && pack.n >= 4 * tq; pack.w = pack.four ? 4 * tq : tq;
+            pack.n = nc - j; pack.four = g->bcs == 1 && g->b_type == plan->type && pack.n >= 4 * tq;
+            pack.w = pack.four ? 4 * tq : tq;
             if (direct_b && pack.n >= tq) continue;
-            pack.t = pb + j * kc * e; pack.x = b + j * g->bcs * e;
+            pack.t = pb + j * kc * e; pack.x = attn__at(g->b_type, g->b, pc * g->brs + j * g->bcs);
             t->pack_panel(&pack);
         }
-        for (ptrdiff_t ic = 0; ic < g->m; ic += mc0) {
-            const ptrdiff_t mc = g->m - ic < mc0 ? g->m - ic : mc0;
-            const char *a = (const char *)g->a + (ic * g->ars + pc * g->acs) * e;
-            char *c = (char *)g->c + (ic * g->crs + jc * g->ccs) * e;
-            pack.step = g->ars; pack.along = g->acs; pack.s = g->alpha; pack.four = 0;
+        for (ptrdiff_t ic = 0; ic < g->m; ic += plan->mc) {
+            const ptrdiff_t mc = g->m - ic < plan->mc ? g->m - ic : plan->mc;
+            const char *a = attn__at(g->a_type, g->a, ic * g->ars + pc * g->acs);
+            char *c = (char *)g->c + ic * g->crs * e;
+            pack.step = g->ars; pack.along = g->acs; pack.s = g->alpha; pack.four = 0; pack.type = g->a_type;
             for (ptrdiff_t i = 0; i < mc; i += pack.w) {
                 pack.n = mc - i; pack.w = attn__panel(t, mc - i);
                 if (direct_a && pack.n >= pack.w) continue;
-                pack.t = pa + i * kc * e; pack.x = a + i * g->ars * e;
+                pack.t = pa + i * kc * e; pack.x = attn__at(g->a_type, a, i * g->ars);
                 t->pack_panel(&pack);
             }
             for (ptrdiff_t j = 0; j < nc; j += tq) for (ptrdiff_t i = 0; i < mc; i += x.w) {
@@ -5586,39 +5714,45 @@ ATTN__FUNC void attn__gemm(const attn__table *t, const attn__gemm_args *g) {
                 x.a = pa + i * kc * e; x.ars = 1; x.acs = x.w;
                 if (direct_a && x.n == x.w) { x.a = a + i * g->ars * e; x.ars = g->ars; x.acs = g->acs; }
                 x.b = pb + j * kc * e; x.ldb = tq;
-                if (direct_b && x.cols >= tq) { x.b = b + j * e; x.ldb = g->brs; }
+                if (direct_b && x.cols >= tq) { x.b = (const char *)g->b + (pc * g->brs + j) * e; x.ldb = g->brs; }
                 x.c = c + (i * g->crs + j * g->ccs) * e;
                 t->gemm_panel(&x);
             }
+            if (pc + kc == g->k) attn__mm_end(plan, g, ic, mc, c0, bias);
         }
     }
 }
 ATTN__FUNC void attn__mm_task(void *arg, ptrdiff_t i, int worker) {
     const attn__mm_plan *p = (const attn__mm_plan *)arg;
+    const attn__gemm_args *w = &p->g;
     const ptrdiff_t n0 = i % p->parts_n * p->part_n, m0 = i / p->parts_n % p->parts_m * p->part_m;
-    const ptrdiff_t b = i / p->parts_n / p->parts_m, e = p->bytes;
-    attn__gemm_args g = p->g;
-    if (g.m - m0 < p->part_m) g.m -= m0; else g.m = p->part_m;
-    if (g.n - n0 < p->part_n) g.n -= n0; else g.n = p->part_n;
-    if (g.k > 0) {
-        g.a = (const char *)g.a + (b * p->a_batch + m0 * g.ars) * e;
-        g.b = (const char *)g.b + (b * p->b_batch + n0 * g.bcs) * e;
-    }
-    g.c = (char *)g.c + (b * p->c_batch + m0 * g.crs + n0 * g.ccs) * e;
-    g.work = p->space ? p->space + (size_t)worker * p->work : NULL;
+    const ptrdiff_t b = i / p->parts_n / p->parts_m, end = w->n - n0 < p->part_n ? w->n : n0 + p->part_n, e = p->bytes;
+    attn__gemm_args g = *w;
     g.add = p->beta != 0;
-    if (p->beta != 1 && (g.k == 0 || p->beta != 0))      // beta c first; 0 and no terms leaves zeros
-        for (ptrdiff_t r = 0; r < g.m; r++) {
-            attn__loop_args l;
-            memset(&l, 0, sizeof l);
-            l.op = p->beta == 0 ? ATTN__LOOP_COPY : ATTN__LOOP_SCALE;
-            l.s = p->beta; l.n = g.n; l.ys = g.ccs ? g.ccs : 1;
-            l.y = (char *)g.c + r * g.crs * e; l.as = l.ys; l.a = l.b = l.y;
-            if (p->beta == 0) { memset(l.y, 0, (size_t)e); l.as = 0; }
-            p->table->loop(&l);
+    if (g.m - m0 < p->part_m) g.m -= m0; else g.m = p->part_m;
+    if (g.k > 0) g.a = attn__at(g.a_type, g.a, b * p->a_batch + m0 * g.ars);
+    g.work = p->space ? p->space + (size_t)worker * p->work : NULL;
+    if (p->line && g.k > 0) {
+        attn__row_args r;
+        memset(&r, 0, sizeof r);
+        r.y = g.work; r.p = g.a; r.type = g.a_type; r.col = g.acs; r.n = g.k;
+        p->table->row(&r);
+        g.a = g.work; g.acs = 1;
+    }
+    for (ptrdiff_t j = n0; j < end; j += p->nc) {
+        char *c = (char *)w->c + (b * p->c_batch + m0 * w->crs + j * w->ccs) * attn__types[p->c_type].bytes;
+        const char *bias = p->bias ? p->bias + (p->turned ? m0 : j) * e : NULL;
+        g.n = end - j < p->nc ? end - j : p->nc;
+        if (g.k > 0) g.b = attn__at(g.b_type, w->b, b * p->b_batch + j * w->bcs);
+        g.c = c;
+        if (p->apart) { g.c = (char *)g.work + p->work - (size_t)(p->part_m * p->nc * e); g.crs = p->nc; g.ccs = 1; }
+        attn__mm_begin(p, &g, c);
+        if (g.k > 0 && !p->vector) attn__gemm(p, &g, c, bias);
+        else {
+            if (g.k > 0) p->table->gemv(&g);
+            attn__mm_end(p, &g, 0, g.m, c, bias);
         }
-    if (g.k == 0) return;
-    if (p->vector) p->table->gemv(&g); else attn__gemm(p->table, &g);
+    }
 }
 ATTN__FUNC attn_status attn__matmul(const attn_matmul_desc *user, int type) {
     attn__mm_plan p;

@@ -230,49 +230,101 @@ static void floor_table(void) {
 
 typedef struct gemm_arg {
     attn_matmul_desc d;
-    const float *b;
-    size_t size;
-    int copies, next;
+    const char *b;
+    size_t size;                        // bytes of b
+    int copies, next, apart;            // apart: bias and activation after the product, as a program without them would
+    const float *bias;
 } gemm_arg;
 
 static attn_status gemm_run(void *arg) {
     gemm_arg *g = (gemm_arg *)arg;
     g->d.b = g->b + g->size * (size_t)g->next;
     g->next = (g->next + 1) % g->copies;
+    if (g->apart) {
+        const attn_status s = attn_matmul_f32(&g->d);
+        float *c = (float *)g->d.c;
+        for (ptrdiff_t i = 0; i < g->d.m; i++) for (ptrdiff_t j = 0; j < g->d.n; j++) c[i * g->d.n + j] += g->bias[j];
+        return s ? s : attn_map_f32(g->apart - ATTN_ACT(0), c, c, g->d.m * g->d.n, bench.isa);
+    }
     return attn_matmul_f32(&g->d);
 }
 
 static void gemm_table(void) {
     // copies: as many b in turn, so that none is still in a cache
-    static const struct { int m, n, k, trans_b, copies, limit; double aim[2]; } list[] = {
-        { 512, 512, 512, 0, 1, LIMIT_PEAK, { 90, 95 } },     { 1024, 1024, 1024, 0, 1, LIMIT_PEAK, { 88, 93 } },
-        { 2048, 2048, 2048, 0, 1, LIMIT_PEAK, { 85, 90 } },  { 64, 64, 64, 0, 1, LIMIT_PEAK, { 85, 85 } },
-        { 128, 768, 768, 0, 1, LIMIT_PEAK, { 88, 88 } },     { 1, 4096, 4096, 0, 6, LIMIT_READ, { 90, 90 } },
-        { 1, 4096, 4096, 1, 6, LIMIT_READ, { 90, 90 } },     { 16, 4096, 4096, 0, 6, LIMIT_PEAK, { 45, 45 } },
-        { 16, 4096, 4096, 1, 6, LIMIT_PEAK, { 45, 45 } },
+    static const struct { int m, n, k, trans_b, copies, limit; double aim[2]; int type, act, apart; } list[] = {
+        { 512, 512, 512, 0, 1, LIMIT_PEAK, { 90, 95 }, 0, 0, 0 },
+        { 1024, 1024, 1024, 0, 1, LIMIT_PEAK, { 88, 93 }, 0, 0, 0 },
+        { 2048, 2048, 2048, 0, 1, LIMIT_PEAK, { 85, 90 }, 0, 0, 0 },
+        { 64, 64, 64, 0, 1, LIMIT_PEAK, { 85, 85 }, 0, 0, 0 },
+        { 128, 768, 768, 0, 1, LIMIT_PEAK, { 88, 88 }, 0, 0, 0 },
+        { 1, 4096, 4096, 0, 6, LIMIT_READ, { 90, 90 }, 0, 0, 0 },
+        { 1, 4096, 4096, 1, 6, LIMIT_READ, { 90, 90 }, 0, 0, 0 },
+        { 16, 4096, 4096, 0, 6, LIMIT_PEAK, { 45, 45 }, 0, 0, 0 },
+        { 16, 4096, 4096, 1, 6, LIMIT_PEAK, { 45, 45 }, 0, 0, 0 },
+        { 512, 512, 512, 1, 1, LIMIT_PEAK, { 0, 0 }, ATTN_BF16, 0, 0 },
+        { 512, 512, 512, 1, 1, LIMIT_PEAK, { 0, 0 }, ATTN_F16, 0, 0 },
+        { 512, 512, 512, 1, 1, LIMIT_PEAK, { 0, 0 }, ATTN_Q8_0, 0, 0 },
+        { 1, 4096, 4096, 1, 12, LIMIT_READ, { 0, 0 }, ATTN_BF16, 0, 0 },
+        { 1, 4096, 4096, 1, 12, LIMIT_READ, { 0, 0 }, ATTN_F16, 0, 0 },
+        { 1, 4096, 4096, 1, 23, LIMIT_READ, { 0, 0 }, ATTN_Q8_0, 0, 0 },
+        { 16, 4096, 4096, 1, 12, LIMIT_PEAK, { 0, 0 }, ATTN_BF16, 0, 0 },
+        { 16, 4096, 4096, 1, 12, LIMIT_PEAK, { 0, 0 }, ATTN_F16, 0, 0 },
+        { 16, 4096, 4096, 1, 23, LIMIT_PEAK, { 0, 0 }, ATTN_Q8_0, 0, 0 },
+        { 512, 2048, 512, 0, 1, LIMIT_PEAK, { 0, 0 }, 0, ATTN_ACT(ATTN_MAP_RELU), 0 },
+        { 512, 2048, 512, 0, 1, LIMIT_PEAK, { 0, 0 }, 0, ATTN_ACT(ATTN_MAP_RELU), 1 },
+        { 512, 2048, 512, 0, 1, LIMIT_PEAK, { 0, 0 }, 0, ATTN_ACT(ATTN_MAP_TANH), 0 },
+        { 512, 2048, 512, 0, 1, LIMIT_PEAK, { 0, 0 }, 0, ATTN_ACT(ATTN_MAP_TANH), 1 },
     };
     table_head("gemm: c = a b, m x n x k, workspace given; m = 1 counts the bytes of b");
     for (int i = 0; i < COUNT(list); i++) {
         const int m = list[i].m, n = list[i].n, k = list[i].k, read = list[i].limit == LIMIT_READ;
-        bench_row r = row_make("gemm", list[i].trans_b ? "b [n,k]" : "", read ? UNIT_BYTES : UNIT_FLOPS, list[i].limit);
+        const int act = list[i].act, type = list[i].type;
+        const size_t count = (size_t)n * (size_t)k;
+        char name[NAME] = "";
+        float *b;
+        bench_row r;
         gemm_arg g;
         bench.used = 0;
         memset(&g, 0, sizeof g);
-        g.size = (size_t)n * (size_t)k;
+        if (list[i].trans_b)
+            snprintf(name, sizeof name, "%s%sb [n,k]", type ? attn_type_str(type) : "", type ? " " : "");
+        if (act) snprintf(name, sizeof name, "bias %s %s", act == ATTN_ACT(ATTN_MAP_RELU) ? "relu" : "tanh",
+                          list[i].apart ? "apart" : "fused");
+        r = row_make("gemm", name, read ? UNIT_BYTES : UNIT_FLOPS, list[i].limit);
+        b = take_random(count, 1);
+        g.b = (const char *)b;
+        g.size = count * 4;
         g.copies = list[i].copies;
-        g.b = take_random(g.size, 1);
-        for (int j = 1; j < g.copies; j++) memcpy(take(g.size * 4), g.b, g.size * 4);
+        if (type) {                                     // over the floats: an element never lies beyond its float
+            const ptrdiff_t e = attn__types[type].elements, bytes = attn__types[type].bytes;
+            g.size = count / (size_t)e * (size_t)bytes;
+            for (ptrdiff_t j = 0; j < (ptrdiff_t)count; j += e) {
+                float x[32];
+                memcpy(x, b + j, (size_t)e * sizeof *x);
+                if (e > 1) attn__quantise(type, (char *)b + j / e * bytes, x);
+                else attn__store(type, b, j, (double)x[0]);
+            }
+        }
+        for (int j = 1; j < g.copies; j++) {            // one after the other
+            char *to = (char *)b + g.size * (size_t)j;
+            if (to + g.size > (char *)b + count * 4) take(g.size);
+            memcpy(to, b, g.size);
+        }
         g.d.a = take_random((size_t)m * (size_t)k, 1);
+        g.bias = take_random((size_t)n, 1);
         g.d.b = g.b;
         g.d.c = take((size_t)m * (size_t)n * 4);
         g.d.m = m; g.d.n = n; g.d.k = k;
         g.d.trans_b = list[i].trans_b;
+        g.d.b_type = type;
+        g.apart = list[i].apart ? act : 0;
+        if (!list[i].apart) { g.d.act = act; g.d.bias = act ? g.bias : NULL; }
         g.d.parallel = bench.pool;
         g.d.isa = bench.isa;
         g.d.workspace_bytes = attn_matmul_workspace(&g.d);
         if (g.d.workspace_bytes) g.d.workspace = take(g.d.workspace_bytes);
         r.rank = 3; r.dims[0] = m; r.dims[1] = n; r.dims[2] = k;
-        r.work = read ? 4.0 * (double)g.size : 2.0 * m * (double)g.size;
+        r.work = read ? (double)g.size : 2.0 * m * (double)count;
         r.aim[0] = list[i].aim[0]; r.aim[1] = list[i].aim[1];
         r.run = gemm_run; r.arg = &g;
         r.out = (const float *)g.d.c; r.outs = (size_t)m * (size_t)n;

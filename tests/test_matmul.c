@@ -181,6 +181,158 @@ TEST(matmul, nan_and_infinity_reach_their_row_and_column_only) {
     }
 }
 
+// ---- types, bias, activation: every product against double sums of the stored values
+
+static const int plain_types[] = { ATTN_F32, ATTN_BF16, ATTN_F16 };
+static const int b_types[] = { ATTN_F32, ATTN_BF16, ATTN_F16, ATTN_Q8_0, ATTN_Q4_0, ATTN_Q4_1 };
+static ptrdiff_t bytes_of(int type, ptrdiff_t n) {
+    return n / attn__types[type].elements * attn__types[type].bytes;
+}
+// n values as an array of the type at the end of a fence; v becomes what is stored.
+static void *packed(fence *f, double *v, ptrdiff_t n, int type) {
+    char *p = (char *)fence_array(f, (size_t)bytes_of(type, n));
+    float x[32];
+    if (attn__types[type].elements == 1) for (ptrdiff_t i = 0; i < n; i++) attn__store(type, p, i, v[i]);
+    else for (ptrdiff_t i = 0; i < n; i += 32) {
+        for (int j = 0; j < 32; j++) x[j] = (float)v[i + j];
+        attn__quantise(type, p + bytes_of(type, i), x);
+    }
+    for (ptrdiff_t i = 0; i < n; i++) v[i] = attn__stored(type, p, i);
+    return p;
+}
+static double acted(int act, double x) {
+    if (act == ATTN_ACT(ATTN_MAP_RELU)) return x > 0 ? x : 0;
+    if (act == ATTN_ACT(ATTN_MAP_TANH)) return tool_tanh(x);
+    return act == ATTN_ACT(ATTN_MAP_SQUARE) ? x * x : x;
+}
+// A product with c [m,n] by rows `c_row` apart (c_col 1, or columns c_col apart); on every instruction set and, where
+// there is a pool, with the same bits.
+static void mixed(attn_matmul_desc *d, int f64, const attn_parallel *pool) {
+    const ptrdiff_t batch = d->batch ? d->batch : 1, na = d->m * d->k, nb = d->k * d->n;
+    const ptrdiff_t c_row = d->c_row ? d->c_row : d->n, c_col = d->c_row ? d->c_col : 1;
+    const ptrdiff_t step = d->c_batch ? d->c_batch : d->m * d->n;
+    const ptrdiff_t nc = (batch - 1) * step + (d->m - 1) * c_row + (d->n - 1) * c_col + 1;
+    const int a_type = f64 ? ATTN_F64 : d->a_type, b_type = f64 ? ATTN_F64 : d->b_type;
+    const int c_type = f64 ? ATTN_F64 : d->c_type;
+    const double alpha = d->alpha == 0 ? 1 : d->alpha, half = c_type == ATTN_BF16 ? 1 / 256.0 : c_type == ATTN_F16 ?
+        1 / 2048.0 : 0, eps = f64 ? 2.3e-16 : 1.2e-7;
+    static double bias[5000], before[ROOM];
+    static char first[8 * ROOM];
+    fence fence_bias = fence_open(8 * 5000);
+    d->a_batch = na; d->b_batch = nb;
+    for (ptrdiff_t i = 0; i < batch * na; i++) room_a[i] = (double)test_float(1);
+    for (ptrdiff_t i = 0; i < batch * nb; i++) room_b[i] = (double)test_float(1);
+    for (ptrdiff_t i = 0; i < nc; i++) room_c[i] = (double)test_float(1);
+    for (ptrdiff_t i = 0; i < d->n; i++) bias[i] = (double)test_float(1);
+    d->a = packed(&fence_a, room_a, batch * na, a_type);
+    d->b = packed(&fence_b, room_b, batch * nb, b_type);
+    if (d->bias) d->bias = packed(&fence_bias, bias, d->n, f64 ? ATTN_F64 : ATTN_F32);
+    packed(&fence_c, room_c, nc, c_type);
+    memcpy(before, room_c, sizeof *room_c * (size_t)nc);
+    for (ptrdiff_t i = 0; i < nc; i++) { want[i] = room_c[i]; bound[i] = -1; }
+    for (ptrdiff_t t = 0; t < batch; t++) for (ptrdiff_t i = 0; i < d->m; i++) for (ptrdiff_t j = 0; j < d->n; j++) {
+        const double *x = room_a + t * na + (d->trans_a ? i : i * d->k);
+        const double *y = room_b + t * nb + (d->trans_b ? j * d->k : j);
+        const ptrdiff_t at = t * step + i * c_row + j * c_col;
+        double sum = 0, size = 0, rest = d->beta == 0 ? 0 : d->beta * before[at];
+        for (ptrdiff_t p = 0; p < d->k; p++) {
+            const double z = x[d->trans_a ? p * d->m : p] * y[d->trans_b ? p : p * d->n];
+            sum += z; size += fabs(z);
+        }
+        sum = alpha * sum + rest + (d->bias ? bias[j] : 0);
+        size = fabs(alpha) * size + fabs(rest) + (d->bias ? fabs(bias[j]) : 0);
+        want[at] = acted(d->act, sum);
+        bound[at] = eps * (double)(d->k + 8) * size;
+        if (d->act == ATTN_ACT(ATTN_MAP_SQUARE)) bound[at] *= 2 * fabs(sum) + bound[at];
+        bound[at] += half * fabs(want[at]) + (c_type == ATTN_F16 ? 6e-8 : 0) + 8 * eps * fabs(want[at]);
+    }
+    EACH_ISA(isa) for (int threads = 0; threads <= (pool != NULL); threads++) {
+        int right = 1;
+        attn_status s;
+        d->c = packed(&fence_c, before, nc, c_type);
+        d->isa = isa; d->parallel = threads ? pool : NULL;
+        s = matmul(d, f64);
+        for (ptrdiff_t i = 0; i < nc; i++) {
+            const double got = attn__stored(c_type, d->c, i);
+            if (bound[i] < 0 ? got != want[i] : !(fabs(got - want[i]) <= bound[i])) {
+                printf("    element %ld: %.9g, want %.9g +- %.3g\n", (long)i, got, want[i], bound[i]);
+                right = 0; break;
+            }
+        }
+        right = right && s == ATTN_OK && fence_holds(&fence_c, d->c);
+        if (threads) right = right && !memcmp(first, d->c, (size_t)bytes_of(c_type, nc));
+        else memcpy(first, d->c, (size_t)bytes_of(c_type, nc));
+        CHECK(right);
+        if (!right)
+            printf("    %s: m %ld n %ld k %ld batch %ld types %s %s %s trans %d %d c_row %ld act %d beta %g, %d\n",
+                   attn_isa_name(isa), (long)d->m, (long)d->n, (long)d->k, (long)batch, attn_type_str(a_type),
+                   attn_type_str(b_type), attn_type_str(c_type), (int)d->trans_a, (int)d->trans_b, (long)d->c_row,
+                   (int)d->act, d->beta, threads);
+    }
+    fence_close(&fence_bias);
+}
+TEST(matmul, every_type_with_every_other_bias_and_activation) {
+    static const ptrdiff_t size[] = { 1, 1, 2, 5, 13, 17, 33, 64, 70, 150 };
+    static const int acts[] = { 0, ATTN_ACT(ATTN_MAP_RELU), ATTN_ACT(ATTN_MAP_TANH), ATTN_ACT(ATTN_MAP_SQUARE) };
+    static const double scale[] = { 0, 0, 1, -0.5, 2 };
+    const attn_parallel *pool = attn_pool_open(3);
+    for (int round = 0; round < 3 * 6 * 3 * 6; round++) {
+        attn_matmul_desc d = ATTN_ZERO;
+        const int layout = test_below(3);
+        d.a_type = plain_types[round % 3]; d.b_type = b_types[round / 3 % 6]; d.c_type = plain_types[round / 18 % 3];
+        d.m = size[test_below(COUNT(size))]; d.n = size[test_below(COUNT(size))]; d.k = size[test_below(COUNT(size))];
+        if (round % 4 == 0) d.m = 1;
+        d.trans_a = test_below(2); d.trans_b = test_below(2);
+        if (attn__types[d.b_type].elements > 1) { d.trans_b = 1; d.k = d.k / 8 * 32; }     // k 0 too
+        d.batch = test_below(3) ? 0 : 2;
+        d.alpha = scale[test_below(COUNT(scale))]; d.beta = scale[test_below(COUNT(scale))];
+        d.act = acts[test_below(COUNT(acts))];
+        d.bias = test_below(2) ? "" : NULL;
+        if (layout == 1) { d.c_row = d.n + 3; d.c_col = 1; d.c_batch = d.m * d.c_row; }
+        if (layout == 2) { d.c_row = 1; d.c_col = d.m + 1; d.c_batch = d.n * d.c_col; }
+        mixed(&d, 0, round % 3 ? NULL : pool);
+        if (round % 6 == 0) {
+            d.a_type = d.b_type = d.c_type = ATTN_F64 * (round & 1);
+            mixed(&d, 1, pool);
+        }
+    }
+    attn_pool_close(pool);
+}
+TEST(matmul, types_in_several_blocks) {                  // of depth, columns and rows; c is rounded once
+    static const int shape[][6] = { { 3, 40, 1300, ATTN_F32, ATTN_Q8_0, ATTN_BF16 }, { 40, 600, 544, 0, ATTN_Q4_1, 0 },
+                                    { 1200, 35, 20, ATTN_F16, 0, ATTN_F16 }, { 1, 4200, 32, 0, ATTN_Q4_0, ATTN_F16 },
+                                    { 1, 4200, 9, ATTN_BF16, ATTN_BF16, ATTN_BF16 },
+                                    { 70, 1, 640, ATTN_F16, ATTN_Q8_0, 0 },
+                                    { 4100, 1, 33, ATTN_BF16, 0, ATTN_BF16 }, { 30, 1030, 0, 0, 0, ATTN_BF16 },
+                                    { 1, 70, 4000, ATTN_BF16, ATTN_Q8_0, 0 }, { 2, 9, 1024, 0, ATTN_Q8_0, 0 } };
+    const attn_parallel *pool = attn_pool_open(2);
+    for (int i = 0; i < COUNT(shape); i++) for (int trans = 0; trans < 2; trans++) {
+        attn_matmul_desc d = ATTN_ZERO;
+        d.m = shape[i][0]; d.n = shape[i][1]; d.k = shape[i][2];
+        d.a_type = shape[i][3]; d.b_type = shape[i][4]; d.c_type = shape[i][5];
+        d.trans_a = trans; d.trans_b = trans || attn__types[d.b_type].elements > 1;
+        if (attn__types[d.b_type].elements > 1) d.k = d.k / 32 * 32;
+        d.bias = ""; d.act = trans ? ATTN_ACT(ATTN_MAP_TANH) : 0; d.beta = trans ? 0.5 : 0;
+        mixed(&d, 0, pool);
+    }
+    attn_pool_close(pool);
+}
+TEST(matmul, nan_passes_bias_and_rounding) {
+    static uint16_t c[M * N];
+    EACH_ISA(isa) for (int type = 0; type < 2; type++) {
+        attn_matmul_desc d = small_product();
+        static float bias[N];
+        memset(bias, 0, sizeof bias);
+        bias[3] = (float)NAN; bias[4] = (float)INFINITY;
+        d.bias = bias; d.isa = isa; d.c = c; d.c_type = plain_types[1 + type]; d.act = ATTN_ACT(ATTN_MAP_RELU);
+        CHECK(attn_matmul_f32(&d) == ATTN_OK);
+        for (int i = 0; i < M; i++) for (int j = 0; j < N; j++) {
+            const double y = attn__stored(d.c_type, c, i * N + j);
+            CHECK(j == 3 ? y != y : j == 4 ? y > 1e30 : y >= 0 && y < 1e3);
+        }
+    }
+}
+
 // ---- execution: threads, workspace, memory
 
 TEST(matmul, the_number_of_threads_changes_no_bit) {
@@ -310,6 +462,69 @@ TEST(matmul, misuse_has_its_status_and_its_sentence_and_writes_nothing) {
     CHECK(attn_matmul_f32(NULL) == ATTN_ERR_NULL && attn_matmul_f64(NULL) == ATTN_ERR_NULL);
     CHECK(attn_matmul_workspace(NULL) == 0);
 }
+static const struct { attn_status status; const char *word, *reason; } wrong_type[] = {
+    { ATTN_ERR_DTYPE, "a_type", "not a type" }, { ATTN_ERR_DTYPE, "b_type", "not a type" },
+    { ATTN_ERR_DTYPE, "c_type = 9", "not a type" }, { ATTN_ERR_DTYPE, "c_type = -1", "not a type" },
+    { ATTN_ERR_SHAPE, "k = 40", "32" }, { ATTN_ERR_UNSUPPORTED, "trans_b = 0", "[n,k]" },
+    { ATTN_ERR_RANGE, "b_row = 65", "32" },
+    { ATTN_ERR_RANGE, "b_col = 2", "along k" }, { ATTN_ERR_RANGE, "b_batch = 33", "32" },
+    { ATTN_ERR_RANGE, "act = 3", "ATTN_ACT" },
+    { ATTN_ERR_RANGE, "act", "ATTN_ACT" }, { ATTN_ERR_OVERLAP, "bias", "" }, { ATTN_ERR_OVERLAP, "over b", "" },
+    { ATTN_ERR_DTYPE, "a_type", "f64" }, { ATTN_ERR_DTYPE, "b_type", "not a type" },
+    { ATTN_ERR_DTYPE, "c_type", "f64" },
+};
+TEST(matmul, misuse_of_types_bias_and_activation) {
+    static uint16_t half[2000];
+    static double x[1000], y[1000], z[1000];
+    for (int i = 0; i < COUNT(wrong_type); i++) {
+        const int f64 = i >= 13;
+        attn_matmul_desc d = small_product();
+        attn_status s;
+        char text[300];
+        if (f64) { d.a = x; d.b = y; d.c = z; }
+        if (i >= 4 && i <= 8) { d.b_type = ATTN_Q8_0; d.k = 64; d.trans_b = 1; d.m = d.n = 2; d.b = half; }
+        switch (i) {
+        case 0: d.a_type = ATTN_Q8_0; break;
+        case 1: d.b_type = ATTN_F64; break;
+        case 2: d.c_type = ATTN_Q8_0; break;
+        case 3: d.c_type = -1; break;
+        case 4: d.k = 40; break;
+        case 5: d.trans_b = 0; break;
+        case 6: d.b_row = 65; d.b_col = 1; break;
+        case 7: d.b_row = 64; d.b_col = 2; break;
+        case 8: d.batch = 2; d.b_batch = 33; break;
+        case 9: d.act = ATTN_MAP_RELU; break;
+        case 10: d.act = ATTN_ACT(ATTN_MAP_COUNT); break;
+        case 11: d.bias = fc + 5; break;
+        case 12: d.b_type = ATTN_BF16; d.b = (char *)fc + 2; break;
+        case 13: d.a_type = ATTN_BF16; break;
+        case 14: d.b_type = ATTN_F32 + ATTN_Q8_0; break;
+        default: d.c_type = ATTN_F16; break;
+        }
+        s = matmul(&d, f64);
+        CHECK(s == wrong_type[i].status && !memcmp(fc, fd, sizeof fc));
+        attn_explain_matmul(s, &d, text, sizeof text);
+        CHECK(strstr(text, wrong_type[i].word) && strstr(text, wrong_type[i].reason));
+        if (s != wrong_type[i].status || !strstr(text, wrong_type[i].word) || !strstr(text, wrong_type[i].reason))
+            printf("    wrong type %d: %s: %s\n", i, attn_status_str(s), text);
+    }
+}
+TEST(matmul, overlap_counts_each_arrays_own_elements) {
+    static float room[4000];
+    attn_matmul_desc d = ATTN_ZERO;
+    char *at = (char *)room;
+    d.m = 4; d.n = 8; d.k = 64; d.trans_b = 1; d.b_type = ATTN_Q8_0; d.a_type = ATTN_F16; d.c_type = ATTN_BF16;
+    d.c = at; d.a = at + 64; d.b = at + 64 + 512;           // c 64 bytes, a 512, b 8 * 2 * 34 = 544
+    CHECK(attn_matmul_f32(&d) == ATTN_OK);
+    d.a = at + 62;
+    CHECK(attn_matmul_f32(&d) == ATTN_ERR_OVERLAP);
+    d.a = at + 2000; d.b = at; d.c = at + 544;
+    CHECK(attn_matmul_f32(&d) == ATTN_OK);
+    d.c = at + 542;
+    CHECK(attn_matmul_f32(&d) == ATTN_ERR_OVERLAP);
+    d.c = at + 4; d.b_row = 128; d.b_col = 1; d.n = 1; d.m = 2; d.c_row = 100; d.c_col = 1;     // inside b's one row
+    CHECK(attn_matmul_f32(&d) == ATTN_ERR_OVERLAP);
+}
 TEST(matmul, explain_takes_good_descriptors_and_no_room) {
     attn_matmul_desc d = small_product();
     char text[100] = "#";
@@ -334,10 +549,15 @@ int main(int argc, char **argv) {
     RUN(matmul, beta_0_does_not_read_c);
     RUN(matmul, k_0_leaves_beta_c);
     RUN(matmul, nan_and_infinity_reach_their_row_and_column_only);
+    RUN(matmul, every_type_with_every_other_bias_and_activation);
+    RUN(matmul, types_in_several_blocks);
+    RUN(matmul, nan_passes_bias_and_rounding);
     RUN(matmul, the_number_of_threads_changes_no_bit);
     RUN(matmul, a_workspace_of_the_size_named_is_enough_and_less_is_refused);
     RUN(matmul, out_of_memory_at_any_allocation_writes_nothing);
     RUN(matmul, misuse_has_its_status_and_its_sentence_and_writes_nothing);
+    RUN(matmul, misuse_of_types_bias_and_activation);
+    RUN(matmul, overlap_counts_each_arrays_own_elements);
     RUN(matmul, explain_takes_good_descriptors_and_no_room);
     return test_end();
 }
