@@ -14,11 +14,10 @@ TESTS := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)))
 EXAMPLES := $(patsubst examples/%.c,%,$(sort $(wildcard examples/*.c)))
 VECTORS := $(sort $(wildcard tests/conformance/*.safetensors))
 SANITIZE := -O1 -g -fno-omit-frame-pointer -DROUNDS=200
-, := ,
 SIMDE := -DATTN_USE_SIMDE -DATTN_SIMDE_NEON $(NATIVE)
 
 .PHONY: all examples demo test test-ulp test-sweep conformance hygiene hygiene-seen integration counts sanitize simde \
-        simde-avx2 matrix arm bench bench-check peers peers-setup size compile-time shared install dist docs \
+        simde-avx2 matrix arm bench bench-check bench-report peers peers-setup size compile-time shared install dist docs \
         docs-check clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -43,7 +42,7 @@ $(B)/$(1)%: tests/%.c $(B)/$(1)attn.o $(HEADERS)
 	$$(call build,$(2) -DATTN__DONE)
 endef
 $(eval $(call way,,))
-$(eval $(call way,address/,$(SANITIZE) -fsanitize=address$(,)undefined -fno-sanitize-recover=all))
+$(eval $(call way,address/,$(SANITIZE) -fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all))
 $(eval $(call way,thread/,$(SANITIZE) -fsanitize=thread))
 $(eval $(call way,simde/,$(SIMDE)))
 $(eval $(call way,simde-avx2/,-DATTN_USE_SIMDE $(NATIVE)))
@@ -90,11 +89,13 @@ $(B)/cookbook.log: FORCE
 	@$(call script,tests/readme.sh docs/cookbook.md)
 $(B)/regression.log: $(B)/regression FORCE
 	@$(call script,tests/test_regression.sh $(B)/regression)
+$(B)/report.log: $(B)/bench-report FORCE
+	@$(call script,tests/test_report.sh $(B)/bench-report)
 $(B)/examples.log: $(addprefix $(B)/,$(EXAMPLES)) FORCE
 	@$(call script,tests/test_examples.sh $(B))
 FORCE:
 
-test: $(patsubst %,$(B)/%.log,$(TESTS) conformance hygiene readme cookbook regression examples) \
+test: $(patsubst %,$(B)/%.log,$(TESTS) conformance hygiene readme cookbook regression examples report) \
       ## everything that needs cc and make only, at most two minutes
 	@sh tests/sum.sh $^
 
@@ -146,6 +147,9 @@ arm: ## the part of matrix for ARM, 64 and 32 bits
 
 bench: $(B)/bench ## measure this machine; BENCH="decode --isa avx2" chooses (bench --help)
 	./$< $(BENCH)
+
+bench-report: $(B)/bench-report ## REPORT="A.json B.json --svg F": two outputs of bench --json beside each other
+	./$< $(or $(REPORT),--help)
 
 bench-check: $(B)/bench ## the bench itself: warnings, options, the same rows in its table and its JSON
 	@CC="$(CC)" CXX="$(CXX)" B="$(B)" sh tests/bench.sh

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT = 160, ROWS = 1024, DEEP = 16, WIDE = 960, HIGH = 330 };
+enum { TEXT = 160, ROWS = 1024, DEEP = 16, OPS = 17, WIDE = 960, HIGH = 330 };
 typedef struct row {
     char op[TEXT], shape[TEXT], isa[TEXT], status[TEXT], name[3 * TEXT];
     double best_ms, share;          // NaN = not there
@@ -107,8 +107,8 @@ static void take_any(report *r, row *at, const char *key, int deep) {
         if (!first) take(r, ',');
         if (open == '{') { take_text(r, name); take(r, ':'); }
         if (rows) {
-            if (r->count == ROWS) bad(r, "more than %d rows", (int)ROWS);
             if (look(r) != '{') bad(r, "a row is expected");
+            if (r->count == ROWS) bad(r, "more than %d rows", (int)ROWS);
             at = &r->rows[r->count++];
             memset(at, 0, sizeof *at);
             at->best_ms = at->share = NAN;
@@ -160,27 +160,34 @@ static int plot(FILE *f, const attn_plot_desc *d, int y) {
 }
 // line: numbers of the rows, shares of A, of B, times of A over those of B
 static int draw(FILE *f, const report *r, int n, float *const line[4]) {
-    char name[2][2 * TEXT + 8];
-    const float ends[2] = { 0, (float)(n + 1) }, one[2] = { 1, 1 };
-    attn_series share[2], factor[2];
+    char title[512];
+    const float ends[2] = { 0, (float)n * 1.15f + 1 }, one[2] = { 1, 1 };
+    attn_series share[2], factor[OPS];
+    int count = 1;
     attn_plot_desc d = ATTN_ZERO;
     memset(share, 0, sizeof share);
     memset(factor, 0, sizeof factor);
+    snprintf(title, sizeof title, "A: %s, %.48s; B: %s, %.48s", r[0].isa, r[0].machine, r[1].isa, r[1].machine);
     for (int i = 0; i < 2; i++) {
-        snprintf(name[i], sizeof name[i], "%c: %s, %.40s", "AB"[i], r[i].isa, r[i].machine);
-        share[i].name = name[i];
+        share[i].name = i ? "B" : "A";
         share[i].x = line[0]; share[i].y = line[1 + i]; share[i].n = n; share[i].kind = ATTN_SCATTER;
     }
-    d.series = share; d.count = 2; d.width = WIDE; d.height = HIGH;
-    d.title = "Share of the machine's own limit, %"; d.xlabel = "row of the table"; d.ylabel = "%";
+    d.series = share; d.count = 2; d.width = WIDE; d.height = HIGH; d.legend = 1;
+    d.title = title; d.xlabel = "row of the table"; d.ylabel = "share of the machine's limit, %";
     d.xlow = ends[0]; d.xhigh = ends[1]; d.ylow = 0; d.yhigh = 105;
     if (fprintf(f, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%d\" height=\"%d\" viewBox=\"0 0 %d %d\">\n",
                 WIDE, 2 * HIGH, WIDE, 2 * HIGH) < 0 || !plot(f, &d, 0)) return 0;
     factor[0].x = ends; factor[0].y = one; factor[0].n = 2; factor[0].dash = ATTN_DASH_DASHED; factor[0].color = 8;
-    factor[1].x = line[0]; factor[1].y = line[3]; factor[1].n = n; factor[1].kind = ATTN_SCATTER;
-    factor[1].color = 3;
-    d.series = factor; d.title = "Best time of A over that of B: above 1 B is faster";
-    d.ylabel = "A / B"; d.ylow = d.yhigh = 0; d.ylog = 1;
+    for (int i = 0; i < r->count; i++) {                        // rows that B has alone come after these
+        if (count < OPS && (i == 0 || strcmp(r->rows[i].op, r->rows[i - 1].op))) {
+            factor[count].name = r->rows[i].op; factor[count].kind = ATTN_SCATTER;
+            factor[count].x = line[0] + i; factor[count].y = line[3] + i; factor[count].color = count % 10 ? count % 10 : 10;
+            count++;
+        }
+        if (count > 1) factor[count - 1].n++;
+    }
+    d.series = factor; d.title = NULL;
+    d.ylabel = "time of A / time of B: above 1 B is faster"; d.ylow = d.yhigh = 0; d.ylog = 1; d.count = count;
     return plot(f, &d, HIGH) && fputs("</svg>\n", f) >= 0;
 }
 

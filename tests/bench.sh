@@ -13,7 +13,9 @@ check() {
     if "$@" >"$work/log" 2>&1 && [ ! -s "$work/log" ]; then echo "ok $name"; passed=$((passed + 1))
     else echo "FAILED $name"; head -n 8 "$work/log"; failed=$((failed + 1)); fi
 }
-silent() { "$@" -fsyntax-only -Wall -Wextra -Wshadow -Wconversion -Werror -I. bench/bench.c; }
+silent() {
+    for f in bench/*.c; do "$@" -fsyntax-only -Wall -Wextra -Wshadow -Wconversion -Werror -I. "$f" || return 1; done
+}
 lines() { awk 'length > 120 { print FILENAME ": " FNR }' bench/*.c bench/*.h bench/peers/*.py; }
 refuses() { "$B/bench" "$@" >/dev/null 2>&1; [ $? = 2 ]; }
 rows() { # of maths and decode: as many in the table as in the JSON, which python reads where it is there
