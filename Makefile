@@ -17,8 +17,8 @@ SANITIZE := -O1 -g -fno-omit-frame-pointer -DROUNDS=200
 SIMDE := -DATTN_USE_SIMDE -DATTN_SIMDE_NEON $(NATIVE)
 
 .PHONY: all examples demo test test-ulp test-sweep conformance hygiene hygiene-seen integration counts sanitize simde \
-        simde-avx2 matrix arm bench bench-check bench-report peers peers-setup size compile-time shared install dist docs \
-        docs-check clean help FORCE
+        simde-avx2 matrix arm bench bench-check bench-report peers peers-setup size compile-time shared install dist \
+        docs docs-check clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 

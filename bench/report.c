@@ -181,7 +181,8 @@ static int draw(FILE *f, const report *r, int n, float *const line[4]) {
     for (int i = 0; i < r->count; i++) {                        // rows that B has alone come after these
         if (count < OPS && (i == 0 || strcmp(r->rows[i].op, r->rows[i - 1].op))) {
             factor[count].name = r->rows[i].op; factor[count].kind = ATTN_SCATTER;
-            factor[count].x = line[0] + i; factor[count].y = line[3] + i; factor[count].color = count % 10 ? count % 10 : 10;
+            factor[count].x = line[0] + i; factor[count].y = line[3] + i;
+            factor[count].color = count % 10 ? count % 10 : 10;
             count++;
         }
         if (count > 1) factor[count - 1].n++;

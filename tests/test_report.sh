@@ -46,7 +46,8 @@ diff "$dir/want" "$dir/rows"; ok 'the table: pairs, both orders, moved, not offe
 grep -q '^A: one, x: 1 threads, time wall, gcc "12", -O2' "$dir/out"; ok 'the head of A'
 grep -q '^7 rows, 4 with a time of both' "$dir/out"; ok 'the sum'
 [ "$(awk '/^\|/ { print length($0) }' "$dir/out" | sort -u | wc -l)" = 1 ]; ok 'every line of the table is as long'
-[ "$(grep -c '<svg.*xmlns' "$dir/s.svg")" = 3 ] && [ "$(grep -c '<svg' "$dir/s.svg")" = "$(grep -c '</svg>' "$dir/s.svg")" ]
+[ "$(grep -c '<svg.*xmlns' "$dir/s.svg")" = 3 ] &&
+    [ "$(grep -c '<svg' "$dir/s.svg")" = "$(grep -c '</svg>' "$dir/s.svg")" ]
 ok 'the picture: two in one'
 grep -q '>A: x, one; B: y, two<' "$dir/s.svg"; ok 'the picture names both'
 
