@@ -241,7 +241,8 @@ hostile_letters() {
 }
 after_headers() {
     for h in complex.h termios.h sys/param.h math.h errno.h sys/socket.h curses.h X11/Xlib.h; do
-        echo "#include <$h>" | $CC -x c -fsyntax-only - >/dev/null 2>&1 && list="$list $h"
+        if echo "#include <$h>" | $CC -x c -fsyntax-only - >/dev/null 2>&1; then list="$list $h"
+        else absent="$absent $h"; fi
     done
     for c in $c_compilers $cxx_compilers; do
         case $c in *++*) f=impl.cpp h=$list ;; *) f=impl.c h="$list tgmath.h" ;; esac
@@ -249,6 +250,7 @@ after_headers() {
         silent "$c" "$c" -Wall -Wextra -I. -include hostile.h -fsyntax-only $f
     done
     verdict "after$list, tgmath.h$no_cxx"
+    [ -z "$absent" ] || skipped "not here:$absent"
 }
 
 # ---- objects
@@ -366,7 +368,7 @@ configs() {
     [ "$DEPTH" = all ] && config_compilers="$c_compilers $cxx_compilers" ||
         config_compilers="${c_compilers%% *} ${cxx_compilers##* }"
     for m in $(macro_names); do
-        case $m in ATTN_USE_SIMDE|ATTN_SIMDE_NEON) simde_here || { without=', SIMDe not here'; continue; } ;; esac
+        case $m in ATTN_USE_SIMDE|ATTN_SIMDE_NEON) simde_here || { without=1; continue; } ;; esac
         n=$((n + 1))
         for c in $config_compilers; do
             case $c in *++*) f=impl.cpp w=$WARN_CXX ;; *) f=impl.c w=$WARN_C ;; esac
@@ -377,7 +379,8 @@ configs() {
         done
     done
     [ $n -ge 15 ] || echo "only $n macros found in the table of >>config" >>wrong
-    verdict "$n macros of the table, each alone, silent$without$no_cxx"
+    verdict "$n macros of the table, each alone, silent$no_cxx"
+    [ -z "$without" ] || skipped 'ATTN_USE_SIMDE, ATTN_SIMDE_NEON: no SIMDe here'
 }
 pairs() { # flags that all pairs share
     set -- "$1" ATTN_NO_STDLIB ATTN_NO_STDIO ATTN_NO_THREADS ATTN_NO_SIMD ATTN_NO_F64 ATTN_NO_AVX512 ATTN_NO_AVX2 \
@@ -448,7 +451,7 @@ warnings_cxx() {
     verdict "$cxx_compilers: $STD_CXX"
 }
 warnings_everything() {
-    has clang || { skipped 'no clang here'; return; }
+    has clang || { skipped 'no clang here, nor for the other checks'; return; }
     for s in c99 c11 c2x; do silent "clang $s" clang -std=$s $EVERYTHING -I. -fsyntax-only impl.c; done
     verdict "clang $(echo $EVERYTHING)"
 }
