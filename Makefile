@@ -151,7 +151,7 @@ bench: $(B)/bench ## measure this machine; BENCH="decode --isa avx2" chooses (be
 bench-report: $(B)/bench-report ## REPORT="A.json B.json --svg F": two outputs of bench --json beside each other
 	./$< $(or $(REPORT),--help)
 
-bench-check: $(B)/bench $(B)/bench-report ## the bench itself: warnings, options, the same rows in its table and its JSON
+bench-check: $(B)/bench $(B)/bench-report ## the bench itself: warnings, options, the same rows in table and JSON
 	@CC="$(CC)" CXX="$(CXX)" B="$(B)" sh tests/bench.sh
 
 PYTHON ?= python3
