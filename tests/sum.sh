@@ -29,7 +29,7 @@ for log in "$@"; do
     if [ "$2" != 0 ]; then echo "---- $(name "$log"): failed"; tail -n 60 "$log"; fi
     grep '^skipped ' "$log"
     more=$(($3 - $(grep -c '^skipped ' "$log")))
-    [ $more -le 0 ] || echo "$(name "$log"): $more skipped, one by one in \`make $(name "$log")\`"
+    [ $more -le 0 ] || echo "$(name "$log"): $more skipped, with reasons by operation in \`make $(name "$log")\`"
 done
 [ "$skipped" = 0 ] && echo "$passed passed, $failed failed" || echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]
