@@ -10,7 +10,6 @@ JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 MAKEFLAGS += --jobs=$(JOBS)
 
 VERSION := $(shell awk '/define ATTN_VERSION_(MAJOR|MINOR|PATCH)/ { v = v s $$3; s = "." } END { print v }' attn.h)
-HEADERS := attn.h $(wildcard tests/*.h)
 TESTS := $(patsubst tests/%.c,%,$(sort $(wildcard tests/test_*.c)))
 EXAMPLES := $(patsubst examples/%.c,%,$(sort $(wildcard examples/*.c)))
 VECTORS := $(sort $(wildcard tests/conformance/*.safetensors))
@@ -18,8 +17,8 @@ SANITIZE := -O1 -g -fno-omit-frame-pointer -DROUNDS=200
 SIMDE := -DATTN_USE_SIMDE -DATTN_SIMDE_NEON $(NATIVE)
 
 .PHONY: all examples demo test test-ulp test-sweep conformance hygiene hygiene-seen integration counts sanitize simde \
-        simde-avx2 matrix arm bench bench-check peers peers-setup size compile-time shared install dist docs \
-        docs-check clean help FORCE
+        simde-avx2 matrix arm bench bench-check bench-report peers peers-setup size compile-time shared install dist \
+        docs docs-check clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -27,26 +26,36 @@ all: examples ## the same as examples
 
 # ---- programs
 
-build = mkdir -p $(@D) && $(CC) $(CFLAGS) $(1) -I. $< -o $@ $(LDFLAGS) $(LIBS)
-
-$(B)/%: examples/%.c $(HEADERS)
+# The implementation is compiled once in each way; -DATTN__DONE tells a program that it is there already. The bench
+# holds its own, so that its figures are those of one command. Every program compiles alone as well: hygiene's `alone`.
+build = mkdir -p $(@D) && $(CC) $(CFLAGS) $(1) -I. $(filter %.c %.o,$^) -o $@ $(LDFLAGS) $(LIBS)
+object = mkdir -p $(@D) && $(CC) $(CFLAGS) $(1) -I. -c -x c $< -o $@
+HEADERS := attn.h $(wildcard tests/*.h)
+define way # folder, flags
+$(B)/$(1)attn.o: attn.h
+	$$(call object,$(2) -DATTN_IMPLEMENTATION)
+$(B)/$(1)tests.o: tests/attn.c attn.h
+	$$(call object,$(2))
+$(B)/$(1)test_%: tests/test_%.c $(B)/$(1)tests.o $(HEADERS)
+	$$(call build,$(2) -DATTN__DONE)
+$(B)/$(1)%: tests/%.c $(B)/$(1)attn.o $(HEADERS)
+	$$(call build,$(2) -DATTN__DONE)
+endef
+$(eval $(call way,,))
+$(eval $(call way,address/,$(SANITIZE) -fsanitize=address -fsanitize=undefined -fno-sanitize-recover=all))
+$(eval $(call way,thread/,$(SANITIZE) -fsanitize=thread))
+$(eval $(call way,simde/,$(SIMDE)))
+$(eval $(call way,simde-avx2/,-DATTN_USE_SIMDE $(NATIVE)))
+$(B)/%: examples/%.c $(B)/attn.o
+	$(call build,-DATTN__DONE)
+$(B)/%: docs/%.c
 	$(call build)
-$(B)/%: tests/%.c $(HEADERS)
-	$(call build)
-$(B)/%: bench/%.c $(HEADERS) $(wildcard bench/*.h)
+$(B)/%: bench/%.c attn.h $(wildcard bench/*.h)
 	$(call build,-DBENCH_FLAGS='"$(CFLAGS)"')
-$(B)/%: docs/%.c $(HEADERS)
-	$(call build)
-$(B)/address/%: tests/%.c $(HEADERS)
-	$(call build,$(SANITIZE) -fsanitize=address,undefined -fno-sanitize-recover=all)
-$(B)/thread/%: tests/%.c $(HEADERS)
-	$(call build,$(SANITIZE) -fsanitize=thread)
-$(B)/simde/%: tests/%.c $(HEADERS)
+$(B)/simde/%: bench/%.c attn.h $(wildcard bench/*.h)
 	$(call build,$(SIMDE))
-$(B)/simde/%: bench/%.c $(HEADERS) $(wildcard bench/*.h)
-	$(call build,$(SIMDE))
-$(B)/simde-avx2/%: tests/%.c $(HEADERS)
-	$(call build,-DATTN_USE_SIMDE $(NATIVE))
+$(B)/bench-report: bench/report.c $(B)/attn.o
+	$(call build,-DATTN__DONE)
 $(B)/test_vec: LIBS = -lm
 $(B)/%/test_vec: LIBS = -lm
 
@@ -80,11 +89,13 @@ $(B)/cookbook.log: FORCE
 	@$(call script,tests/readme.sh docs/cookbook.md)
 $(B)/regression.log: $(B)/regression FORCE
 	@$(call script,tests/test_regression.sh $(B)/regression)
+$(B)/report.log: $(B)/bench-report FORCE
+	@$(call script,tests/test_report.sh $(B)/bench-report)
 $(B)/examples.log: $(addprefix $(B)/,$(EXAMPLES)) FORCE
 	@$(call script,tests/test_examples.sh $(B))
 FORCE:
 
-test: $(patsubst %,$(B)/%.log,$(TESTS) conformance hygiene readme cookbook regression examples) \
+test: $(patsubst %,$(B)/%.log,$(TESTS) conformance hygiene readme cookbook regression examples report) \
       ## everything that needs cc and make only, at most two minutes
 	@sh tests/sum.sh $^
 
@@ -137,7 +148,10 @@ arm: ## the part of matrix for ARM, 64 and 32 bits
 bench: $(B)/bench ## measure this machine; BENCH="decode --isa avx2" chooses (bench --help)
 	./$< $(BENCH)
 
-bench-check: $(B)/bench ## the bench itself: warnings, options, the same rows in its table and its JSON
+bench-report: $(B)/bench-report ## REPORT="A.json B.json --svg F": two outputs of bench --json beside each other
+	./$< $(or $(REPORT),--help)
+
+bench-check: $(B)/bench $(B)/bench-report ## the bench itself: warnings, options, the same rows in table and JSON
 	@CC="$(CC)" CXX="$(CXX)" B="$(B)" sh tests/bench.sh
 
 PYTHON ?= python3

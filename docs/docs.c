@@ -1,7 +1,8 @@
 // docs - makes docs/reference.md from the >>api room of attn.h, and checks what the header says of itself.
 //     cc -O2 docs/docs.c -o build/docs && build/docs             writes docs/reference.md
 //     build/docs --check                                         compares instead; exit 1 on a difference
-// Checked: the contents in >>manual name each room once, in order; every macro tested by #if is in the >>config table.
+// Checked: the contents in >>manual name each room once, in order; the >>config table has the macros that an #if asks
+// for, and no others.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,33 +36,46 @@ static char *line_with(char *p, const char *start) {
 }
 static void check_contents(void) {
     char *entry = line_with(text, "//     // >>"), *room = line_with(text, "// >>");
-    while (entry && room) {
-        const size_t n = strcspn(room + 5, " \n");
-        if (strncmp(entry + 12, "(not", 4) && strncmp(entry + 12, room + 5, n)) {
-            if (strstr(entry, "(not yet here)") && strstr(entry, "(not yet here)") < strchr(entry, '\n')) {
-                entry = line_with(strchr(entry, '\n') + 1, "//     // >>");
-                continue;
-            }
-            say("contents and rooms differ at", entry + 10);
-            return;
-        }
+    while (entry) {
+        const size_t n = strcspn(entry + 12, " \n"), m = room ? strcspn(room + 5, " \n") : 0;
+        const char *later = strstr(entry, "(not yet here)");
+        const int same = n == m && !strncmp(entry + 12, room + 5, n), absent = later && later < strchr(entry, '\n');
+        if (same && absent) say("a room that is here, but not in the contents", room + 5);
+        if (!same && !absent) { say("contents and rooms differ at", entry + 10); return; }
         entry = line_with(strchr(entry, '\n') + 1, "//     // >>");
-        room = line_with(strchr(room, '\n') + 1, "// >>");
+        if (same) room = line_with(strchr(room, '\n') + 1, "// >>");
     }
     if (room) say("a room that the contents lack", room + 5);
-    if (entry) say("contents name a room that is not there", entry + 10);
 }
-static void check_config(void) {
-    char *end = strstr(text, "#ifndef ATTN__CONFIG");
-    for (char *p = strstr(text, "defined(ATTN_"); p; p = strstr(p + 1, "defined(ATTN_")) {
+// The macro at p, which begins with ATTN_, as a word between blanks; "" for one that is the header's own.
+static void macro(const char *p, char *name, size_t room) {
+    const size_t n = strspn(p, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
+    snprintf(name, room, " %.*s ", (int)n, p);
+    if (!strncmp(p, "ATTN__", 6) || !strcmp(name, " ATTN_H ") || p[-1] == '_' || n + 3 > room) name[0] = 0;
+}
+static void add_macros(char *p, const char *end, char *list) {
+    for (; (p = strstr(p, "ATTN_")) && p < end; p += 5) {
         char name[80];
-        const size_t n = strcspn(p + 8, ")");
-        char *row;
-        if (n > 60) continue;
-        sprintf(name, "%.*s", (int)n, p + 8);
-        row = strstr(line_with(text, "// >>config"), name);
-        if (strncmp(p + 8, "ATTN__", 6) && strncmp(p + 8, "ATTN_H", n) && (!row || row > end))
-            say("a macro that >>config does not list", p + 8);
+        macro(p, name, sizeof name);
+        if (name[0] && !strstr(list, name)) strcat(list, name);
+    }
+}
+// Every macro that an #if asks for is a word of the table, and every row of the table is asked for.
+static void check_config(void) {
+    static char asked[1 << 14], known[1 << 14];
+    char *table = line_with(text, "// >>config"), *end = line_with(table, "#"), *stop, name[80];
+    for (char *p = end; p; p = line_with(stop, "#")) {
+        for (stop = strchr(p, '\n'); stop[-1] == '\\'; stop = strchr(stop + 1, '\n')) { }
+        if (!strncmp(p, "#if", 3) || !strncmp(p, "#elif", 5)) add_macros(p, stop, asked);
+    }
+    add_macros(table, end, known);
+    for (char *p = asked; (p = strstr(p, " ATTN_")); p++) {
+        macro(p + 1, name, sizeof name);
+        if (!strstr(known, name)) say("a macro that >>config does not list", name);
+    }
+    for (char *p = table; (p = line_with(p, "//     ATTN_")) && p < end; p++) {
+        macro(p + 7, name, sizeof name);
+        if (name[0] && !strstr(asked, name)) say("a macro of >>config that no #if asks for", name);
     }
 }
 // The api as Markdown: each "// ---- title" a heading, what follows a block of C

@@ -19,6 +19,7 @@ quick='lines declarations four_times two_units two_static renamed pasted elsewhe
 after_headers symbols state macros_declarations macros_implementation no_stdlib configs contradictions warnings_c
 warnings_cxx warnings_everything'
 slow='warnings_optimised contraction_gcc contraction_clang pairs_kernels pairs_tensors no_stdlib_more
+alone:examples alone:tests alone:bench alone:docs
 build:gcc:-O0 build:gcc:-O1 build:gcc:-O2 build:gcc:-O3 build:gcc:-Os build:gcc:-Ofast build:gcc:-O2:-ffast-math
 build:gcc:-O2:-flto=auto build:gcc:-O3:-march=native build:gcc:-Ofast:-march=native build:gcc:-O2:-std=gnu11:-mfma
 build:clang:-O0 build:clang:-O1 build:clang:-O2 build:clang:-O3 build:clang:-Os build:clang:-Ofast
@@ -240,7 +241,8 @@ hostile_letters() {
 }
 after_headers() {
     for h in complex.h termios.h sys/param.h math.h errno.h sys/socket.h curses.h X11/Xlib.h; do
-        echo "#include <$h>" | $CC -x c -fsyntax-only - >/dev/null 2>&1 && list="$list $h"
+        if echo "#include <$h>" | $CC -x c -fsyntax-only - >/dev/null 2>&1; then list="$list $h"
+        else absent="$absent $h"; fi
     done
     for c in $c_compilers $cxx_compilers; do
         case $c in *++*) f=impl.cpp h=$list ;; *) f=impl.c h="$list tgmath.h" ;; esac
@@ -248,17 +250,20 @@ after_headers() {
         silent "$c" "$c" -Wall -Wextra -I. -include hostile.h -fsyntax-only $f
     done
     verdict "after$list, tgmath.h$no_cxx"
+    [ -z "$absent" ] || skipped "not here:$absent"
 }
 
 # ---- objects
 
-symbols() {
+exported() { # o.o gives away names that begin with attn_ only, none with attn__
+    nm -g --defined-only o.o | awk '$3 !~ /^(attn_[a-z0-9]|DW\.ref\.__gxx_personality_v0$)/ { print $3 }' |
+        empty "$1: exported"
+}
+symbols() { # of the whole header: state, which has those objects
     for c in $c_compilers $cxx_compilers; do
         case $c in *++*) f=impl.cpp ;; *) f=impl.c ;; esac
-        for m in '' -DATTN_ONLY_KERNELS -DATTN_NO_DISPATCH; do
-            silent "$c $m" "$c" -O0 $m -I. -c $f -o o.o || continue
-            nm -g --defined-only o.o | awk '$3 !~ /^(attn_[a-z0-9]|DW\.ref\.__gxx_personality_v0$)/ { print $3 }' |
-                empty "$c $m: exported"
+        for m in -DATTN_ONLY_KERNELS -DATTN_NO_DISPATCH; do
+            silent "$c $m" "$c" -O0 $m -I. -c $f -o o.o && exported "$c $m"
         done
     done
     verdict "$(nm -g --defined-only o.o | wc -l) exported names with ATTN_NO_DISPATCH, all attn_, none attn__$no_cxx"
@@ -268,6 +273,7 @@ state() {
         case $c in *++*) f=impl.cpp ;; *) f=impl.c ;; esac
         for pic in -fPIC -fno-pic; do
             silent "$c" "$c" -O0 $pic -I. -c $f -o o.o || continue
+            exported "$c $pic"
             objdump -t o.o | awk '$(NF - 2) ~ /^\.(t?bss|t?data)/ && $(NF - 2) !~ /^\.data\.rel\.ro/ && $NF !~ /^\./ &&
                 $NF !~ /^(attn__isa_word)$/ { print $(NF - 2), $NF }' | empty "$c $pic: mutable statics"
             size -A o.o | awk '($1 ~ /^\.(t?bss|t?data)/ && $1 !~ /^\.data\.rel\.(ro|local\.DW\.ref\.__gxx)/ &&
@@ -275,7 +281,7 @@ state() {
                 ($1 ~ /^\.(ctors|init_array|dtors|fini_array)/) { print $1, $2, "bytes" }' | empty "$c $pic: sections"
         done
     done
-    verdict "one mutable static, attn__isa_word; no constructors$no_cxx"
+    verdict "one mutable static, attn__isa_word; no constructors; every exported name is attn_$no_cxx"
 }
 macros_between() { # before.h after.h -> macros that after has more, less or different
     $CC -I. -dM -E -x c $1 2>/dev/null | sort >before.txt; $CC -I. -dM -E -x c $2 2>/dev/null | sort >after.txt
@@ -362,7 +368,7 @@ configs() {
     [ "$DEPTH" = all ] && config_compilers="$c_compilers $cxx_compilers" ||
         config_compilers="${c_compilers%% *} ${cxx_compilers##* }"
     for m in $(macro_names); do
-        case $m in ATTN_USE_SIMDE|ATTN_SIMDE_NEON) simde_here || { without=', SIMDe not here'; continue; } ;; esac
+        case $m in ATTN_USE_SIMDE|ATTN_SIMDE_NEON) simde_here || { without=1; continue; } ;; esac
         n=$((n + 1))
         for c in $config_compilers; do
             case $c in *++*) f=impl.cpp w=$WARN_CXX ;; *) f=impl.c w=$WARN_C ;; esac
@@ -373,7 +379,8 @@ configs() {
         done
     done
     [ $n -ge 15 ] || echo "only $n macros found in the table of >>config" >>wrong
-    verdict "$n macros of the table, each alone, silent$without$no_cxx"
+    verdict "$n macros of the table, each alone, silent$no_cxx"
+    [ -z "$without" ] || skipped 'ATTN_USE_SIMDE, ATTN_SIMDE_NEON: no SIMDe here'
 }
 pairs() { # flags that all pairs share
     set -- "$1" ATTN_NO_STDLIB ATTN_NO_STDIO ATTN_NO_THREADS ATTN_NO_SIMD ATTN_NO_F64 ATTN_NO_AVX512 ATTN_NO_AVX2 \
@@ -444,7 +451,7 @@ warnings_cxx() {
     verdict "$cxx_compilers: $STD_CXX"
 }
 warnings_everything() {
-    has clang || { skipped 'no clang here'; return; }
+    has clang || { skipped 'no clang here, nor for the other checks'; return; }
     for s in c99 c11 c2x; do silent "clang $s" clang -std=$s $EVERYTHING -I. -fsyntax-only impl.c; done
     verdict "clang $(echo $EVERYTHING)"
 }
@@ -452,6 +459,24 @@ warnings_optimised() { # some warnings need the optimiser's eyes
     for c in $c_compilers; do for o in -O2 -O3 -Os; do silent "$c $o" "$c" $o $WARN_C -I. -c impl.c -o o.o; done; done
     for c in $cxx_compilers; do silent "$c -O2" "$c" -O2 $WARN_CXX -I. -c impl.cpp -o o.o; done
     verdict "silent at -O2, -O3, -Os$no_cxx"
+}
+
+# ---- programs
+
+alone() { # folder: each program compiles by cc -O2 -I. file.c -o name and nothing else (test_vec: -lm too), in silence
+    n=0 folder=$1
+    ln -sf "$tests/../$1" here
+    for f in here/*.c; do
+        name=$(basename "$f" .c) lib=
+        case $name in
+        attn|counts) continue ;; # parts of programs
+        test_vec) lib=-lm ;;
+        esac
+        n=$((n + 1))
+        silent "$1/$name.c" $CC -O2 -I. "$f" -o program $lib || break
+    done
+    [ $n -gt 0 ] || echo "no program in $1" >>wrong
+    verdict "$n programs of $1, each by one command"
 }
 
 # ---- compiler options
@@ -519,6 +544,8 @@ pairs_kernels|a pair|
 pairs_tensors|a pair|
     s|^#define ATTN_H$|&@#if defined(ATTN_NO_F64) \&\& defined(ATTN_NO_THREADS)@static int x = ;@#endif|
 no_stdlib_more|a call of puts|s|^ATTN_DEF int attn_version(void) *{|int puts(const char *);&puts("");|
+alone:examples|a function that another file holds|
+    s|^ATTN_DEF int attn_version(void) *{|int attn_held(void);&attn_held();|
 build:gcc:-O2|a wrong word|s|^    ROW(OK, "done") |    ROW(OK, "dome") |
 END
 }
@@ -538,7 +565,7 @@ seen() {
         fi
     done <"$work/breakages"
     for name in $quick $slow; do
-        case $name in build:*) continue ;; esac
+        case $name in build:*|alone:*) continue ;; esac
         grep -q "^$name|" "$work/breakages" ||
             { echo "FAILED  $name: no breakage of the header is listed for it"; f=$((f + 1)); }
     done

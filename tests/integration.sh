@@ -31,6 +31,13 @@ while [ -f session$n ]; do
     else echo "FAILED  $title"; tail -n 12 log | sed 's/^/        /'; failed=$((failed + 1)); fi
     n=$((n + 1))
 done
+# the two lines of attn.h's manual for a debug build, on the first program without its ATTN_IMPLEMENTATION
+mkdir debug && cp "$top/attn.h" debug/ && sed '/^#define ATTN_IMPLEMENTATION/d' game.c >debug/game.c
+awk '/^\/\/ -O0 / { on = 1 } /^\/\/ >>/ { on = 0 } on && /^\/\/ +cc / { sub("^// +", ""); sub(/ +\(.*/, ""); print }' \
+    "$top/attn.h" >debug/session
+if (cd debug && [ "$(grep -c . session)" = 2 ] && grep -q -e '-O0' session && sh -e session && ./a.out) >log 2>&1 &&
+    ./game | cmp -s - log; then echo 'ok      -O0: the two lines of the manual'; passed=$((passed + 1))
+else echo 'FAILED  -O0: the two lines of the manual'; tail -n 12 log | sed 's/^/        /'; failed=$((failed + 1)); fi
 [ $n -gt 5 ] || { echo "FAILED  only $((n - 1)) sessions found in docs/integration.md"; failed=$((failed + 1)); }
 [ $skipped = 0 ] && echo "$passed passed, $failed failed" || echo "$passed passed, $failed failed, $skipped skipped"
 [ $failed = 0 ]

@@ -28,6 +28,8 @@ for log in "$@"; do
     passed=$((passed + $1)) failed=$((failed + $2)) skipped=$((skipped + $3))
     if [ "$2" != 0 ]; then echo "---- $(name "$log"): failed"; tail -n 60 "$log"; fi
     grep '^skipped ' "$log"
+    more=$(($3 - $(grep -c '^skipped ' "$log")))
+    [ $more -le 0 ] || echo "$(name "$log"): $more skipped, with reasons by operation in \`make $(name "$log")\`"
 done
 [ "$skipped" = 0 ] && echo "$passed passed, $failed failed" || echo "$passed passed, $failed failed, $skipped skipped"
 [ "$failed" = 0 ]

@@ -1,8 +1,8 @@
 // test_draw - pictures as text: marks and words, ranges, characters, misuse. What is looked at is in docs/pictures.
 //     cc -O2 -I. tests/test_draw.c -o test_draw && ./test_draw
+#include "tools.h"
 #define ATTN_IMPLEMENTATION
 #include "attn.h"
-#include "test.h"
 
 static char out[1 << 22];
 static size_t used;

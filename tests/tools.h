@@ -14,6 +14,15 @@
 
 // ---- allocator: call number heap_fail fails (with heap_later: all after it too); -1 = none
 
+#ifdef ATTN__DONE               // the implementation is in tests/attn.c, which needs these three
+#define HEAP
+#else
+#define HEAP static
+#endif
+HEAP void *heap_malloc(size_t n);
+HEAP void *heap_realloc(void *p, size_t n);
+HEAP void heap_free(void *p);
+
 static long heap_live, heap_calls, heap_fail = -1;
 static int heap_later;
 
@@ -23,19 +32,19 @@ static int heap_refuses(size_t n) {
     if (n > (size_t)1 << 30) return 1;
     return heap_fail >= 0 && (heap_later ? call >= heap_fail : call == heap_fail);
 }
-static void *heap_malloc(size_t n) {
+HEAP void *heap_malloc(size_t n) {
     if (heap_refuses(n)) return NULL;
     void *p = malloc(n);
     if (p) { memset(p, 0xDB, n); heap_live++; }     // no test passes by finding zeros
     return p;
 }
-static void *heap_realloc(void *p, size_t n) {
+HEAP void *heap_realloc(void *p, size_t n) {
     if (heap_refuses(n)) return NULL;
     void *q = realloc(p, n);
     if (q && !p) heap_live++;
     return q;
 }
-static void heap_free(void *p) { if (p) heap_live--; free(p); }
+HEAP void heap_free(void *p) { if (p) heap_live--; free(p); }
 #ifndef ATTN_MALLOC
 #define ATTN_MALLOC(n) heap_malloc(n)
 #define ATTN_REALLOC(p, n) heap_realloc(p, n)
