@@ -1010,7 +1010,9 @@ ATTN_DEF const char *attn_type_str(int type) {
 
 // x*y and x+y of extents that are not negative; -1 when the result does not fit (and -1 stays -1).
 ATTN__FUNC ptrdiff_t attn__mul_size(ptrdiff_t x, ptrdiff_t y) {
+    const ptrdiff_t half = (ptrdiff_t)1 << (4 * sizeof x - 1);
     if (x < 0 || y < 0) return -1;
+    if (x < half && y < half) return x * y;             // spares a division
     return y != 0 && x > PTRDIFF_MAX / y ? -1 : x * y;
 }
 ATTN__FUNC ptrdiff_t attn__add_size(ptrdiff_t x, ptrdiff_t y) {
@@ -5034,6 +5036,14 @@ static const attn__table ATTN__FN(table) = {
 #define ATTN__TARGET_OFF
 #endif
 #define ATTN__PRAGMA(x) _Pragma(#x)
+// Rooms that choose and check what kernels do: a third of the time to compile, and next to nothing when they run.
+#if ATTN__GNU && !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#define ATTN__LIGHT_ON ATTN__PRAGMA(GCC push_options) ATTN__PRAGMA(GCC optimize("O1"))
+#define ATTN__LIGHT_OFF ATTN__PRAGMA(GCC pop_options)
+#else
+#define ATTN__LIGHT_ON
+#define ATTN__LIGHT_OFF
+#endif
 
 #ifndef ATTN_NO_DISPATCH
 #define ATTN__AGAIN
@@ -5342,6 +5352,7 @@ ATTN_DEF const char *attn_build_info(void) {
         ;
 }
 
+ATTN__LIGHT_ON
 // -------------------------------------------------------------------------------------------------------------------
 // >>ops
 //
@@ -7232,6 +7243,7 @@ ATTN__FUNC attn_status attn__check(const attn_desc *user, attn_desc *d, int valu
     return attn__check_arrays(d, values, why);
 }
 
+ATTN__LIGHT_OFF
 // ---- plan and run
 
 typedef struct attn__plan {
@@ -7298,6 +7310,12 @@ ATTN__FUNC void attn__limits(const attn_desc *d, ptrdiff_t b, ptrdiff_t i, int64
     if (from >= to || i >= attn__queries_in_use(d, b)) from = to = 0;
     *lo = (ptrdiff_t)from; *hi = (ptrdiff_t)to;
 }
+ATTN__FUNC void attn__repeat_lane(attn__tile_args *g, int lane) {
+#define ATTN__ROW(field) g->field[lane] = g->field[lane - 1];
+    ATTN__ROW(query) ATTN__ROW(head) ATTN__ROW(slope) ATTN__ROW(scale) ATTN__ROW(rest) ATTN__ROW(q) ATTN__ROW(o)
+    ATTN__ROW(bias) ATTN__ROW(keep) ATTN__ROW(drop) ATTN__ROW(lse) ATTN__ROW(weights) ATTN__ROW(lo) ATTN__ROW(hi)
+#undef ATTN__ROW
+}
 // The lanes of one tile: rows r0 .. of i*G + g of a unit of G heads; lanes past the end repeat the last row.
 ATTN__FUNC void attn__fill_lanes(const attn__plan *p, attn__tile_args *g, ptrdiff_t unit, ptrdiff_t rows,
                                  ptrdiff_t r0) {
@@ -7311,9 +7329,9 @@ ATTN__FUNC void attn__fill_lanes(const attn__plan *p, attn__tile_args *g, ptrdif
     g->dead = 0; g->in_line = p->group == 1;
     g->hi_most = g->lo_most = 0; g->lo_least = g->hi_least = PTRDIFF_MAX;
     for (int lane = 0; lane < tq; lane++) {
-        const ptrdiff_t r = r0 + (lane < g->lanes ? lane : g->lanes - 1), i = r / p->group,
-            h = unit * p->group + r % p->group;
+        const ptrdiff_t r = r0 + lane, i = p->group > 1 ? r / p->group : r, h = unit * p->group + r - i * p->group;
         const ptrdiff_t row = d->cu_q ? h * total + first + i : (b * d->heads + h) * d->queries + i;
+        if (lane >= g->lanes) { attn__repeat_lane(g, lane); continue; }
         g->query[lane] = i; g->head[lane] = h;
         if (d->alibi || d->alibi_slopes)
             g->slope[lane] = lane && h == g->head[lane - 1] ? g->slope[lane - 1] : attn__slope(d, h);
@@ -7478,6 +7496,7 @@ ATTN_DEF attn_status attn_fwd(const attn_desc *d) {
     return ATTN_OK;
 }
 
+ATTN__LIGHT_ON
 // ---- caches, partial results, rope tables
 
 ATTN__FUNC attn_status attn__check_append(const attn_desc *user, attn_desc *d, attn__text *why) {
@@ -8704,6 +8723,7 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *from, attn_write write,
 #elif ATTN__GNU
 #pragma GCC pop_options
 #endif
+ATTN__LIGHT_OFF
 #endif // ======== compiled once ========
 #endif // ATTN_IMPLEMENTATION
 
