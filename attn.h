@@ -383,7 +383,8 @@ typedef struct attn_desc {
     ptrdiff_t queries, keys;          // N, M; 0 queries do nothing; 0 keys give zeros
     ptrdiff_t dim, vdim;              // D, E; vdim 0 = dim
     // -- arithmetic and scale
-    int32_t arith;                    // ATTN_ARITH_
+    int32_t arith;                    // ATTN_ARITH_: f32 (others widened), or native: what is stored in bf16 or in blocks is
+                                      // multiplied so, by instructions that avx512v and neon82/86 have; see attn_fwd
     float scale;                      // 0 = 1/sqrt(D) for dot, 1 for every other score; ATTN_SCALE_NONE = 1
     const float *logit_scale;         // [H], times the scale
     int32_t qk_norm;                  // ATTN_QK_NORM_: rms x / sqrt(mean x^2 + eps), l2 x / max(|x|, eps); before rope
@@ -491,6 +492,9 @@ typedef struct attn_desc {
 // o = norm(s) v, a row at a time. Order of stages: qk_norm, rope, score, scale and logit_scale, custom, softcap, bias
 // and tables, masks, sinks, norm, dropout. A key is seen only if every rule given allows it. A row that sees no key is
 // zeros in o and weights, -inf in lse (with a sink: the sink).
+// ATTN_ARITH_NATIVE: k in bf16 meets q rounded to bf16, k in blocks q rounded to q8_0, v in bf16 weights rounded to bf16;
+// sums are f32 (in a block integers), numbers below 1.2e-38 are 0. v in blocks, and keys that a stage changes on their
+// way (norm or rope without cache, cosine, custom), are f32 as ever. UNSUPPORTED where the machine cannot.
 // errors  NULL, SHAPE, DTYPE, RANGE, OVERLAP, WORKSPACE, MEMORY, UNSUPPORTED, VERSION; outputs are then untouched
 // source  Vaswani et al. 2017; online softmax in tiles: Rabe and Staats 2021, Dao et al. 2022
 ATTN_DEF attn_status attn_fwd(const attn_desc *d);
