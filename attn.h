@@ -383,8 +383,8 @@ typedef struct attn_desc {
     ptrdiff_t queries, keys;          // N, M; 0 queries do nothing; 0 keys give zeros
     ptrdiff_t dim, vdim;              // D, E; vdim 0 = dim
     // -- arithmetic and scale
-    int32_t arith;                    // ATTN_ARITH_: f32 (others widened), or native: what is stored in bf16 or in blocks is
-                                      // multiplied so, by instructions that avx512v and neon82/86 have; see attn_fwd
+    int32_t arith;                    // ATTN_ARITH_: f32 (others widened), or native: bf16 and blocks are multiplied as
+                                      // they are, by instructions of avx512v and neon82/86; see attn_fwd
     float scale;                      // 0 = 1/sqrt(D) for dot, 1 for every other score; ATTN_SCALE_NONE = 1
     const float *logit_scale;         // [H], times the scale
     int32_t qk_norm;                  // ATTN_QK_NORM_: rms x / sqrt(mean x^2 + eps), l2 x / max(|x|, eps); before rope
@@ -492,9 +492,9 @@ typedef struct attn_desc {
 // o = norm(s) v, a row at a time. Order of stages: qk_norm, rope, score, scale and logit_scale, custom, softcap, bias
 // and tables, masks, sinks, norm, dropout. A key is seen only if every rule given allows it. A row that sees no key is
 // zeros in o and weights, -inf in lse (with a sink: the sink).
-// ATTN_ARITH_NATIVE: k in bf16 meets q rounded to bf16, k in blocks q rounded to q8_0, v in bf16 weights rounded to bf16;
-// sums are f32 (in a block integers), numbers below 1.2e-38 are 0. v in blocks, and keys that a stage changes on their
-// way (norm or rope without cache, cosine, custom), are f32 as ever. UNSUPPORTED where the machine cannot.
+// ATTN_ARITH_NATIVE: k in bf16 meets q rounded to bf16, k in blocks q rounded to q8_0, v in bf16 weights rounded to
+// bf16; sums are f32 (in a block integers), numbers below 1.2e-38 are 0. v in blocks, and keys that a stage changes on
+// their way (norm or rope without cache, cosine, custom), are f32 as ever. UNSUPPORTED where the machine cannot.
 // errors  NULL, SHAPE, DTYPE, RANGE, OVERLAP, WORKSPACE, MEMORY, UNSUPPORTED, VERSION; outputs are then untouched
 // source  Vaswani et al. 2017; online softmax in tiles: Rabe and Staats 2021, Dao et al. 2022
 ATTN_DEF attn_status attn_fwd(const attn_desc *d);
@@ -2278,9 +2278,12 @@ ATTN__FUNC attn__v ATTN__FN(sqrt)(attn__v a) {                      // where the
 #define attn__x_load(p) _mm512_loadu_si512(p)
 #define attn__x_sum(a) _mm512_reduce_add_epi32(a)
 #define attn__x_float(a) _mm512_cvtepi32_ps(a)
+// i and i + x as halves of word i
+#define attn__x_both(x) \
+    _mm512_add_epi32(_mm512_mullo_epi32(_mm512_cvtepi8_epi32(_mm_set_epi64x(0x0f0e0d0c0b0a0908, 0x0706050403020100)), \
+                                        _mm512_set1_epi32(0x10001)), _mm512_set1_epi32((x) << 16))
 ATTN__INL __m512 ATTN__FN(pairs)(__m512 a, __m512 b) {
-    const __m512i from = _mm512_setr_epi32(0x100000, 0x110001, 0x120002, 0x130003, 0x140004, 0x150005, 0x160006, 0x170007,
-                                           0x180008, 0x190009, 0x1a000a, 0x1b000b, 0x1c000c, 0x1d000d, 0x1e000e, 0x1f000f);
+    const __m512i from = attn__x_both(16);
     return _mm512_castsi512_ps(_mm512_permutexvar_epi16(from, (__m512i)_mm512_cvtne2ps_pbh(b, a)));
 }
 #define attn__x_pairs(a, b) ATTN__FN(pairs)(a, b)
@@ -2289,8 +2292,7 @@ ATTN__INL __m512 ATTN__FN(pairs)(__m512 a, __m512 b) {
                                         _mm512_slli_epi32(_mm512_cvtepu16_epi32(ATTN__H(r)), 16)))
 ATTN__INL void ATTN__FN(zip)(__m512 *x, const char *p, const char *r) {
     const __m512i a = _mm512_loadu_si512(p), b = _mm512_loadu_si512(r), next = _mm512_set1_epi32(0x100010);
-    const __m512i from = _mm512_setr_epi32(0x200000, 0x210001, 0x220002, 0x230003, 0x240004, 0x250005, 0x260006, 0x270007,
-                                           0x280008, 0x290009, 0x2a000a, 0x2b000b, 0x2c000c, 0x2d000d, 0x2e000e, 0x2f000f);
+    const __m512i from = attn__x_both(32);
     x[0] = _mm512_castsi512_ps(_mm512_permutex2var_epi16(a, from, b));
     x[1] = _mm512_castsi512_ps(_mm512_permutex2var_epi16(a, _mm512_add_epi32(from, next), b));
 }
@@ -3105,8 +3107,8 @@ ATTN__FUNC void ATTN__FN(norm)(attn__norm_args *g) {
 // ---- the microkernel of everything: n rows of scalars a against TQ columns of b
 //
 // c[i][*] = in[i][*] (0 without in) + sum over p < k of a[i*ars + p*acs] * b[p*ldb + *], one fma chain over p. Matrix
-// products, scores (a: keys, b: queries in lanes) and outputs (a: columns of v, b: weights in lanes) are this loop. In an
-// overlay an element is a word, two bf16, and a step of the chain is their two products.
+// products, scores (a: keys, b: queries in lanes) and outputs (a: columns of v, b: weights in lanes) are this loop. In
+// an overlay an element is a word, two bf16, and a step of the chain is their two products.
 // top, when given, takes the running maximum of c; test: the magnitudes of c are returned.
 // One pointer for every third row (+0, +ars, +2 ars are address modes): one per row overflows the integer registers.
 ATTN__INL attn__t ATTN__FN(micro)(attn__e *c, ptrdiff_t ldc, const attn__e *in, const attn__e *a, ptrdiff_t ars,
@@ -3881,7 +3883,8 @@ ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, at
         const int ends = !g->shaped && !g->adds;        // the maximum is had in registers where no key is hidden
         if (g->words_k) {
             attn__words_args a;
-            a.g = g; a.w = w; a.few = 0; a.k0 = p->k0; a.nk = p->nk; a.top = ends ? top : NULL; a.from = p->from; a.to = p->to;
+            a.g = g; a.w = w; a.few = 0; a.k0 = p->k0; a.nk = p->nk;
+            a.top = ends ? top : NULL; a.from = p->from; a.to = p->to;
             g->table->words_scores(&a);
         } else
             ATTN__FN(products)(g, s, (const attn__e *)w->q, (attn__e *)w->k, k, row, p->nk, ends ? top : NULL, p->from,
@@ -4540,11 +4543,11 @@ ATTN__FUNC void ATTN__FN(dot_i8)(attn__dot_args *g) {
 #ifdef ATTN__OVERLAY
 // ---- products of words: ATTN_ARITH_NATIVE
 //
-// k in bf16: scores are chains over pairs of features. v in bf16: outputs are chains over pairs of keys, an even one and
-// the next; weights are rounded to bf16. k in blocks: q becomes q8_0, a block is one sum of integers, blocks follow each
-// other in one chain. Tiles and few rows take the same steps, so the row rule holds.
+// k in bf16: scores are chains over pairs of features. v in bf16: outputs are chains over pairs of keys, an even one
+// and the next; weights are rounded to bf16. k in blocks: q becomes q8_0, a block is one sum of integers, blocks follow
+// each other in one chain. Tiles and few rows take the same steps, so the row rule holds.
 
-// Words of q and what goes with a block of 32: its scale, the sum of its integers times it, and the sum times -bias of k.
+// Words of q, and of a block of 32 its scale, the sum of its integers times that, and the sum times -bias of k.
 // Word i of row u is at words[u * row + i * next], block b at u * block_row + b * block_next.
 typedef struct ATTN__FN(bytes) {
     attn__e *words, *scale, *part;
@@ -4714,7 +4717,7 @@ ATTN__FUNC void ATTN__FN(words_outputs)(attn__words_args *a) {
         }
     }
     bad = ATTN__FN(outputs)(o, (const attn__e *)a->in, s, v, dv, pairs, dv, a->test);
-    if (a->test && bad) for (ptrdiff_t e = 0; e < dv; e++) ATTN__LANES_OF(j) {      // halves that a lane does not see: 0
+    if (a->test && bad) for (ptrdiff_t e = 0; e < dv; e++) ATTN__LANES_OF(j) {      // unseen halves: 0
         attn__v c = a->in ? attn__v_load((const attn__e *)a->in + e * ATTN__TQ + j * ATTN__LANES) : attn__v_set(0);
         for (ptrdiff_t i = 0; i < pairs; i++) {
             const ptrdiff_t r = 2 * i - odd;
@@ -4961,6 +4964,7 @@ static const attn__table ATTN__FN(table) = {
 #undef attn__x_float
 #undef attn__x_pairs
 #undef attn__x_of
+#undef attn__x_both
 #undef attn__e
 #undef attn__u
 #undef attn__v
@@ -7341,7 +7345,7 @@ ATTN__FUNC void attn__fill_lanes(const attn__plan *p, attn__tile_args *g, ptrdif
             g->slope[lane] = lane && h == g->head[lane - 1] ? g->slope[lane - 1] : attn__slope(d, h);
         g->scale[lane] = p->scale * (d->logit_scale ? (double)d->logit_scale[h] : 1);
         g->rest[lane] = 1;
-        if (g->words_k == ATTN__BF16_WORDS && g->scale[lane] != 0) {     // q takes the power of two, which rounds nothing
+        if (g->words_k == ATTN__BF16_WORDS && g->scale[lane] != 0) {     // q takes the power of two: exact
             const double x = attn__from_bits_d(attn__bits_d(g->scale[lane]) & ATTN__D_INF);
             g->rest[lane] = g->scale[lane] / x; g->scale[lane] = x;
         }

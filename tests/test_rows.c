@@ -546,7 +546,8 @@ static void describe(const origin *c, const view *w, const attn_desc *d, unsigne
            (long)f->queries, (long)f->keys, (long)f->dim, (long)f->vdim);
     printf("    causal %d window %d %d %d rel %d score %d norm %d stage %d softcap %g masked %g dropout %g rope %d "
            "qk_norm %d arith %d,", (int)f->causal, (int)f->window, (int)f->window_left, (int)f->window_right,
-           (int)f->rel_kind, (int)f->score, (int)f->norm, (int)f->weights_stage, (double)f->softcap, (double)f->masked_score,
+           (int)f->rel_kind, (int)f->score, (int)f->norm, (int)f->weights_stage, (double)f->softcap,
+           (double)f->masked_score,
            (double)f->dropout, (int)f->rope_kind, (int)f->qk_norm, (int)f->arith);
     printf("%s%s%s%s%s%s%s%s%s%s%s\n", c->keep.at ? " keep" : "", c->drop.at ? " drop" : "", c->bias.at ? " bias" : "",
            f->alibi_slopes ? " alibi" : "", f->sink ? " sink" : "", f->off_by_one ? " off by one" : "",
