@@ -2407,6 +2407,17 @@ ATTN__FUNC double attn__stored(int type, const void *row, ptrdiff_t i) {
     default: memcpy(&x, p, 4); return (double)x;
     }
 }
+// y[i .. n-1] = elements of a row, col apart; the type is asked once
+ATTN__FUNC void attn__widen(float *y, int type, const char *p, ptrdiff_t col, ptrdiff_t i, ptrdiff_t n) {
+    if (type == ATTN_BF16) for (; i < n; i++) y[i] = attn__from_bf16(attn__u16(p + 2 * i * col));
+    else if (type == ATTN_F16) for (; i < n; i++) y[i] = attn__from_f16(attn__u16(p + 2 * i * col));
+    else if (type == ATTN_Q8_0 && i % 32 == 0) for (; i < n; i += 32) {
+        const char *block = p + i / 32 * 34;
+        const float d = attn__from_f16(attn__u16(block));
+        for (ptrdiff_t u = 0; u < 32 && i + u < n; u++) y[i + u] = d * (float)((const int8_t *)block)[2 + u];
+    }
+    else for (; i < n; i++) y[i] = (float)attn__stored(type, p, i * col);
+}
 ATTN__FUNC void attn__store(int type, void *row, ptrdiff_t i, double x) {   // of types with one element in a block
     char *p = (char *)row + i * attn__types[type].bytes;
     const float f = (float)x;
@@ -3275,7 +3286,11 @@ ATTN__OUTLINE void ATTN__FN(widen)(attn__e *y, int type, const char *p, ptrdiff_
         ATTN__FN(load_rows)(&r, &p, i, 1, type);
         attn__v_store(y + i, r);
     }
-    for (; i < n; i++) y[i] = (attn__e)attn__stored(type, p, i * col);
+#ifdef ATTN__DOUBLE
+    for (; i < n; i++) y[i] = attn__stored(type, p, i * col);
+#else
+    attn__widen(y, type, p, col, i, n);
+#endif
 }
 
 // ---- matrix product: panels for attn__gemm
