@@ -518,7 +518,8 @@ ATTN_DEF attn_status attn_rope_table(float *cos_out, float *sin_out, ptrdiff_t p
 ATTN_DEF attn_status attn_rope(const attn_desc *d);
 // Bytes that attn_fwd wants; 0 for a desc that is wrong in itself. Looks at no pointer: they may still be missing, and
 // overlaps are not judged. One thread: depends on dim and vdim alone, but for hard, top-k, sparsemax and entmax
-// (+ keys) and for the additive score (+ score_width).
+// (+ keys) and for the additive score (+ score_width). With threads and more than 1024 keys up to 16 MB are for rows
+// whose keys several threads share (decoding); attn_fwd does without them where they are not given.
 ATTN_DEF size_t attn_workspace(const attn_desc *d);
 // Enough on one thread for what depends on dim and vdim alone: a constant, for static arrays.
 #define ATTN_WORKSPACE(dim, vdim) ((size_t)(65536 + 1280 * ((dim) + 63) + 1536 * ((vdim) + 63)))
@@ -2575,6 +2576,10 @@ typedef struct attn__tile_args {
     ptrdiff_t b, start, end;          // entry; keys start .. end-1 are worked, from a span's edge on
     ptrdiff_t tree;                   // the first key that is a node
     int worker;
+    // With kept (dv + 3) TQ elements a span: spans from .. to-1 are left there, or with `fold` found there
+    void *kept;
+    ptrdiff_t from, to;
+    int fold;
     int64_t offset;                   // p_i = i + offset
     int lanes, in_line;               // rows in use; in_line: queries that follow each other, of one head
     int masks, every;                 // masks: more than limits hides keys; every: hidden keys are computed too
@@ -4404,16 +4409,17 @@ ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
     ATTN__FN(state) z, sum, start;
     attn__v r[ATTN__QV];
     attn__e m[ATTN__TQ], l[ATTN__TQ], rl[ATTN__TQ], tau[ATTN__TQ];
-    int used = 0, spans = 0, few = 0;
+    int spans = 0, few = 0;
+    attn__e *kept = (attn__e *)g->kept;
     attn__layout(&w, g->work, d, (int)sizeof(attn__e), ATTN__TQ, ATTN__KT);
     o = (attn__e *)w.sum;
     if (g->weights[0]) for (int i = 0; i < g->lanes; i++) for (ptrdiff_t j = 0; j < d->keys; j++)
         ((attn__e *)g->weights[i])[j] = ATTN__NEG_INF;
 #if ATTN__LANES > 1
     few = ATTN__FN(is_few)(g);
-    if (few) ATTN__FN(few_queries)(g, &w);
+    if (few && !g->fold) ATTN__FN(few_queries)(g, &w);
 #endif
-    if (!few) ATTN__FN(take_queries)(g, &w);
+    if (!few && !g->fold) ATTN__FN(take_queries)(g, &w);
     ATTN__LANES_OF(j) { start.m[j] = attn__v_set(ATTN__NEG_INF); start.tau[j] = start.l[j] = attn__v_set(0); }
     start.begun = 0;
     sum = start;
@@ -4433,22 +4439,46 @@ ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
     } else if (local) ATTN__LANES_OF(j) { start.m[j] = sum.m[j] = attn__v_set(0); }
     for (ptrdiff_t k0 = g->start; k0 < g->end; k0 += ATTN__SPAN) {
         const ptrdiff_t stop = g->end - k0 < ATTN__SPAN ? g->end : k0 + ATTN__SPAN;
+        const int skip = g->fold || (kept && (k0 < g->from || k0 >= g->to));
+        attn__e *of;
         int at = 0;
         z = start;
 #if ATTN__LANES > 1
-        if (few) {
+        if (few && !skip) {
             const ptrdiff_t from = k0 < g->lo_least ? g->lo_least : k0;
             if (from < stop) { at = 1; ATTN__FN(few_span)(g, &w, from, stop, &z); }
         }
 #endif
-        for (ptrdiff_t b = k0; !few && b < stop; b += ATTN__KT)
+        for (ptrdiff_t b = k0; !few && !skip && b < stop; b += ATTN__KT)
             ATTN__FN(block)(g, &w, b, stop - b < ATTN__KT ? stop - b : ATTN__KT, &z, &at);
+        of = (attn__e *)w.o[at];
+        if (kept) {
+            attn__e *x = kept, *ml = x + d->vdim * ATTN__TQ;
+            kept = ml + 3 * ATTN__TQ;
+            if (!g->fold && skip) continue;
+            if (!g->fold) {
+                if (z.begun) memcpy(x, of, o_bytes);
+                ATTN__LANES_OF(j) {
+                    attn__v_store(ml + j * ATTN__LANES, z.m[j]);
+                    attn__v_store(ml + ATTN__TQ + j * ATTN__LANES, z.l[j]);
+                }
+                ml[2 * ATTN__TQ] = (attn__e)z.begun;
+                continue;
+            }
+            ATTN__LANES_OF(j) {
+                z.m[j] = attn__v_load(ml + j * ATTN__LANES);
+                z.l[j] = attn__v_load(ml + ATTN__TQ + j * ATTN__LANES);
+            }
+            z.begun = ml[2 * ATTN__TQ] != 0;
+            of = x;
+        }
         if (!z.begun) continue;
         if (++spans == 1) {
-            sum = z; o = (attn__e *)w.o[at]; used = at;
-            if (stop < g->end) { memcpy(w.sum, w.o[used], o_bytes); o = (attn__e *)w.sum; }
-        } else ATTN__FN(fold)((attn__e *)w.sum, &sum, (const attn__e *)w.o[at], &z, d->vdim);
+            sum = z; o = of;
+            if (stop < g->end) { memcpy(w.sum, of, o_bytes); o = (attn__e *)w.sum; }
+        } else ATTN__FN(fold)((attn__e *)w.sum, &sum, of, &z, d->vdim);
     }
+    if (g->kept && !g->fold) { attn__v_end(); return; }
     if (!spans) { memset(w.sum, 0, o_bytes); o = (attn__e *)w.sum; }
     if (g->dead) ATTN__LANES_OF(j) {                    // masked_score saw keys for rows that do not exist
         uint32_t alive = 0;
@@ -7282,6 +7312,11 @@ typedef struct attn__plan {
                                                        // worker
     char *space;
     double scale;
+    // tiles fewer than threads can share: spans of a tile are `parts` tasks, their results in `kept` until all are there
+    ptrdiff_t parts;
+    size_t keeps, ask;                // bytes of a tile's; what a workspace has for all, growing with every extent
+    char *kept;
+    int fold;
 } attn__plan;
 
 // Bytes of one worker for any pass of this build
@@ -7297,11 +7332,6 @@ ATTN__FUNC size_t attn__tile_bytes(const attn_desc *d) {
         if (at > most) most = at;
     }
     return most;
-}
-ATTN_DEF size_t attn_workspace(const attn_desc *user) {
-    attn_desc d;
-    if (attn__check(user, &d, 0, NULL)) return 0;
-    return attn__tile_bytes(&d) * (size_t)attn__workers(d.parallel) + 63;
 }
 // Of batch entry b
 ATTN__FUNC ptrdiff_t attn__keys_in_use(const attn_desc *d, ptrdiff_t b) {
@@ -7417,7 +7447,8 @@ ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
     const attn__plan *p = (const attn__plan *)arg;
     const attn_desc *d = &p->d;
     attn__tile_args *g = (attn__tile_args *)(void *)(p->space + (size_t)worker * p->work);
-    const ptrdiff_t end = task * p->per + p->per < p->total ? task * p->per + p->per : p->total;
+    const ptrdiff_t parts = p->fold ? 1 : p->parts, first = task / parts * p->per;
+    const ptrdiff_t end = first + p->per < p->total ? first + p->per : p->total;
     ptrdiff_t head = -1;
     memset(g, 0, sizeof *g);
     g->work = (char *)g + ((sizeof *g + 63) & ~(size_t)63);
@@ -7437,7 +7468,7 @@ ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
     g->shaped = g->every || d->softcap != 0 || d->custom ||
                 (d->score != ATTN_SCORE_DOT && d->score != ATTN_SCORE_BILINEAR && d->score != ATTN_SCORE_COSINE) ||
                 (d->weights && d->weights_stage);
-    for (ptrdiff_t t = task * p->per; t < end; t++) {
+    for (ptrdiff_t t = first; t < end; t++) {
         const ptrdiff_t of_entry = p->units * p->tiles, b = t / of_entry;
         const ptrdiff_t unit = p->across ? t % p->units : t % of_entry / p->tiles, at = b * p->units + unit;
         const ptrdiff_t r0 = (p->across ? t % of_entry / p->units : t % p->tiles) * p->table->tq;
@@ -7453,6 +7484,11 @@ ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
         }
         head = at;
         attn__fill_lanes(p, g, unit, rows, r0);
+        if (p->parts > 1) {
+            const ptrdiff_t spans = (g->end - g->start + ATTN__SPAN - 1) / ATTN__SPAN, each = (spans + parts - 1) / parts;
+            g->kept = p->kept + (size_t)t * p->keeps; g->fold = p->fold;
+            g->from = g->start + task % parts * each * ATTN__SPAN; g->to = g->from + each * ATTN__SPAN;
+        }
         p->table->tile(g);
     }
 }
@@ -7482,6 +7518,20 @@ ATTN__FUNC void attn__plan_tasks(attn__plan *p) {
                         d->o_stride[3] == 1 &&
                     d->k_type == d->q_type && d->v_type == d->q_type && d->o_type == d->q_type &&
                         p->bytes == attn__types[d->q_type].bytes;
+    {
+        const ptrdiff_t keys = d->ring && d->ring < d->keys ? d->ring + ATTN__SPAN : d->keys;
+        const ptrdiff_t spans = (keys + ATTN__SPAN - 1) / ATTN__SPAN, want = (2 * workers + p->total) / (p->total + 1);
+        p->parts = 1; p->fold = 0; p->keeps = 0;
+        const double most = 16777216, bytes = (double)(d->vdim + 3) * (double)(p->table->tq * p->bytes) * (double)spans;
+        const double shared = bytes * (double)(p->total < 2 * workers ? p->total : 2 * workers - 1);
+        const int can = workers > 1 && spans > 1 && !d->weights && !attn__two_passes(d);
+        p->ask = !can ? 0 : shared < most ? (size_t)shared : (size_t)most;
+        if (can && p->total < 2 * workers && shared <= most && flops > 1e6) {
+            p->parts = want < 2 ? 1 : want < spans ? want : spans;
+            p->keeps = (size_t)bytes;
+        }
+        if (p->parts > 1) { p->per = 1; p->near_heads = 0; }
+    }
 }
 // `want` bytes of the caller's workspace or our own; *own is to be freed.
 ATTN__FUNC attn_status attn__borrow(const attn_desc *d, size_t want, char **space, void **own) {
@@ -7507,14 +7557,27 @@ ATTN__FUNC void attn__give_back(void *own) {
     (void)own;
 #endif
 }
+ATTN_DEF size_t attn_workspace(const attn_desc *user) {
+    attn__plan p;
+    if (attn__check(user, &p.d, 0, NULL)) return 0;
+    attn__plan_tasks(&p);
+    return p.work * (size_t)attn__workers(p.d.parallel) + 63 + p.ask;
+}
 ATTN_DEF attn_status attn_fwd(const attn_desc *d) {
     attn__plan p;
     void *own;
+    size_t want, more;
     ATTN__TRY(attn__check(d, &p.d, 1, NULL));
     if (p.d.queries == 0) return ATTN_OK;
     attn__plan_tasks(&p);
-    ATTN__TRY(attn__borrow(&p.d, p.work * (size_t)attn__workers(p.d.parallel) + 63, &p.space, &own));
-    attn__run(p.d.parallel, attn__fwd_task, &p, (p.total + p.per - 1) / p.per);
+    want = p.work * (size_t)attn__workers(p.d.parallel) + 63;
+    more = p.parts > 1 ? (size_t)p.total * p.keeps : 0;
+    if (p.d.workspace && p.d.workspace_bytes < want + more) { p.parts = 1; more = 0; }    // do without
+    ATTN__TRY(attn__borrow(&p.d, want + more, &p.space, &own));
+    p.kept = p.space + p.work * (size_t)attn__workers(p.d.parallel);
+    attn__run(p.d.parallel, attn__fwd_task, &p, (p.total + p.per - 1) / p.per * p.parts);
+    p.fold = p.parts > 1;
+    if (p.fold) attn__run(p.d.parallel, attn__fwd_task, &p, p.total);
     attn__give_back(own);
     return ATTN_OK;
 }

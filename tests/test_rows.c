@@ -991,6 +991,22 @@ TEST(rows, threads_change_no_bit) {
         }
     }
 }
+// Fewer tiles than threads: the spans of a tile are shared, also those of one row.
+TEST(rows, threads_that_share_the_spans_of_a_row_change_no_bit) {
+    static const int types[] = { ATTN_F32, ATTN_BF16, ATTN_Q8_0, ATTN_F32 }, workers[] = { 2, 5, 16 };
+    EACH_PASS(p) for (int kind = 0; kind < 4; kind++) {
+        unsigned long long seed = test_seed;
+        stream_case(p, types[kind], 3500, 2, 64, 64, kind == 1 ? 2300 : 0, ATTN_ARITH_F32);
+        if (kind == 3) { one.d.norm = ATTN_NORM_SIGMOID; compute(&one); }
+        for (int x = 0; x < 3; x++) for (int rows = 1; rows <= 48; rows += 47) {
+            view w = whole_of(&one);
+            w.i0 = 48 - rows; w.n = w.rows[0] = rows; w.used[0] = 3500;
+            w.threads = x == 1 ? POOL : BACKWARDS; w.workers = workers[x];
+            w.layout[Q] = x == 2 ? BNHD : 0;                     // and by a workspace of the size asked for
+            if (!holds(&one, &w, seed)) return;
+        }
+    }
+}
 
 int main(int argc, char **argv) {
     test_begin(argc, argv);
@@ -1000,6 +1016,7 @@ int main(int argc, char **argv) {
     RUN(rows, prefill_chunks_and_steps_of_decoding_give_the_same_bits);
     RUN(rows, one_without_keys_in_a_ring_stays_inside_the_workspace);
     RUN(rows, threads_change_no_bit);
+    RUN(rows, threads_that_share_the_spans_of_a_row_change_no_bit);
     tools_keep();
     return test_end();
 }
