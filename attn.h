@@ -4887,9 +4887,9 @@ ATTN__FUNC void ATTN__FN(words_columns)(attn__words_args *a) {
         ATTN__UNROLL for (int i = 0; i < 4; i++)
             x[i] = attn__x_of(v[2 * k] + 2 * a->column[i], v[2 * k + 1] + 2 * a->column[i]);
         ATTN__UNROLL for (int g = 0; g < 4; g++) {
-            const attn__v y = attn__v_set(attn__word(p[g] + 2 * k));
-            ATTN__UNROLL for (int i = 0; i < 4; i++) c[g][i] = attn__x_fma(x[i], y, c[g][i]);
-            if (g == 0 && a->rows == 1) break;
+            if (g == 1 && a->rows == 1) break;
+            { const attn__v y = attn__v_set(attn__word(p[g] + 2 * k));
+              ATTN__UNROLL for (int i = 0; i < 4; i++) c[g][i] = attn__x_fma(x[i], y, c[g][i]); }
         }
     }
     ATTN__UNROLL for (int g = 0; g < 4; g++) if (g < a->rows)
@@ -7485,7 +7485,8 @@ ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
         head = at;
         attn__fill_lanes(p, g, unit, rows, r0);
         if (p->parts > 1) {
-            const ptrdiff_t spans = (g->end - g->start + ATTN__SPAN - 1) / ATTN__SPAN, each = (spans + parts - 1) / parts;
+            const ptrdiff_t spans = (g->end - g->start + ATTN__SPAN - 1) / ATTN__SPAN;
+            const ptrdiff_t each = (spans + parts - 1) / parts;
             g->kept = p->kept + (size_t)t * p->keeps; g->fold = p->fold;
             g->from = g->start + task % parts * each * ATTN__SPAN; g->to = g->from + each * ATTN__SPAN;
         }
@@ -7522,11 +7523,12 @@ ATTN__FUNC void attn__plan_tasks(attn__plan *p) {
         const ptrdiff_t keys = d->ring && d->ring < d->keys ? d->ring + ATTN__SPAN : d->keys;
         const ptrdiff_t spans = (keys + ATTN__SPAN - 1) / ATTN__SPAN, want = (2 * workers + p->total) / (p->total + 1);
         p->parts = 1; p->fold = 0; p->keeps = 0;
-        const double most = 16777216, bytes = (double)(d->vdim + 3) * (double)(p->table->tq * p->bytes) * (double)spans;
+        const double most = 16777216;
+        const double bytes = (double)(d->vdim + 3) * (double)(p->table->tq * p->bytes) * (double)spans;
         const double shared = bytes * (double)(p->total < 2 * workers ? p->total : 2 * workers - 1);
         const int can = workers > 1 && spans > 1 && !d->weights && !attn__two_passes(d);
         p->ask = !can ? 0 : shared < most ? (size_t)shared : (size_t)most;
-        if (can && p->total < 2 * workers && shared <= most && flops > 1e6) {
+        if (can && p->total < 2 * workers && p->total != workers && shared <= most && flops > 1e6) {
             p->parts = want < 2 ? 1 : want < spans ? want : spans;
             p->keeps = (size_t)bytes;
         }

@@ -8,6 +8,7 @@
 #define ATTN_IMPLEMENTATION
 #include "attn.h"
 #include "limits.h"
+#include "../tests/types.h"
 #ifndef BENCH_FLAGS
 #define BENCH_FLAGS "(not given: -DBENCH_FLAGS)"
 #endif
@@ -296,13 +297,12 @@ static void gemm_table(void) {
         g.size = count * 4;
         g.copies = list[i].copies;
         if (type) {                                     // over the floats: an element never lies beyond its float
-            const ptrdiff_t e = attn__types[type].elements, bytes = attn__types[type].bytes;
-            g.size = count / (size_t)e * (size_t)bytes;
+            const ptrdiff_t e = type_elements(type);
+            g.size = (size_t)type_bytes(type, (ptrdiff_t)count);
             for (ptrdiff_t j = 0; j < (ptrdiff_t)count; j += e) {
-                float x[32];
-                memcpy(x, b + j, (size_t)e * sizeof *x);
-                if (e > 1) attn__quantise(type, (char *)b + j / e * bytes, x);
-                else attn__store(type, b, j, (double)x[0]);
+                double x[32];
+                for (ptrdiff_t u = 0; u < e; u++) x[u] = (double)b[j + u];
+                type_fill(type, (char *)b + type_bytes(type, j), x, e);
             }
         }
         for (int j = 1; j < g.copies; j++) {            // one after the other
@@ -856,5 +856,6 @@ int main(int argc, char **argv) {
     attn_pool_close(bench.pool);
     free(bench.probe);
     free(bench.arena);
+    types_keep();
     return bench.failed != 0;
 }

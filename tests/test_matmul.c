@@ -3,6 +3,7 @@
 #include "tools.h"
 #define ATTN_IMPLEMENTATION
 #include "attn.h"
+#include "types.h"
 
 enum { ROOM = 1 << 21 };
 // A matrix as it is stored, `batch` times; v holds the exact values.
@@ -185,19 +186,11 @@ TEST(matmul, nan_and_infinity_reach_their_row_and_column_only) {
 
 static const int plain_types[] = { ATTN_F32, ATTN_BF16, ATTN_F16 };
 static const int b_types[] = { ATTN_F32, ATTN_BF16, ATTN_F16, ATTN_Q8_0, ATTN_Q4_0, ATTN_Q4_1 };
-static ptrdiff_t bytes_of(int type, ptrdiff_t n) {
-    return n / attn__types[type].elements * attn__types[type].bytes;
-}
 // n values as an array of the type at the end of a fence; v becomes what is stored.
 static void *packed(fence *f, double *v, ptrdiff_t n, int type) {
-    char *p = (char *)fence_array(f, (size_t)bytes_of(type, n));
-    float x[32];
-    if (attn__types[type].elements == 1) for (ptrdiff_t i = 0; i < n; i++) attn__store(type, p, i, v[i]);
-    else for (ptrdiff_t i = 0; i < n; i += 32) {
-        for (int j = 0; j < 32; j++) x[j] = (float)v[i + j];
-        attn__quantise(type, p + bytes_of(type, i), x);
-    }
-    for (ptrdiff_t i = 0; i < n; i++) v[i] = attn__stored(type, p, i);
+    char *p = (char *)fence_array(f, (size_t)type_bytes(type, n));
+    type_fill(type, p, v, n);
+    for (ptrdiff_t i = 0; i < n; i++) v[i] = type_get(type, p, i);
     return p;
 }
 static double acted(int act, double x) {
@@ -253,15 +246,15 @@ static void mixed(attn_matmul_desc *d, int f64, const attn_parallel *pool) {
         d->isa = isa; d->parallel = threads ? pool : NULL;
         s = matmul(d, f64);
         for (ptrdiff_t i = 0; i < nc; i++) {
-            const double got = attn__stored(c_type, d->c, i);
+            const double got = type_get(c_type, d->c, i);
             if (bound[i] < 0 ? got != want[i] : !(fabs(got - want[i]) <= bound[i])) {
                 printf("    element %ld: %.9g, want %.9g +- %.3g\n", (long)i, got, want[i], bound[i]);
                 right = 0; break;
             }
         }
         right = right && s == ATTN_OK && fence_holds(&fence_c, d->c);
-        if (threads) right = right && !memcmp(first, d->c, (size_t)bytes_of(c_type, nc));
-        else memcpy(first, d->c, (size_t)bytes_of(c_type, nc));
+        if (threads) right = right && !memcmp(first, d->c, (size_t)type_bytes(c_type, nc));
+        else memcpy(first, d->c, (size_t)type_bytes(c_type, nc));
         CHECK(right);
         if (!right)
             printf("    %s: m %ld n %ld k %ld batch %ld types %s %s %s trans %d %d c_row %ld act %d beta %g, %d\n",
@@ -283,7 +276,7 @@ TEST(matmul, every_type_with_every_other_bias_and_activation) {
         d.m = size[test_below(COUNT(size))]; d.n = size[test_below(COUNT(size))]; d.k = size[test_below(COUNT(size))];
         if (round % 4 == 0) d.m = 1;
         d.trans_a = test_below(2); d.trans_b = test_below(2);
-        if (attn__types[d.b_type].elements > 1) { d.trans_b = 1; d.k = d.k / 8 * 32; }     // k 0 too
+        if (type_elements(d.b_type) > 1) { d.trans_b = 1; d.k = d.k / 8 * 32; }     // k 0 too
         d.batch = test_below(3) ? 0 : 2;
         d.alpha = scale[test_below(COUNT(scale))]; d.beta = scale[test_below(COUNT(scale))];
         d.act = acts[test_below(COUNT(acts))];
@@ -310,8 +303,8 @@ TEST(matmul, types_in_several_blocks) {                  // of depth, columns an
         attn_matmul_desc d = ATTN_ZERO;
         d.m = shape[i][0]; d.n = shape[i][1]; d.k = shape[i][2];
         d.a_type = shape[i][3]; d.b_type = shape[i][4]; d.c_type = shape[i][5];
-        d.trans_a = trans; d.trans_b = trans || attn__types[d.b_type].elements > 1;
-        if (attn__types[d.b_type].elements > 1) d.k = d.k / 32 * 32;
+        d.trans_a = trans; d.trans_b = trans || type_elements(d.b_type) > 1;
+        if (type_elements(d.b_type) > 1) d.k = d.k / 32 * 32;
         d.bias = ""; d.act = trans ? ATTN_ACT(ATTN_MAP_TANH) : 0; d.beta = trans ? 0.5 : 0;
         mixed(&d, 0, pool);
     }
@@ -327,7 +320,7 @@ TEST(matmul, nan_passes_bias_and_rounding) {
         d.bias = bias; d.isa = isa; d.c = c; d.c_type = plain_types[1 + type]; d.act = ATTN_ACT(ATTN_MAP_RELU);
         CHECK(attn_matmul_f32(&d) == ATTN_OK);
         for (int i = 0; i < M; i++) for (int j = 0; j < N; j++) {
-            const double y = attn__stored(d.c_type, c, i * N + j);
+            const double y = type_get(d.c_type, c, i * N + j);
             CHECK(j == 3 ? y != y : j == 4 ? y > 1e30 : y >= 0 && y < 1e3);
         }
     }
@@ -559,5 +552,6 @@ int main(int argc, char **argv) {
     RUN(matmul, misuse_of_types_bias_and_activation);
     RUN(matmul, overlap_counts_each_arrays_own_elements);
     RUN(matmul, explain_takes_good_descriptors_and_no_room);
+    tools_keep(); types_keep();
     return test_end();
 }

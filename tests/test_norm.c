@@ -4,6 +4,7 @@
 #include "tools.h"
 #define ATTN_IMPLEMENTATION
 #include "attn.h"
+#include "types.h"
 
 enum { ROOM = 1 << 15, EVEN, AWAY, EQUAL, TINY, KINDS };
 static double room_x[ROOM], room_w[2][300], start_y[ROOM], want[ROOM], bound[ROOM];
@@ -182,8 +183,6 @@ static const attn_parallel *pool;
 static long pool_blocks;
 static float table_cos[64 * 40], table_sin[64 * 40];
 static double out[ROOM];
-static double stored(int type, const void *p, ptrdiff_t i) { return attn__stored(type, p, i); }
-static void keep(int type, void *p, ptrdiff_t i, double x) { attn__store(type, p, i, x); }
 
 TEST(rope, rows_of_every_type_and_stride_turn_as_the_formula_says) {
     static const int types[] = { ATTN_F32, ATTN_F64, ATTN_F16, ATTN_BF16 };
@@ -191,7 +190,7 @@ TEST(rope, rows_of_every_type_and_stride_turn_as_the_formula_says) {
     for (int i = 0; i < COUNT(table_cos); i++) { table_cos[i] = test_float(1); table_sin[i] = test_float(1); }
     for (int round = 0; round < 600; round++) EACH_ISA(isa) {
         attn_desc d = ATTN_ZERO;
-        const int type = types[round % 4], e = attn__types[type].bytes, in_place = test_below(3) == 0;
+        const int type = types[round % 4], e = (int)type_bytes(type, 1), in_place = test_below(3) == 0;
         const double eps = type == ATTN_F64 ? 1e-15 : type == ATTN_F32 ? 5e-7 : type == ATTN_F16 ? 2e-3 : 1.2e-2;
         const ptrdiff_t B = 1 + test_below(2), H = 1 + test_below(3), N = 1 + test_below(6), D = 2 + test_below(70);
         const ptrdiff_t apart = D + test_below(4), n = B * H * N * apart * 2;
@@ -214,10 +213,10 @@ TEST(rope, rows_of_every_type_and_stride_turn_as_the_formula_says) {
         else { s[3] = 1; s[2] = D; s[1] = N * D; s[0] = H * N * D; }
         if (test_below(2)) d.parallel = pool;
         x = (char *)fence_array(&fence_x, (size_t)(n * e));
-        y = in_place ? x : (char *)fence_array(&fence_y, (size_t)(n * attn__types[d.o_type].bytes));
+        y = in_place ? x : (char *)fence_array(&fence_y, (size_t)(type_bytes(d.o_type, n)));
         for (ptrdiff_t i = 0; i < n; i++) {
-            keep(type, x, i, (double)test_float(1)); room_x[i] = stored(type, x, i);
-            if (!in_place) keep(d.o_type, y, i, 7);
+            type_put(type, x, i, (double)test_float(1)); room_x[i] = type_get(type, x, i);
+            if (!in_place) type_put(d.o_type, y, i, 7);
             out[i] = in_place ? room_x[i] : 7;
         }
         d.q = x; d.o = y;
@@ -235,7 +234,7 @@ TEST(rope, rows_of_every_type_and_stride_turn_as_the_formula_says) {
             }
         }
         CHECK(attn_rope(&d) == ATTN_OK && fence_holds(in_place ? &fence_x : &fence_y, y));
-        for (ptrdiff_t i = 0; i < n; i++) NEAR(stored(d.o_type, y, i), out[i], eps * (2 + fabs(out[i])));
+        for (ptrdiff_t i = 0; i < n; i++) NEAR(type_get(d.o_type, y, i), out[i], eps * (2 + fabs(out[i])));
     }
     CHECK(heap_live == pool_blocks);
 }
@@ -318,6 +317,6 @@ int main(int argc, char **argv) {
     RUN(rope, attention_over_turned_rows_has_the_bits_of_attention_that_turns_them);
     RUN(rope, misuse_has_its_status_and_writes_nothing);
     attn_pool_close(pool);
-    tools_keep();
+    tools_keep(); types_keep();
     return test_end();
 }
