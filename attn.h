@@ -7302,17 +7302,14 @@ ATTN__LIGHT_OFF
 typedef struct attn__plan {
     attn_desc d;
     const attn__table *table;
-    // heads side by side in lanes, rows of such a unit, units of an entry,
-    ptrdiff_t group, rows, units, tiles, total, per;
-    // tiles of a unit, tiles in all, of a task; near_heads: small contiguous
-    int bytes, near_heads, across;
-    // heads, the next is touched early; across: heads share a mask or bias,
-    size_t work;
-                                                       // whose rows serve all heads while they are near. work: of one
-                                                       // worker
+    ptrdiff_t group, rows, units;     // heads side by side in lanes, rows of such a unit, units of an entry
+    ptrdiff_t tiles, total, per;      // tiles of a unit, in all, of a task
+    int bytes, near_heads;            // near_heads: small and contiguous, the next head is touched early
+    int across;                       // heads share a mask or bias, whose rows serve all of them while they are near
+    size_t work;                      // of one worker
     char *space;
     double scale;
-    // tiles fewer than threads can share: spans of a tile are `parts` tasks, their results in `kept` until all are there
+    // tiles fewer than threads share: a tile's spans are `parts` tasks, their results in `kept` until all are there
     ptrdiff_t parts;
     size_t keeps, ask;                // bytes of a tile's; what a workspace has for all, growing with every extent
     char *kept;
