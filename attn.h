@@ -3263,10 +3263,15 @@ ATTN__INL int ATTN__FN(loads)(int type) {               // are rows of this type
 #else
 #define ATTN__TYPE_F16(F)
 #endif
+#define ATTN__LOAD_Q4_0(p, i) \
+    attn__v_mul(attn__v_sub(attn__v_of_u4((p) + (i) / 32 * 18 + 2 + (i) % 16, (int)((i) % 32 / 16 * 4)), \
+                            attn__v_set(8)), attn__v_set(attn__f16_at((p) + (i) / 32 * 18)))
 #ifdef attn__v_of_i8
 #define ATTN__TYPE_Q8_0(F) case ATTN_Q8_0: F(ATTN__LOAD_Q8_0);
+#define ATTN__TYPE_Q4_0(F) case ATTN_Q4_0: F(ATTN__LOAD_Q4_0);    // of values in decoding
 #else
 #define ATTN__TYPE_Q8_0(F)
+#define ATTN__TYPE_Q4_0(F)
 #endif
 #define ATTN__TYPES(F) ATTN__TYPE_BF16(F) ATTN__TYPE_F16(F) ATTN__TYPE_Q8_0(F) default: F(ATTN__LOAD_OWN);
 // r[u] = elements of row p[u] from i on, for u < n
@@ -4233,6 +4238,7 @@ ATTN__OUTLINE void ATTN__FN(few_columns)(attn__e *o, ptrdiff_t o_row, const attn
     }                                                                                                             \
     break
     switch (type) {
+    ATTN__TYPE_Q4_0(ATTN__EACH)
     ATTN__TYPES(ATTN__EACH)
     }
 #undef ATTN__EACH
@@ -4246,10 +4252,13 @@ ATTN__OUTLINE void ATTN__FN(few_columns)(attn__e *o, ptrdiff_t o_row, const attn
 ATTN__OUTLINE int ATTN__FN(few_rows)(const char **p, const attn__tile_args *g, int keys, attn__e *buffer, ptrdiff_t k0,
                                      ptrdiff_t n) {
     const attn__rows *x = keys ? &g->k : &g->v;
-    const int words = keys ? g->words_k : g->words_v;
+    int words = keys ? g->words_k : g->words_v;
     const ptrdiff_t all = ATTN__KT + ATTN__FEW_AHEAD, most = g->hi_least - k0 < all ? g->hi_least - k0 : all;
     ptrdiff_t have = most, row;
     int type = x->type;
+#ifdef attn__v_of_i8
+    words |= !keys && type == ATTN_Q4_0;
+#endif
     if (words || (x->col == 1 && ATTN__FN(loads)(type) && !(keys && ATTN__FN(stages)(g->d, 1))))
         attn__rows_list(p, x, k0, most);
     else {
@@ -5061,10 +5070,12 @@ static const attn__table ATTN__FN(table) = {
 #undef ATTN__LOAD_BF16
 #undef ATTN__LOAD_F16
 #undef ATTN__LOAD_Q8_0
+#undef ATTN__LOAD_Q4_0
 #undef ATTN__BLOCK
 #undef ATTN__TYPE_BF16
 #undef ATTN__TYPE_F16
 #undef ATTN__TYPE_Q8_0
+#undef ATTN__TYPE_Q4_0
 #undef ATTN__TYPES
 #undef ATTN__LINES
 #undef ATTN__WIDE
