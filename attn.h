@@ -2992,7 +2992,7 @@ ATTN__FUNC void ATTN__FN(loop)(attn__loop_args *g) {
 // ---- row softmax: maximum, exponentials with their sum, division; meanwhile the row `ahead` comes from memory
 
 ATTN__FUNC void ATTN__FN(softmax_row)(attn__e *y, const attn__e *x, ptrdiff_t n, ptrdiff_t cols, attn__e masked,
-                                      int log, ptrdiff_t ahead) {
+                                      int log) {
     const attn__v log2e = attn__v_set(ATTN__C(1.4426950408889634));
     attn__v m[4], s[4], top, by = attn__v_set(1), less = attn__v_set(0);
     attn__e peak, total, hidden = 0, t[ATTN__LANES];
@@ -3026,17 +3026,11 @@ ATTN__FUNC void ATTN__FN(softmax_row)(attn__e *y, const attn__e *x, ptrdiff_t n,
     if (log) {
         less = attn__v_set(total == 0 ? 0 : (attn__e)attn__log_d((double)total));
         hidden = masked != 0 ? masked : ATTN__NEG_INF;
-    } else {
-        by = attn__v_set(total > 0 ? 1 / total : total);
-        top = less; from = y;
-    }
-#define ATTN__P(a) attn__v_sub(attn__v_mul(attn__v_sub(a, top), by), less)
-    for (i = 0; i + ATTN__LANES <= n; i += ATTN__LANES) {
-        ATTN__PREFETCH_NEAR(x + ahead + i);
-        attn__v_store(y + i, ATTN__P(attn__v_load(from + i)));
-    }
+    } else { by = attn__v_set(total > 0 ? 1 / total : total); from = y; }
+#define ATTN__P(a) (log ? attn__v_sub(attn__v_sub(a, top), less) : attn__v_mul(a, by))
+    for (i = 0; i + ATTN__LANES <= n; i += ATTN__LANES) attn__v_store(y + i, ATTN__P(attn__v_load(from + i)));
     if (i < n) attn__v_store_n(y + i, n - i, ATTN__P(attn__v_load_n(from + i, n - i, 0)));
-    attn__v_store(t, ATTN__P(attn__v_set(hidden)));
+    if (n < cols) attn__v_store(t, ATTN__P(attn__v_set(hidden)));
 #undef ATTN__P
     for (i = n; i < cols; i++) y[i] = t[0];
 }
@@ -3044,7 +3038,7 @@ ATTN__FUNC void ATTN__FN(softmax)(attn__softmax_args *g) {
     for (ptrdiff_t r = 0; r < g->rows; r++) {
         const ptrdiff_t n = g->lengths ? g->lengths[(g->first + r) / g->per] : g->cols;
         ATTN__FN(softmax_row)((attn__e *)g->y + r * g->y_row, (const attn__e *)g->x + r * g->x_row, n, g->cols,
-                              (attn__e)g->masked_score, g->log, r + 1 < g->rows ? g->x_row : 0);
+                              (attn__e)g->masked_score, g->log);
     }
     attn__v_end();
 }
