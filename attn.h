@@ -2989,7 +2989,7 @@ ATTN__FUNC void ATTN__FN(loop)(attn__loop_args *g) {
     attn__v_end();
 }
 
-// ---- row softmax: maximum, exponentials with their sum, division; meanwhile the row `ahead` comes from memory
+// ---- row softmax: maximum, exponentials with their sum, division
 
 ATTN__FUNC void ATTN__FN(softmax_row)(attn__e *y, const attn__e *x, ptrdiff_t n, ptrdiff_t cols, attn__e masked,
                                       int log) {
