@@ -1759,6 +1759,7 @@ ATTN__FUNC attn__node *attn__record_op(attn_ctx *c, int op, attn_tensor *y, attn
 //     attn__f16_at(p)                one f16 as a float, beside _of_i8
 //     attn__bits64(p)                bits of 64 bytes that are not 0; only where there is an instruction
 //     _fma_at(acc, s, i, v)          acc + s[i] v with a packet of ATTN__PACKET scalars read at once
+//     _swap(a) _twice(p)             neighbours exchanged; LANES / 2 elements at p, each in two lanes
 //     transpose(r)                   LANES x LANES in registers
 // Shapes of the kernels: ATTN__QV vectors of queries (or columns) times a number of rows of scalars. ROWS: scalars that
 // follow each other along the contraction (keys of a score); COLS: along the rows (columns of the output, packed a).
@@ -1900,6 +1901,12 @@ ATTN__FUNC attn__node *attn__record_op(attn_ctx *c, int op, attn_tensor *y, attn
 #define attn__v_of_u4(p, n) \
     _mm512_cvtepi32_ps(_mm512_and_si512(_mm512_srl_epi32(_mm512_cvtepu8_epi32(_mm_loadu_si128( \
         (const __m128i *)(const void *)(p))), _mm_cvtsi32_si128(n)), _mm512_set1_epi32(15)))
+#define attn__v_swap(a) _mm512_permute_ps(a, 0xb1)
+ATTN__INL __m512 ATTN__FN(twice)(const float *p) {
+    const __m512i x = _mm512_cvtepu32_epi64(ATTN__H(p));
+    return _mm512_castsi512_ps(_mm512_or_si512(x, _mm512_slli_epi64(x, 32)));
+}
+#define attn__v_twice(p) ATTN__FN(twice)(p)
 #define attn__bits64(p) ((uint64_t)_mm512_test_epi8_mask(_mm512_loadu_si512(p), _mm512_loadu_si512(p)))
 #define attn__v_end() _mm256_zeroupper()
 #define ATTN__FOLD512(a, op) \
@@ -1995,6 +2002,12 @@ ATTN__INL attn__m ATTN__FN(mask)(uint32_t bits) {
 }
 #define attn__v_mask(bits) ATTN__FN(mask)(bits)
 #define ATTN__H(p) ATTN__X(_mm_loadu_si128)((const ATTN__X(__m128i) *)(const void *)(p))
+#define attn__v_swap(a) ATTN__X(_mm256_permute_ps)(a, 0xb1)
+ATTN__INL attn__v ATTN__FN(twice)(const float *p) {
+    const ATTN__X(__m256i) x = ATTN__X(_mm256_cvtepu32_epi64)(ATTN__H(p));
+    return ATTN__FC(ATTN__X(_mm256_or_si256)(x, ATTN__X(_mm256_slli_epi64)(x, 32)));
+}
+#define attn__v_twice(p) ATTN__FN(twice)(p)
 #define attn__v_of_bf16(p) ATTN__FC(ATTN__X(_mm256_slli_epi32)(ATTN__X(_mm256_cvtepu16_epi32)(ATTN__H(p)), 16))
 #define attn__v_of_i8(p) \
     ATTN__X(_mm256_cvtepi32_ps)(ATTN__X(_mm256_cvtepi8_epi32)( \
@@ -2158,6 +2171,13 @@ ATTN__INL attn__v ATTN__FN(ldexp)(attn__v a, attn__v n) {
 #if defined(__aarch64__) && !defined(ATTN__BY_SIMDE)
 #define attn__v_of_f16(p) vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16((const uint16_t *)(const void *)(p))))
 #endif
+#define attn__v_swap(a) ATTN__X(vrev64q_f32)(a)
+ATTN__INL attn__v ATTN__FN(twice)(const float *p) {
+    const ATTN__X(float32x2_t) x = ATTN__X(vld1_f32)(p);
+    const ATTN__X(float32x2x2_t) z = ATTN__X(vzip_f32)(x, x);
+    return ATTN__X(vcombine_f32)(z.val[0], z.val[1]);
+}
+#define attn__v_twice(p) ATTN__FN(twice)(p)
 #define attn__v_fma_at(acc, s, i, v) ATTN__LANE(acc, v, s, i)
 ATTN__INL float ATTN__FN(tree)(attn__v a, int sum) {
     float t[4];
@@ -3509,6 +3529,14 @@ ATTN__OUTLINE void ATTN__FN(ready)(const attn_desc *d, attn__e *x, int stages, c
             : 1;
         ptrdiff_t t = 0;
 #ifndef ATTN__DOUBLE
+#ifdef attn__v_swap
+        attn__e sign[ATTN__LANES];
+        for (int i = 0; i < ATTN__LANES; i++) sign[i] = i % 2 ? 1 : -1;
+        for (; step == 2 && 2 * t + ATTN__LANES <= turned; t += ATTN__LANES / 2) {
+            const attn__v a = attn__v_load(x + 2 * t), b = attn__v_mul(attn__v_swap(a), attn__v_load(sign));
+            attn__v_store(x + 2 * t, attn__v_fma(b, attn__v_twice(s + t), attn__v_mul(a, attn__v_twice(c + t))));
+        }
+#endif
         for (; step == 1 && t + ATTN__LANES <= half; t += ATTN__LANES) {
             const attn__v a = attn__v_load(x + t), b = attn__v_load(x + t + half), vc = attn__v_load(c + t),
                 vs = attn__v_load(s + t);
@@ -5053,6 +5081,8 @@ static const attn__table ATTN__FN(table) = {
 #undef attn__v_end
 #undef attn__bits64
 #undef attn__v_of_bf16
+#undef attn__v_swap
+#undef attn__v_twice
 #undef attn__v_of_f16
 #undef attn__v_of_i8
 #undef attn__v_of_u4
