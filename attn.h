@@ -492,9 +492,10 @@ typedef struct attn_desc {
 // o = norm(s) v, a row at a time. Order of stages: qk_norm, rope, score, scale and logit_scale, custom, softcap, bias
 // and tables, masks, sinks, norm, dropout. A key is seen only if every rule given allows it. A row that sees no key is
 // zeros in o and weights, -inf in lse (with a sink: the sink).
-// ATTN_ARITH_NATIVE: k in bf16 meets q rounded to bf16, k in blocks q rounded to q8_0, v in bf16 weights rounded to
-// bf16; sums are f32 (in a block integers), numbers below 1.2e-38 are 0. v in blocks, and keys that a stage changes on
-// their way (norm or rope without cache, cosine, custom), are f32 as ever. UNSUPPORTED where the machine cannot.
+// ATTN_ARITH_NATIVE: k in bf16 meets q rounded to bf16, k in blocks q rounded to 8 bits in blocks of 32, v in bf16 meets
+// weights rounded to bf16; sums are f32 (in a block integers), numbers below 1.2e-38 are 0. v in blocks, and keys that a
+// stage changes on their way (norm or rope without cache, cosine, custom), are f32 as ever. UNSUPPORTED where the
+// machine cannot.
 // errors  NULL, SHAPE, DTYPE, RANGE, OVERLAP, WORKSPACE, MEMORY, UNSUPPORTED, VERSION; outputs are then untouched
 // source  Vaswani et al. 2017; online softmax in tiles: Rabe and Staats 2021, Dao et al. 2022
 ATTN_DEF attn_status attn_fwd(const attn_desc *d);
@@ -519,7 +520,8 @@ ATTN_DEF attn_status attn_rope(const attn_desc *d);
 // Bytes that attn_fwd wants; 0 for a desc that is wrong in itself. Looks at no pointer: they may still be missing, and
 // overlaps are not judged. One thread: depends on dim and vdim alone, but for hard, top-k, sparsemax and entmax
 // (+ keys) and for the additive score (+ score_width). With threads and more than 1024 keys up to 16 MB are for rows
-// whose keys several threads share (decoding); attn_fwd does without them where they are not given.
+// whose keys several threads share (decoding), asked for at any number of queries, so that the size grows with every
+// extent; attn_fwd does without them where they are not given.
 ATTN_DEF size_t attn_workspace(const attn_desc *d);
 // Enough on one thread for what depends on dim and vdim alone: a constant, for static arrays.
 #define ATTN_WORKSPACE(dim, vdim) ((size_t)(65536 + 1280 * ((dim) + 63) + 1536 * ((vdim) + 63)))
@@ -2479,6 +2481,23 @@ ATTN__FUNC void attn__quantise(int type, void *block, const float *x) {
     }
 }
 
+// 32 numbers of q in 8 bits, as q8_0 but for the scale: f32, so that no q is too large or too small for it; NaN where
+// one of them is no number
+ATTN__FUNC float attn__bytes_of_row(int8_t *n, const float *x) {
+    uint32_t most = 0;
+    float top, inverse;
+    for (int i = 0; i < 32; i++) {
+        uint32_t u;
+        memcpy(&u, x + i, 4);
+        u &= 0x7fffffffu;
+        if (u > most) most = u;
+    }
+    memcpy(&top, &most, 4);
+    inverse = top > 1e-30f && most < 0x7f800000u ? 127 / top : 0;
+    for (int i = 0; i < 32; i++) n[i] = inverse == 0 ? 0 : (int8_t)(x[i] * inverse + (x[i] < 0 ? -0.5f : 0.5f));
+    return most < 0x7f800000u ? top / 127 : (float)attn__from_bits_d(ATTN__D_NAN);
+}
+
 // ---- arguments of the kernels: one struct each, the same for every pass
 
 #define ATTN__TQ_MOST 32
@@ -3506,8 +3525,7 @@ ATTN__FUNC void ATTN__FN(gemv)(attn__gemm_args *g) {
 // right.
 
 #define ATTN__LOG2E ATTN__C(1.4426950408889634)
-// Rows of the tile or of a block come in place where they lie as kernels want them; else they are widened into a
-// buffer.
+
 // x / sqrt(mean x^2 + eps), or x / max(|x|, eps); times factor
 ATTN__OUTLINE void ATTN__FN(unit)(attn__e *x, ptrdiff_t n, int rms, double eps, const float *factor) {
     double sum = 0;
@@ -4640,6 +4658,15 @@ ATTN__INL ATTN__FN(bytes) ATTN__FN(bytes_of)(const attn__words_args *a) {
     x.block_row = a->few ? n / 32 : 1; x.block_next = a->few ? 1 : ATTN__TQ;
     return x;
 }
+#ifdef ATTN__HAS_BF16
+ATTN__INL void ATTN__FN(halves)(uint16_t *to, const attn__e *x, ptrdiff_t n) {     // rounded to bf16 as pairs are
+    for (ptrdiff_t i = 0; i < n; i += ATTN__LANES) {
+        uint16_t half[2 * ATTN__LANES];
+        attn__v_store((attn__e *)(void *)half, attn__x_pairs(attn__v_load_n(x + i, n - i, 0), attn__v_set(0)));
+        for (ptrdiff_t u = 0; u < ATTN__LANES && i + u < n; u++) to[i + u] = half[2 * u];
+    }
+}
+#endif
 ATTN__FUNC void ATTN__FN(words_q)(attn__words_args *a) {
     attn__tile_args *g = a->g;
     const ptrdiff_t n = g->d->dim;
@@ -4648,7 +4675,7 @@ ATTN__FUNC void ATTN__FN(words_q)(attn__words_args *a) {
     if (g->words_k == ATTN__BF16_WORDS) {
         attn__e *t = (attn__e *)a->w->spare;
         const attn__e *q = (const attn__e *)(a->few ? a->w->rows : a->w->q);
-        if (a->few) for (ptrdiff_t i = 0; i < many * n; i++) attn__store(ATTN_BF16, t, i, (double)q[i]);
+        if (a->few) ATTN__FN(halves)((uint16_t *)a->w->spare, q, many * n);
         else for (ptrdiff_t i = 0; i < n; i += 2) ATTN__LANES_OF(j) {
             const attn__e *x = q + i * ATTN__TQ + j * ATTN__LANES;
             attn__v_store(t + i / 2 * ATTN__TQ + j * ATTN__LANES,
@@ -4662,13 +4689,12 @@ ATTN__FUNC void ATTN__FN(words_q)(attn__words_args *a) {
         for (int u = 0; u < many; u++) for (ptrdiff_t b = 0; b < n / 32; b++) {
             const int lane = u < g->lanes ? u : g->lanes - 1;
             const ptrdiff_t at = u * x.block_row + b * x.block_next;
-            char block[34];
+            int8_t block[32];
             int sum = 0;
-            attn__quantise(ATTN_Q8_0, block, (const attn__e *)a->w->rows + lane * n + 32 * b);
-            for (int i = 0; i < 32; i++) sum += ((const int8_t *)block)[2 + i];
-            for (int i = 0; i < 8; i++)
-                memcpy(x.words + u * x.row + (8 * b + i) * x.next, block + 2 + 4 * i, 4);
-            x.scale[at] = attn__from_f16(attn__u16(block)) * (attn__e)g->scale[lane];
+            const attn__e scale = attn__bytes_of_row(block, (const attn__e *)a->w->rows + lane * n + 32 * b);
+            for (int i = 0; i < 32; i++) sum += block[i];
+            for (int i = 0; i < 8; i++) memcpy(x.words + u * x.row + (8 * b + i) * x.next, block + 4 * i, 4);
+            x.scale[at] = scale * (attn__e)g->scale[lane];
             x.part[at] = x.scale[at] * (attn__e)sum; x.start[at] = -bias * sum;
         }
     }
@@ -4799,20 +4825,21 @@ ATTN__FUNC void ATTN__FN(words_outputs)(attn__words_args *a) {
             const ptrdiff_t r = 2 * i - odd;
             uint16_t two[4] = { 0, 0, 0, 0 };
             attn__v low, high, both;
+            attn__m first;
             memcpy(two, v + i * dv + e, 4);
             both = attn__v_set(attn__word(two));
             two[3] = two[1]; two[1] = 0;
-            low = attn__v_sel(attn__v_mask(r < 0 ? 0 : vis[r] >> (j * ATTN__LANES)), attn__v_set(attn__word(two)),
-                              attn__v_set(0));
-            high = attn__v_sel(attn__v_mask(r < 0 ? 0 : vis[r] >> (j * ATTN__LANES)), both,
-                               attn__v_set(attn__word(two + 2)));
+            first = attn__v_mask(r < 0 ? 0 : vis[r] >> (j * ATTN__LANES));
+            low = attn__v_sel(first, attn__v_set(attn__word(two)), attn__v_set(0));
+            high = attn__v_sel(first, both, attn__v_set(attn__word(two + 2)));
             both = attn__v_sel(attn__v_mask(r + 1 < a->nk ? vis[r + 1] >> (j * ATTN__LANES) : 0), high, low);
             c = attn__x_fma(both, attn__v_load(s + i * ATTN__TQ + j * ATTN__LANES), c);
         }
         attn__v_store(o + e * ATTN__TQ + j * ATTN__LANES, c);
     }
-#endif
+#else
     (void)a;
+#endif
     attn__v_end();
 }
 // t[u][i] = q[row + u] . k[i] for LANES keys and one row or four
@@ -4904,11 +4931,7 @@ ATTN__FUNC void ATTN__FN(words_columns)(attn__words_args *a) {
     v[0] = v[odd + a->nk] = (const char *)none;
     for (ptrdiff_t k = 0; k < a->nk; k++) v[odd + k] = a->at[k];
     for (int g = 0; g < a->rows; g++) {
-        uint16_t half[2 * (16 + ATTN__LANES)];
-        for (ptrdiff_t k = 0; k < a->nk; k += ATTN__LANES)
-            attn__v_store((attn__e *)(void *)(half + 2 * k),
-                          attn__x_pairs(attn__v_load_n(t + g * ATTN__KT + k, a->nk - k, 0), attn__v_set(0)));
-        for (ptrdiff_t k = 0; k < a->nk; k++) p[g][odd + k] = half[2 * k];
+        ATTN__FN(halves)(p[g] + odd, t + g * ATTN__KT, a->nk);
         for (ptrdiff_t k = 0; l && k < a->nk; k++) l[g] += t[g * ATTN__KT + k];
     }
     ATTN__UNROLL for (int g = 0; g < 4; g++) ATTN__UNROLL for (int i = 0; i < 4; i++)
@@ -4925,8 +4948,9 @@ ATTN__FUNC void ATTN__FN(words_columns)(attn__words_args *a) {
     }
     ATTN__UNROLL for (int g = 0; g < 4; g++) if (g < a->rows)
         ATTN__UNROLL for (int i = 0; i < 4; i++) attn__v_store(o + g * a->o_row + i * ATTN__LANES, c[g][i]);
-#endif
+#else
     (void)a;
+#endif
     attn__v_end();
 }
 #undef ATTN__BLOCK_SUM
@@ -7443,7 +7467,7 @@ ATTN__FUNC void attn__fill_lanes(const attn__plan *p, attn__tile_args *g, ptrdif
         if (g->lo[lane] > g->lo_most) g->lo_most = g->lo[lane];
         if (g->hi[lane] < g->hi_least) g->hi_least = g->hi[lane];
         if (g->hi[lane] > g->hi_most) g->hi_most = g->hi[lane];
-        if (lane < g->lanes && i >= used) g->dead++;
+        if (i >= used) g->dead++;
     }
     g->end = !g->every ? g->hi_most : d->k_cache ? attn__keys_in_use(d, b) : d->cu_k ? d->cu_k[b + 1] - d->cu_k[b]
         : d->keys;
@@ -7736,13 +7760,12 @@ typedef struct attn__turn {
     attn_desc d;
     const attn__table *table;
     char *space;
-    size_t line;                      // bytes of a row there
+    size_t line;                      // bytes of a row there; 0: rows are written where they belong
     ptrdiff_t n, per;                 // rows in all, of a task
 } attn__turn;
 ATTN__FUNC void attn__turn_task(void *arg, ptrdiff_t i, int worker) {
     const attn__turn *p = (const attn__turn *)arg;
     const attn_desc *d = &p->d;
-    const int own = p->table->bytes == attn__types[d->o_type].bytes && d->o_stride[3] == 1;
     attn__row_args g;
     memset(&g, 0, sizeof g);
     g.d = d; g.type = d->q_type; g.stages = d->qk_norm || d->rope_kind; g.col = d->q_stride[3]; g.n = d->dim;
@@ -7753,10 +7776,10 @@ ATTN__FUNC void attn__turn_task(void *arg, ptrdiff_t i, int worker) {
             attn__types[d->o_type].bytes;
         g.p = (const char *)d->q + (b * d->q_stride[0] + h * d->q_stride[1] + at * d->q_stride[2]) *
             attn__types[d->q_type].bytes;
-        g.y = own ? o : p->space + (size_t)worker * p->line;
+        g.y = p->line ? p->space + (size_t)worker * p->line : o;
         g.position = d->rope_q_pos ? d->rope_q_pos[b * d->queries + at] : at + attn__offset(d, b);
         p->table->row(&g);
-        for (ptrdiff_t c = 0; !own && c < d->dim; c++)
+        for (ptrdiff_t c = 0; p->line && c < d->dim; c++)
             attn__store(d->o_type, o, c * d->o_stride[3], p->table->bytes == 8 ? ((const double *)g.y)[c]
                         : (double)((const float *)g.y)[c]);
     }
@@ -7764,7 +7787,7 @@ ATTN__FUNC void attn__turn_task(void *arg, ptrdiff_t i, int worker) {
 ATTN_DEF attn_status attn_rope(const attn_desc *user) {
     attn__turn p;
     attn_desc d, *to = &p.d;
-    void *own;
+    void *own = NULL;
     ATTN__TRY(attn__take_desc(&d, sizeof d, user, NULL));
     memset(&p, 0, sizeof p);
     to->q = d.q; to->o = d.o; to->q_type = to->k_type = to->v_type = d.q_type; to->o_type = d.o_type;
@@ -7780,10 +7803,11 @@ ATTN_DEF attn_status attn_rope(const attn_desc *user) {
     p.table = attn__table_for(to);
     p.n = p.per = to->batch * to->heads * to->queries;
     if (p.n == 0) return ATTN_OK;
-    p.line = (size_t)to->dim * (size_t)p.table->bytes;
+    if (p.table->bytes != attn__types[to->o_type].bytes || to->o_stride[3] != 1)
+        p.line = (size_t)to->dim * (size_t)p.table->bytes;
     if (attn__workers(to->parallel) > 1 && (double)p.n * (double)to->dim > 32768.0)
         p.per = p.n / (4 * attn__workers(to->parallel)) + 1;
-    ATTN__TRY(attn__borrow(to, p.line * (size_t)attn__workers(to->parallel) + 63, &p.space, &own));
+    if (p.line) ATTN__TRY(attn__borrow(to, p.line * (size_t)attn__workers(to->parallel) + 63, &p.space, &own));
     attn__run(to->parallel, attn__turn_task, &p, (p.n + p.per - 1) / p.per);
     attn__give_back(own);
     return ATTN_OK;

@@ -185,6 +185,23 @@ TEST(edge, native_scores_of_exact_queries_are_exact) {
         judge_again(&d);
     }
 }
+// Queries far from 1, and one that is no number, in k of blocks: 8 bits have a scale of their own.
+TEST(edge, native_queries_of_any_size) {
+    static const double sizes[] = { 1e-5, 1, 3e8, (double)NAN };
+    EACH_PASS(p) for (int b = 3; b < 6; b++) EACH(size, 4) EACH(many, 2) {
+        attn_desc d = base_case(p, many ? 17 : 1, 45, 64, 32);
+        if (d.q_type == ATTN_F64) continue;
+        lay_types(&d, ATTN_F32, all_types[b], ATTN_F32, ATTN_F32);
+        d.arith = ATTN_ARITH_NATIVE;
+        d.scale = size < 3 ? (float)(0.1 / sizes[size]) : 0;
+        EACH_L(i, 2 * d.heads * d.queries * d.dim)
+            put(writable(d.q), ATTN_F32, i,
+                (i % 32 == 7 ? 127 : test_below(253) - 126) / 64.0 * (size < 3 ? sizes[size] : 1));
+        if (size < 3) { axes_loose = 2; judge_again(&d); axes_loose = 1; continue; }
+        put(writable(d.q), ATTN_F32, 5, sizes[size]);
+        if (attn_fwd(&d) == ATTN_OK) CHECK(ref_at(d.o, ATTN_F32, 3) != ref_at(d.o, ATTN_F32, 3));
+    }
+}
 // Weights of 1 round to themselves: the average of v in bf16, also of keys in odd numbers and from an odd one on.
 TEST(edge, native_averages_are_exact) {
     EACH_PASS(p) for (int keys = 40; keys < 44; keys++) for (int left = 0; left < 6; left++) EACH(many, 2) {
@@ -1003,6 +1020,7 @@ int main(int argc, char **argv) {
     RUN(edge, types_in_every_pairing);
     RUN(edge, native_arithmetic_stays_near);
     RUN(edge, native_scores_of_exact_queries_are_exact);
+    RUN(edge, native_queries_of_any_size);
     RUN(edge, native_averages_are_exact);
     RUN(edge, halves_at_their_limits);
     RUN(edge, scales_and_their_defaults);
