@@ -492,10 +492,10 @@ typedef struct attn_desc {
 // o = norm(s) v, a row at a time. Order of stages: qk_norm, rope, score, scale and logit_scale, custom, softcap, bias
 // and tables, masks, sinks, norm, dropout. A key is seen only if every rule given allows it. A row that sees no key is
 // zeros in o and weights, -inf in lse (with a sink: the sink).
-// ATTN_ARITH_NATIVE: k in bf16 meets q rounded to bf16, k in blocks q rounded to 8 bits in blocks of 32, v in bf16 meets
-// weights rounded to bf16; sums are f32 (in a block integers), numbers below 1.2e-38 are 0. v in blocks, and keys that a
-// stage changes on their way (norm or rope without cache, cosine, custom), are f32 as ever. UNSUPPORTED where the
-// machine cannot.
+// ATTN_ARITH_NATIVE: k in bf16 meets q rounded to bf16, k in blocks q rounded to 8 bits in blocks of 32, v in bf16
+// meets weights rounded to bf16; sums are f32 (in a block integers), numbers below 1.2e-38 are 0. v in blocks, and keys
+// that a stage changes on their way (norm or rope without cache, cosine, custom), are f32 as ever. UNSUPPORTED where
+// the machine cannot.
 // errors  NULL, SHAPE, DTYPE, RANGE, OVERLAP, WORKSPACE, MEMORY, UNSUPPORTED, VERSION; outputs are then untouched
 // source  Vaswani et al. 2017; online softmax in tiles: Rabe and Staats 2021, Dao et al. 2022
 ATTN_DEF attn_status attn_fwd(const attn_desc *d);

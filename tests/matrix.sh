@@ -54,7 +54,7 @@ row() { # name
     runs=1
     [ -z "$run" ] || has ${run%% *} || runs=0
     [ $runs = 0 ] || $run "./$B/$binaries/works$end" >/dev/null 2>&1 || runs=0
-    programs='test_base test_attention test_matmul test_tensor test_tape conformance'
+    programs='test_base test_attention test_matmul test_norm test_tensor test_tape conformance'
     case $name in aarch64-a53|s390x*|i686|x86-64-clang|cxx11|windows|riscv64-simde)
         programs="$programs test_axes" ;; esac
     # qemu's masked loads of AVX touch what is masked, so not the tests whose arrays end at a forbidden page
