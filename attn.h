@@ -5148,22 +5148,26 @@ static const attn__table ATTN__FN(table) = {
 #define ATTN__TARGET_OFF
 #endif
 #define ATTN__PRAGMA(x) _Pragma(#x)
-// Rooms that choose and check what kernels do: a third of the time to compile, and next to nothing when they run.
+// Rooms that choose and check what kernels do, and (small) the f64 pass: time to compile, next to nothing when they run.
 #if ATTN__GNU && !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
 #define ATTN__LIGHT_ON ATTN__PRAGMA(GCC push_options) ATTN__PRAGMA(GCC optimize("O1"))
+#define ATTN__SMALL_ON ATTN__PRAGMA(GCC push_options) ATTN__PRAGMA(GCC optimize("Os"))
 #define ATTN__LIGHT_OFF ATTN__PRAGMA(GCC pop_options)
 #else
 #define ATTN__LIGHT_ON
+#define ATTN__SMALL_ON
 #define ATTN__LIGHT_OFF
 #endif
 
 #ifndef ATTN_NO_DISPATCH
 #define ATTN__AGAIN
 #ifndef ATTN_NO_F64
+ATTN__SMALL_ON
 #define ATTN__ISA f64
 #define ATTN__LANES 1
 #define ATTN__DOUBLE
 #include ATTN_FILENAME
+ATTN__LIGHT_OFF
 #endif
 #ifdef ATTN_USE_SIMDE
 #define ATTN__ISA simde

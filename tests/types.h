@@ -67,7 +67,7 @@ static void type_fill(int type, void *array, const double *v, ptrdiff_t n) {
         scale = type_of_half(p);
         if (type == ATTN_Q4_1) low = type_of_half(p + 2);
         for (int i = 0; i < 32; i++) {
-            int k = (int)floor((v[b + i] - low) / scale + 0.5) + (type == ATTN_Q4_0 ? 8 : 0);
+            int k = (int)((v[b + i] - low) / scale + 1000.5) - 1000 + (type == ATTN_Q4_0 ? 8 : 0);
             if (k > high) k = high;
             if (type == ATTN_Q8_0) p[2 + i] = (unsigned char)(signed char)k;
             else p[(type == ATTN_Q4_1 ? 4 : 2) + i % 16] |= (unsigned char)((k < 0 ? 0 : k) << i / 16 * 4);
