@@ -5148,7 +5148,7 @@ static const attn__table ATTN__FN(table) = {
 #define ATTN__TARGET_OFF
 #endif
 #define ATTN__PRAGMA(x) _Pragma(#x)
-// Rooms that choose and check what kernels do, and (small) the f64 pass: time to compile, next to nothing when they run.
+// Rooms that choose and check what kernels do, and (small) the f64 pass: time to compile, and none when they run.
 #if ATTN__GNU && !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
 #define ATTN__LIGHT_ON ATTN__PRAGMA(GCC push_options) ATTN__PRAGMA(GCC optimize("O1"))
 #define ATTN__SMALL_ON ATTN__PRAGMA(GCC push_options) ATTN__PRAGMA(GCC optimize("Os"))
