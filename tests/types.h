@@ -19,12 +19,13 @@ static unsigned type_half(double x) {
     for (; m < 1024 && e > 1; m *= 2) e--;
     return sign + (m < 1024 ? (unsigned)m : (e << 10) + ((unsigned)m - 1024));
 }
+static unsigned type_bits(const unsigned char *p) { uint16_t u; memcpy(&u, p, 2); return u; }
 static double type_of_half(const unsigned char *p) {
-    const unsigned bits = p[0] | (unsigned)p[1] << 8, e = bits >> 10 & 31, m = bits & 1023;
+    const unsigned bits = type_bits(p), e = bits >> 10 & 31, m = bits & 1023;
     const double x = e == 31 ? (m ? (double)NAN : HUGE_VAL) : ldexp((double)(e ? m + 1024 : m), (int)(e ? e : 1) - 25);
     return bits >> 15 ? -x : x;
 }
-static void type_two(unsigned char *p, unsigned bits) { p[0] = (unsigned char)bits; p[1] = (unsigned char)(bits >> 8); }
+static void type_two(unsigned char *p, unsigned bits) { const uint16_t u = (uint16_t)bits; memcpy(p, &u, 2); }
 static double type_get(int type, const void *array, ptrdiff_t i) {
     const unsigned char *p = (const unsigned char *)array;
     const int at = (int)(i % 32);
@@ -34,7 +35,7 @@ static double type_get(int type, const void *array, ptrdiff_t i) {
     if (type == ATTN_F32) return (double)((const float *)array)[i];
     if (type == ATTN_F16) return type_of_half(p + 2 * i);
     if (type == ATTN_BF16) {
-        bits = (uint32_t)p[2 * i] << 16 | (uint32_t)p[2 * i + 1] << 24;
+        bits = (uint32_t)type_bits(p + 2 * i) << 16;
         memcpy(&x, &bits, 4);
         return (double)x;
     }
