@@ -187,7 +187,7 @@ TEST(edge, native_scores_of_exact_queries_are_exact) {
 }
 // Queries far from 1, and one that is no number, in k of blocks: 8 bits have a scale of their own.
 TEST(edge, native_queries_of_any_size) {
-    static const double sizes[] = { 1e-5, 1, 3e8, (double)NAN };
+    const double sizes[] = { 1e-5, 1, 3e8, (double)NAN };
     EACH_PASS(p) for (int b = 3; b < 6; b++) EACH(size, 4) EACH(many, 2) {
         attn_desc d = base_case(p, many ? 17 : 1, 45, 64, 32);
         if (d.q_type == ATTN_F64) continue;

@@ -102,7 +102,7 @@ TEST(norm, strides_leave_what_lies_between_rows) {
     }
 }
 TEST(norm, rows_of_nan_and_infinities_keep_to_themselves) {
-    static const double bad[] = { NAN, INFINITY, -INFINITY };
+    const double bad[] = { (double)NAN, (double)INFINITY, -(double)INFINITY };
     EACH_ISA(isa) for (int f64 = 0; f64 < 2; f64++) for (int cols = 1; cols <= 70; cols++) for (int k = 0; k < 6; k++) {
         attn_norm_desc d = ATTN_ZERO;
         const int at = test_below(cols);

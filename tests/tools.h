@@ -124,10 +124,11 @@ static long double tool_log(long double x) {
     return y;
 }
 static double tool_tanh(double x) {
-    long double e = tool_exp(2 * (x < 0 ? -(long double)x : (long double)x)), y = 0;
+    long double e = tool_exp(2 * (x < 0 ? -(long double)x : (long double)x));
+    double y = 0;
     if (x > -1 && x < 1) {                          // Lambert's fraction: no difference of near numbers
-        for (int n = 29; n > 1; n -= 2) y = (long double)x * x / (n + y);
-        return (double)(x / (1 + y));
+        for (int n = 29; n > 1; n -= 2) y = x * x / (n + y);
+        return x / (1 + y);
     }
     long double t = x > 40 || x < -40 ? 1 : (e - 1) / (e + 1);
     return (double)(x < 0 ? -t : t);
