@@ -78,7 +78,7 @@
 //     ATTN_MALLOC(n)       malloc          with ATTN_REALLOC(p, n) and ATTN_FREE(p): your allocator, all three or none
 //     ATTN_ASSERT(x)       nothing         checks of the library's own invariants, never of your input
 //     ATTN_NO_STDLIB       not set         no malloc: caller's workspace and arena;
-//                                          only memcpy, memmove, memset, memcmp (or bcmp)
+//                                          only memcpy, memmove, memset, memcmp (or bcmp); no attn_desc_layout
 //     ATTN_NO_STDIO        not set         leaves out attn_to_file, the one function that knows FILE
 //     ATTN_NO_THREADS      not set         leaves out attn_pool_open; the parallel hook stays
 //     ATTN_NO_SIMD         not set         scalar passes only
@@ -532,9 +532,11 @@ ATTN_DEF const char *attn_explain_matmul(attn_status s, const attn_matmul_desc *
 ATTN_DEF const char *attn_explain_softmax(attn_status s, const attn_softmax_desc *d, char *text, size_t n);
 ATTN_DEF const char *attn_explain_norm(attn_status s, const attn_norm_desc *d, char *text, size_t n);
 
-// Layout of attn_desc for bindings: name, offset and size of field i; 0 past the last.
+#ifndef ATTN_NO_STDLIB
+// Layout of attn_desc for bindings: name, offset and size of field i; 0 past the last. Not with ATTN_NO_STDLIB.
 typedef struct attn_field { const char *name; size_t offset, size; } attn_field;
 ATTN_DEF int attn_desc_layout(int i, attn_field *field);
+#endif
 
 // The passes' own limits, for benchmarks: runs `loops` rounds of independent FMAs, returns the flops done. With
 // ATTN_ARITH_NATIVE products of bf16 pairs; 0 where there are none.
@@ -854,11 +856,22 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, vo
 #define ATTN__GNU 1
 #define ATTN__FUNC static __attribute__((unused))
 #define ATTN__OUTLINE static __attribute__((unused, noinline))
-#define ATTN__INL static inline __attribute__((always_inline, unused))
+#define ATTN__INL_ALL static inline __attribute__((always_inline, unused))
+#if defined(ATTN_NO_SIMD) && defined(__OPTIMIZE_SIZE__)
+#define ATTN__INL static inline __attribute__((unused))
+#else
+#define ATTN__INL ATTN__INL_ALL
+#endif
 #define ATTN__HIDE(p) __asm__("" : "+r"(p))          // the optimizer cannot see how p came about
+#if defined(ATTN_NO_SIMD) && defined(__OPTIMIZE_SIZE__)
+#define ATTN__PREFETCH(p) ((void)(p))
+#define ATTN__PREFETCH_NEAR(p) ((void)(p))
+#define ATTN__PREFETCH_W(p) ((void)(p))
+#else
 #define ATTN__PREFETCH(p) __builtin_prefetch(p, 0, 2)
 #define ATTN__PREFETCH_NEAR(p) __builtin_prefetch(p, 0, 3)       // into the first cache
 #define ATTN__PREFETCH_W(p) __builtin_prefetch(p, 1, 2)
+#endif
 #define ATTN__LIKELY(x) __builtin_expect(!!(x), 1)
 #define ATTN__LOAD_WORD(p) __atomic_load_n(p, __ATOMIC_RELAXED)
 #define ATTN__STORE_WORD(p, x) __atomic_store_n(p, x, __ATOMIC_RELAXED)
@@ -875,6 +888,7 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, vo
 #define ATTN__FUNC static
 #define ATTN__OUTLINE static
 #define ATTN__INL static inline
+#define ATTN__INL_ALL static inline
 #define ATTN__HIDE(p) ((void)(p))
 #define ATTN__PREFETCH(p) ((void)(p))
 #define ATTN__PREFETCH_NEAR(p) ((void)(p))
@@ -885,11 +899,11 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, vo
 #define ATTN__HIDE_F(x) ((void)(x))
 #endif
 #if defined(__clang__)
-#define ATTN__UNROLL _Pragma("clang loop unroll(full)")
+#define ATTN__UNROLL_ALL _Pragma("clang loop unroll(full)")
 #elif ATTN__GNU
-#define ATTN__UNROLL _Pragma("GCC unroll 32")
+#define ATTN__UNROLL_ALL _Pragma("GCC unroll 32")
 #else
-#define ATTN__UNROLL
+#define ATTN__UNROLL_ALL
 #endif
 
 #if (defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__) || defined(_MSC_VER)
@@ -1852,6 +1866,11 @@ ATTN__FUNC attn__node *attn__record_op(attn_ctx *c, int op, attn_tensor *y, attn
 #define ATTN__C2 2
 #endif
 #define ATTN__TQ (ATTN__QV * ATTN__LANES)   // queries (columns) of a tile
+#if ATTN__LANES == 1 && defined(__OPTIMIZE_SIZE__)
+#define ATTN__UNROLL                        // but in the microkernel, whose sums stay in registers
+#else
+#define ATTN__UNROLL ATTN__UNROLL_ALL
+#endif
 #define ATTN__FEW_KEYS (2 * ATTN__LANES)    // keys that few rows meet at once: one sum alone waits for itself
 
 #if ATTN__LANES == 16
@@ -3160,7 +3179,7 @@ ATTN__FUNC void ATTN__FN(norm)(attn__norm_args *g) {
 // an overlay an element is a word, two bf16, and a step of the chain is their two products.
 // top, when given, takes the running maximum of c; test: the magnitudes of c are returned.
 // One pointer for every third row (+0, +ars, +2 ars are address modes): one per row overflows the integer registers.
-ATTN__INL attn__t ATTN__FN(micro)(attn__e *c, ptrdiff_t ldc, const attn__e *in, const attn__e *a, ptrdiff_t ars,
+ATTN__INL_ALL attn__t ATTN__FN(micro)(attn__e *c, ptrdiff_t ldc, const attn__e *in, const attn__e *a, ptrdiff_t ars,
                                   ptrdiff_t acs,
                                   const attn__e *b, ptrdiff_t ldb, ptrdiff_t k, attn__v *top, int test, const int n,
                                   const int along) {
@@ -3168,34 +3187,35 @@ ATTN__INL attn__t ATTN__FN(micro)(attn__e *c, ptrdiff_t ldc, const attn__e *in, 
     attn__t seen = attn__t_zero();
     const attn__e *row[4];
     ptrdiff_t p = 0;
-    ATTN__UNROLL for (int i = 0; i < n; i++) ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++)
+    ATTN__UNROLL_ALL for (int i = 0; i < n; i++) ATTN__UNROLL_ALL for (int j = 0; j < ATTN__QV; j++)
         acc[i][j] = in ? attn__v_load(in + i * ldc + j * ATTN__LANES) : attn__v_set(0);
-    ATTN__UNROLL for (int i = 0; i < (n + 2) / 3; i++) row[i] = a + 3 * i * ars;
+    ATTN__UNROLL_ALL for (int i = 0; i < (n + 2) / 3; i++) row[i] = a + 3 * i * ars;
 #if ATTN__PACKET > 1
     if (along) {
         // scalars that follow each other along the contraction
         for (; p + ATTN__PACKET <= k; p += ATTN__PACKET) {
             attn__s s[12];
-            ATTN__UNROLL for (int i = 0; i < (n + 2) / 3; i++) ATTN__HIDE(row[i]);
-            ATTN__UNROLL for (int i = 0; i < n; i++) s[i] = attn__s_load(row[i / 3] + (i % 3) * ars);
+            ATTN__UNROLL_ALL for (int i = 0; i < (n + 2) / 3; i++) ATTN__HIDE(row[i]);
+            ATTN__UNROLL_ALL for (int i = 0; i < n; i++) s[i] = attn__s_load(row[i / 3] + (i % 3) * ars);
 #define ATTN__STEP(u)                                                                                             \
             { attn__v q[ATTN__QV];                                                                                \
-              ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++) q[j] = attn__v_load(b + (u) * ldb + j * ATTN__LANES); \
-              ATTN__UNROLL for (int i = 0; i < n; i++) ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++)            \
+              ATTN__UNROLL_ALL for (int j = 0; j < ATTN__QV; j++)                                                 \
+                  q[j] = attn__v_load(b + (u) * ldb + j * ATTN__LANES);                                           \
+              ATTN__UNROLL_ALL for (int i = 0; i < n; i++) ATTN__UNROLL_ALL for (int j = 0; j < ATTN__QV; j++)    \
                   acc[i][j] = attn__x_fma_at(acc[i][j], s[i], u, q[j]); }
             ATTN__STEP(0) ATTN__STEP(1) ATTN__STEP(2) ATTN__STEP(3)
 #undef ATTN__STEP
-            ATTN__UNROLL for (int i = 0; i < (n + 2) / 3; i++) row[i] += ATTN__PACKET;
+            ATTN__UNROLL_ALL for (int i = 0; i < (n + 2) / 3; i++) row[i] += ATTN__PACKET;
             b += ATTN__PACKET * ldb;
         }
     } else if (n % ATTN__PACKET == 0 && ars == 1) {
         for (; p < k; p++, a += acs, b += ldb) {                    // scalars that follow each other along the rows
             attn__v q[ATTN__QV];
-            ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++) q[j] = attn__v_load(b + j * ATTN__LANES);
-            ATTN__UNROLL for (int i = 0; i < n; i += ATTN__PACKET) {
+            ATTN__UNROLL_ALL for (int j = 0; j < ATTN__QV; j++) q[j] = attn__v_load(b + j * ATTN__LANES);
+            ATTN__UNROLL_ALL for (int i = 0; i < n; i += ATTN__PACKET) {
                 const attn__s s = attn__s_load(a + i);
 #define ATTN__STEP(u)                                                                                             \
-                ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++)                                                   \
+                ATTN__UNROLL_ALL for (int j = 0; j < ATTN__QV; j++)                                                   \
                     acc[i + (n % 4 ? 0 : u)][j] = attn__x_fma_at(acc[i + (n % 4 ? 0 : u)][j], s, u, q[j]);
                 ATTN__STEP(0) ATTN__STEP(1) ATTN__STEP(2) ATTN__STEP(3)
 #undef ATTN__STEP
@@ -3207,19 +3227,19 @@ ATTN__INL attn__t ATTN__FN(micro)(attn__e *c, ptrdiff_t ldc, const attn__e *in, 
 #endif
     for (; p < k; p++, b += ldb) {
         attn__v q[ATTN__QV];
-        ATTN__UNROLL for (int i = 0; i < (n + 2) / 3; i++) ATTN__HIDE(row[i]);
-        ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++) q[j] = attn__v_load(b + j * ATTN__LANES);
-        ATTN__UNROLL for (int i = 0; i < n; i++) {
+        ATTN__UNROLL_ALL for (int i = 0; i < (n + 2) / 3; i++) ATTN__HIDE(row[i]);
+        ATTN__UNROLL_ALL for (int j = 0; j < ATTN__QV; j++) q[j] = attn__v_load(b + j * ATTN__LANES);
+        ATTN__UNROLL_ALL for (int i = 0; i < n; i++) {
             const attn__v s = attn__x_at(row[i / 3] + (i % 3) * ars);
-            ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++) acc[i][j] = attn__x_fma(s, q[j], acc[i][j]);
+            ATTN__UNROLL_ALL for (int j = 0; j < ATTN__QV; j++) acc[i][j] = attn__x_fma(s, q[j], acc[i][j]);
         }
-        ATTN__UNROLL for (int i = 0; i < (n + 2) / 3; i++) row[i] += acs;
+        ATTN__UNROLL_ALL for (int i = 0; i < (n + 2) / 3; i++) row[i] += acs;
     }
-    ATTN__UNROLL for (int i = 0; i < n; i++) ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++)
+    ATTN__UNROLL_ALL for (int i = 0; i < n; i++) ATTN__UNROLL_ALL for (int j = 0; j < ATTN__QV; j++)
         attn__v_store(c + i * ldc + j * ATTN__LANES, acc[i][j]);
-    if (top) ATTN__UNROLL for (int i = 0; i < n; i++) ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++)
+    if (top) ATTN__UNROLL_ALL for (int i = 0; i < n; i++) ATTN__UNROLL_ALL for (int j = 0; j < ATTN__QV; j++)
         top[j] = attn__v_max(acc[i][j], top[j]);
-    if (test) ATTN__UNROLL for (int i = 0; i < n; i++) ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++) {
+    if (test) ATTN__UNROLL_ALL for (int i = 0; i < n; i++) ATTN__UNROLL_ALL for (int j = 0; j < ATTN__QV; j++) {
         ATTN__HIDE_F(acc[i][j]);                        // -ffast-math would know that it is a number
         seen = attn__v_seen(seen, acc[i][j]);
     }
@@ -3705,7 +3725,7 @@ ATTN__OUTLINE void ATTN__FN(q_words)(attn__tile_args *g, const attn__space *w, i
 ATTN__OUTLINE void ATTN__FN(take_queries)(attn__tile_args *g, attn__space *w) {
     const attn_desc *d = g->d;
     const attn__e *x[ATTN__TQ];
-    const int ready = ATTN__FN(stages)(d, 0), bytes = g->words_k == ATTN__I8_WORDS;
+    const int ready = ATTN__FN(stages)(d, 0), bytes = ATTN__LANES > 1 && g->words_k == ATTN__I8_WORDS;
     const int own = d->q_type == ATTN__OWN_TYPE && !ready && !d->custom && !bytes;
     attn__v c[ATTN__QV];
     for (int lane = 0; lane < ATTN__TQ; lane++) {
@@ -3738,7 +3758,7 @@ ATTN__OUTLINE void ATTN__FN(take_queries)(attn__tile_args *g, attn__space *w) {
         }
         w->q = w->spare; w->spare = t;
     }
-    if (g->words_k) ATTN__FN(q_words)(g, w, 0);
+    if (ATTN__LANES > 1 && g->words_k) ATTN__FN(q_words)(g, w, 0);
 }
 
 // ---- scores of a block
@@ -3937,16 +3957,16 @@ ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, at
     attn__e *s = (attn__e *)w->s;
     const int stage = g->weights[0] ? d->weights_stage : ATTN_WEIGHTS_SOFTMAX, product = ATTN__FN(is_product)(d);
     const int compact = d->score >= ATTN_SCORE_BOXCAR && d->score <= ATTN_SCORE_TRICUBE;
-    const int all = ATTN__SHAPE_CAP | ATTN__SHAPE_ADD | ATTN__SHAPE_HIDE;
+    const int all = ATTN__SHAPE_CAP | ATTN__SHAPE_ADD | ATTN__SHAPE_HIDE, words = ATTN__LANES > 1 && g->words_k;
     const attn__e *k = NULL;
     ptrdiff_t row = 0;
     if (g->adds && ATTN__FN(additions)(g, (attn__e *)w->add, (attn__e *)w->line, p->k0, p->nk))
         ATTN__FN(unsee)((const attn__e *)w->add, w->vis, p);
     ATTN__LANES_OF(j) top[j] = attn__v_set(ATTN__NEG_INF);
-    if (product && !g->words_k) k = ATTN__FN(take_rows)(g, 1, (attn__e *)w->k, p->k0, p->nk, &row);
+    if (product && !words) k = ATTN__FN(take_rows)(g, 1, (attn__e *)w->k, p->k0, p->nk, &row);
     if (product) {
         const int ends = !g->shaped && !g->adds;        // the maximum is had in registers where no key is hidden
-        if (g->words_k) {
+        if (words) {
             attn__words_args a;
             a.g = g; a.w = w; a.few = 0; a.k0 = p->k0; a.nk = p->nk;
             a.top = ends ? top : NULL; a.from = p->from; a.to = p->to;
@@ -4191,7 +4211,7 @@ ATTN__OUTLINE void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptr
         z->l[j] = attn__v_add(z->l[j], y); attn__v_store(x, y);
     }
     if (d->dropout > 0 || d->keep_weights) ATTN__FN(drop_out)(g, s, &p);
-    if (g->words_v) {
+    if (ATTN__LANES > 1 && g->words_v) {
         attn__words_args a;
         a.g = g; a.w = w; a.few = 0; a.k0 = p.k0; a.nk = p.nk; a.in = in; a.test = p.to > p.from;
         if (a.test) *at = 1 - *at;                      // as below
@@ -5023,6 +5043,7 @@ static const attn__table ATTN__FN(table) = {
 #undef ATTN__KC
 #undef ATTN__NC
 #undef ATTN__TQ
+#undef ATTN__UNROLL
 #undef ATTN__X
 #undef ATTN__PS
 #undef ATTN__IC
@@ -7442,9 +7463,12 @@ ATTN__FUNC void attn__fill_lanes(const attn__plan *p, attn__tile_args *g, ptrdif
     g->dead = 0; g->in_line = p->group == 1;
     g->hi_most = g->lo_most = 0; g->lo_least = g->hi_least = PTRDIFF_MAX;
     for (int lane = 0; lane < tq; lane++) {
-        const ptrdiff_t r = r0 + lane, i = p->group > 1 ? r / p->group : r, h = unit * p->group + r - i * p->group;
+        const ptrdiff_t r = r0 + (lane < g->lanes ? lane : g->lanes - 1);
+        const ptrdiff_t i = p->group > 1 ? r / p->group : r, h = unit * p->group + r - i * p->group;
         const ptrdiff_t row = d->cu_q ? h * total + first + i : (b * d->heads + h) * d->queries + i;
+#ifndef __OPTIMIZE_SIZE__
         if (lane >= g->lanes) { attn__repeat_lane(g, lane); continue; }
+#endif
         g->query[lane] = i; g->head[lane] = h;
         if (d->alibi || d->alibi_slopes)
             g->slope[lane] = lane && h == g->head[lane - 1] ? g->slope[lane - 1] : attn__slope(d, h);
@@ -7471,7 +7495,7 @@ ATTN__FUNC void attn__fill_lanes(const attn__plan *p, attn__tile_args *g, ptrdif
         if (g->lo[lane] > g->lo_most) g->lo_most = g->lo[lane];
         if (g->hi[lane] < g->hi_least) g->hi_least = g->hi[lane];
         if (g->hi[lane] > g->hi_most) g->hi_most = g->hi[lane];
-        if (i >= used) g->dead++;
+        if (lane < g->lanes && i >= used) g->dead++;
     }
     g->end = !g->every ? g->hi_most : d->k_cache ? attn__keys_in_use(d, b) : d->cu_k ? d->cu_k[b + 1] - d->cu_k[b]
         : d->keys;
@@ -7830,6 +7854,7 @@ ATTN_DEF const char *attn_explain(attn_status s, const attn_desc *d, char *text,
     return attn__explained(s, again, &t, text, n);
 }
 
+#ifndef ATTN_NO_STDLIB
 // ---- layout of the desc, for bindings. ORDER attn_desc
 
 #define ATTN__DESC_FIELDS(F)                                                                                       \
@@ -7861,6 +7886,7 @@ ATTN_DEF int attn_desc_layout(int i, attn_field *field) {
     field->name = name; field->offset = fields[i][0]; field->size = fields[i][1];
     return 1;
 }
+#endif
 
 #ifndef ATTN_ONLY_KERNELS
 // -------------------------------------------------------------------------------------------------------------------
