@@ -849,6 +849,17 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, vo
 #define ATTN_FILENAME "attn.h"   // found beside the including text; __FILE__ is not, when the header came by -I
 #endif
 
+// For size? Asked once: GCC goes on defining __OPTIMIZE_SIZE__ behind a part that is compiled so (the f64 pass).
+#ifdef __OPTIMIZE_SIZE__
+#define ATTN__SIZE 1
+#else
+#define ATTN__SIZE 0
+#endif
+#if ATTN__SIZE && defined(ATTN_NO_SIMD)
+#define ATTN__LEAN 1                                 // nothing is inlined by force or prefetched
+#else
+#define ATTN__LEAN 0
+#endif
 #define ATTN__CAT_(a, b) a##b
 #define ATTN__CAT(a, b) ATTN__CAT_(a, b)
 
@@ -857,13 +868,13 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, vo
 #define ATTN__FUNC static __attribute__((unused))
 #define ATTN__OUTLINE static __attribute__((unused, noinline))
 #define ATTN__INL_ALL static inline __attribute__((always_inline, unused))
-#if defined(ATTN_NO_SIMD) && defined(__OPTIMIZE_SIZE__)
+#if ATTN__LEAN
 #define ATTN__INL static inline __attribute__((unused))
 #else
 #define ATTN__INL ATTN__INL_ALL
 #endif
 #define ATTN__HIDE(p) __asm__("" : "+r"(p))          // the optimizer cannot see how p came about
-#if defined(ATTN_NO_SIMD) && defined(__OPTIMIZE_SIZE__)
+#if ATTN__LEAN
 #define ATTN__PREFETCH(p) ((void)(p))
 #define ATTN__PREFETCH_NEAR(p) ((void)(p))
 #define ATTN__PREFETCH_W(p) ((void)(p))
@@ -1030,13 +1041,13 @@ ATTN_DEF const char *attn_type_str(int type) {
 }
 
 // x*y and x+y of extents that are not negative; -1 when the result does not fit (and -1 stays -1).
-ATTN__FUNC ptrdiff_t attn__mul_size(ptrdiff_t x, ptrdiff_t y) {
+ATTN__INL ptrdiff_t attn__mul_size(ptrdiff_t x, ptrdiff_t y) {
     const ptrdiff_t half = (ptrdiff_t)1 << (4 * sizeof x - 1);
     if (x < 0 || y < 0) return -1;
     if (x < half && y < half) return x * y;             // spares a division
     return y != 0 && x > PTRDIFF_MAX / y ? -1 : x * y;
 }
-ATTN__FUNC ptrdiff_t attn__add_size(ptrdiff_t x, ptrdiff_t y) {
+ATTN__INL ptrdiff_t attn__add_size(ptrdiff_t x, ptrdiff_t y) {
     return x < 0 || y < 0 || x > PTRDIFF_MAX - y ? -1 : x + y;
 }
 // Space for n bytes at a multiple of 64 from *at; NULL base only counts.
@@ -1866,7 +1877,7 @@ ATTN__FUNC attn__node *attn__record_op(attn_ctx *c, int op, attn_tensor *y, attn
 #define ATTN__C2 2
 #endif
 #define ATTN__TQ (ATTN__QV * ATTN__LANES)   // queries (columns) of a tile
-#if ATTN__LANES == 1 && defined(__OPTIMIZE_SIZE__)
+#if ATTN__LANES == 1 && (ATTN__SIZE || defined(ATTN__DOUBLE))
 #define ATTN__UNROLL                        // but in the microkernel, whose sums stay in registers
 #else
 #define ATTN__UNROLL ATTN__UNROLL_ALL
@@ -2645,18 +2656,21 @@ typedef struct attn__tile_args {
     int dead;                         // so many lanes from the end are no rows
     const attn__table *table;
     int words_k, words_v;             // ATTN__BF16_WORDS, ATTN__I8_WORDS: what the overlay multiplies
-    double rest[ATTN__TQ_MOST];       // with words_k: what the scores are times after the product
     void *work;
-    double scale[ATTN__TQ_MOST], slope[ATTN__TQ_MOST];
-    ptrdiff_t query[ATTN__TQ_MOST], head[ATTN__TQ_MOST];
-    const void *q[ATTN__TQ_MOST], *bias[ATTN__TQ_MOST];
-    void *o[ATTN__TQ_MOST], *lse[ATTN__TQ_MOST], *weights[ATTN__TQ_MOST];
-    const uint8_t *keep[ATTN__TQ_MOST], *drop[ATTN__TQ_MOST];
-    ptrdiff_t lo[ATTN__TQ_MOST], hi[ATTN__TQ_MOST];    // keys lo .. hi-1 exist for the row
     ptrdiff_t lo_least, lo_most, hi_least, hi_most;
     const void *next_k, *next_v, *next_q;   // of the next key head, touched meanwhile; NULL = none
     void *next_o;
     ptrdiff_t next_row, next_rows, next_calls, next_due;
+    const void *bias[ATTN__TQ_MOST];
+    void *lse[ATTN__TQ_MOST], *weights[ATTN__TQ_MOST];
+    const uint8_t *keep[ATTN__TQ_MOST], *drop[ATTN__TQ_MOST];
+    // the others are written for every tile
+    const void *q[ATTN__TQ_MOST];
+    void *o[ATTN__TQ_MOST];
+    ptrdiff_t query[ATTN__TQ_MOST], head[ATTN__TQ_MOST];
+    ptrdiff_t lo[ATTN__TQ_MOST], hi[ATTN__TQ_MOST];    // keys lo .. hi-1 exist for the row
+    double scale[ATTN__TQ_MOST], slope[ATTN__TQ_MOST];
+    double rest[ATTN__TQ_MOST];       // with words_k: what the scores are times after the product
 } attn__tile_args;
 // One row of q or k in the pass's own type: y from p, through the stages of FN(ready)
 typedef struct attn__row_args {
@@ -3177,18 +3191,19 @@ ATTN__FUNC void ATTN__FN(norm)(attn__norm_args *g) {
 // c[i][*] = in[i][*] (0 without in) + sum over p < k of a[i*ars + p*acs] * b[p*ldb + *], one fma chain over p. Matrix
 // products, scores (a: keys, b: queries in lanes) and outputs (a: columns of v, b: weights in lanes) are this loop. In
 // an overlay an element is a word, two bf16, and a step of the chain is their two products.
-// top, when given, takes the running maximum of c; test: the magnitudes of c are returned.
+// top, when given, takes the running maximum of c; test: the magnitudes of c are returned. Vectors of columns from
+// `cols` on are left out: zeros.
 // One pointer for every third row (+0, +ars, +2 ars are address modes): one per row overflows the integer registers.
 ATTN__INL_ALL attn__t ATTN__FN(micro)(attn__e *c, ptrdiff_t ldc, const attn__e *in, const attn__e *a, ptrdiff_t ars,
                                   ptrdiff_t acs,
                                   const attn__e *b, ptrdiff_t ldb, ptrdiff_t k, attn__v *top, int test, const int n,
-                                  const int along) {
+                                  const int along, const int cols) {
     attn__v acc[12][ATTN__QV];
     attn__t seen = attn__t_zero();
     const attn__e *row[4];
     ptrdiff_t p = 0;
     ATTN__UNROLL_ALL for (int i = 0; i < n; i++) ATTN__UNROLL_ALL for (int j = 0; j < ATTN__QV; j++)
-        acc[i][j] = in ? attn__v_load(in + i * ldc + j * ATTN__LANES) : attn__v_set(0);
+        acc[i][j] = in && j < cols ? attn__v_load(in + i * ldc + j * ATTN__LANES) : attn__v_set(0);
     ATTN__UNROLL_ALL for (int i = 0; i < (n + 2) / 3; i++) row[i] = a + 3 * i * ars;
 #if ATTN__PACKET > 1
     if (along) {
@@ -3199,9 +3214,9 @@ ATTN__INL_ALL attn__t ATTN__FN(micro)(attn__e *c, ptrdiff_t ldc, const attn__e *
             ATTN__UNROLL_ALL for (int i = 0; i < n; i++) s[i] = attn__s_load(row[i / 3] + (i % 3) * ars);
 #define ATTN__STEP(u)                                                                                             \
             { attn__v q[ATTN__QV];                                                                                \
-              ATTN__UNROLL_ALL for (int j = 0; j < ATTN__QV; j++)                                                 \
+              ATTN__UNROLL_ALL for (int j = 0; j < cols; j++)                                                 \
                   q[j] = attn__v_load(b + (u) * ldb + j * ATTN__LANES);                                           \
-              ATTN__UNROLL_ALL for (int i = 0; i < n; i++) ATTN__UNROLL_ALL for (int j = 0; j < ATTN__QV; j++)    \
+              ATTN__UNROLL_ALL for (int i = 0; i < n; i++) ATTN__UNROLL_ALL for (int j = 0; j < cols; j++)    \
                   acc[i][j] = attn__x_fma_at(acc[i][j], s[i], u, q[j]); }
             ATTN__STEP(0) ATTN__STEP(1) ATTN__STEP(2) ATTN__STEP(3)
 #undef ATTN__STEP
@@ -3211,11 +3226,11 @@ ATTN__INL_ALL attn__t ATTN__FN(micro)(attn__e *c, ptrdiff_t ldc, const attn__e *
     } else if (n % ATTN__PACKET == 0 && ars == 1) {
         for (; p < k; p++, a += acs, b += ldb) {                    // scalars that follow each other along the rows
             attn__v q[ATTN__QV];
-            ATTN__UNROLL_ALL for (int j = 0; j < ATTN__QV; j++) q[j] = attn__v_load(b + j * ATTN__LANES);
+            ATTN__UNROLL_ALL for (int j = 0; j < cols; j++) q[j] = attn__v_load(b + j * ATTN__LANES);
             ATTN__UNROLL_ALL for (int i = 0; i < n; i += ATTN__PACKET) {
                 const attn__s s = attn__s_load(a + i);
 #define ATTN__STEP(u)                                                                                             \
-                ATTN__UNROLL_ALL for (int j = 0; j < ATTN__QV; j++)                                                   \
+                ATTN__UNROLL_ALL for (int j = 0; j < cols; j++)                                                   \
                     acc[i + (n % 4 ? 0 : u)][j] = attn__x_fma_at(acc[i + (n % 4 ? 0 : u)][j], s, u, q[j]);
                 ATTN__STEP(0) ATTN__STEP(1) ATTN__STEP(2) ATTN__STEP(3)
 #undef ATTN__STEP
@@ -3228,10 +3243,10 @@ ATTN__INL_ALL attn__t ATTN__FN(micro)(attn__e *c, ptrdiff_t ldc, const attn__e *
     for (; p < k; p++, b += ldb) {
         attn__v q[ATTN__QV];
         ATTN__UNROLL_ALL for (int i = 0; i < (n + 2) / 3; i++) ATTN__HIDE(row[i]);
-        ATTN__UNROLL_ALL for (int j = 0; j < ATTN__QV; j++) q[j] = attn__v_load(b + j * ATTN__LANES);
+        ATTN__UNROLL_ALL for (int j = 0; j < cols; j++) q[j] = attn__v_load(b + j * ATTN__LANES);
         ATTN__UNROLL_ALL for (int i = 0; i < n; i++) {
             const attn__v s = attn__x_at(row[i / 3] + (i % 3) * ars);
-            ATTN__UNROLL_ALL for (int j = 0; j < ATTN__QV; j++) acc[i][j] = attn__x_fma(s, q[j], acc[i][j]);
+            ATTN__UNROLL_ALL for (int j = 0; j < cols; j++) acc[i][j] = attn__x_fma(s, q[j], acc[i][j]);
         }
         ATTN__UNROLL_ALL for (int i = 0; i < (n + 2) / 3; i++) row[i] += acs;
     }
@@ -3245,28 +3260,28 @@ ATTN__INL_ALL attn__t ATTN__FN(micro)(attn__e *c, ptrdiff_t ldc, const attn__e *
     }
     return seen;
 }
-#define ATTN__MICRO(name, n, along)                                                                               \
+#define ATTN__MICRO(name, n, along, cols)                                                                         \
     ATTN__OUTLINE attn__t ATTN__FN(name)(attn__e *c, ptrdiff_t ldc, const attn__e *in, const attn__e *a,          \
                                          ptrdiff_t ars, ptrdiff_t acs, const attn__e *b, ptrdiff_t ldb,           \
                                          ptrdiff_t k, attn__v *top, int test) {                                   \
-        return ATTN__FN(micro)(c, ldc, in, a, ars, acs, b, ldb, k, top, test, n, along);                          \
+        return ATTN__FN(micro)(c, ldc, in, a, ars, acs, b, ldb, k, top, test, n, along, cols);                    \
     }
 #if ATTN__PACKET > 1
-ATTN__MICRO(rows3, ATTN__R3, 1)
-ATTN__MICRO(rows2, ATTN__R2, 1)
-ATTN__MICRO(rows1, ATTN__R1, 1)
-ATTN__MICRO(cols3, ATTN__E2, 0)
-ATTN__MICRO(cols2, ATTN__C2, 0)
-ATTN__MICRO(cols0, 1, 0)
+ATTN__MICRO(rows3, ATTN__R3, 1, ATTN__QV)
+ATTN__MICRO(rows2, ATTN__R2, 1, ATTN__QV)
+ATTN__MICRO(rows1, ATTN__R1, 1, ATTN__QV)
+ATTN__MICRO(cols3, ATTN__E2, 0, ATTN__QV)
+ATTN__MICRO(cols2, ATTN__C2, 0, ATTN__QV)
+ATTN__MICRO(cols0, 1, 0, ATTN__QV)
 #define ATTN__ROWS(n) ((n) == ATTN__R3 ? ATTN__FN(rows3) : (n) == ATTN__R2 ? ATTN__FN(rows2) : ATTN__FN(rows1))
 #define ATTN__COLS(n) ((n) == ATTN__E2 ? ATTN__FN(cols3) : (n) == ATTN__C2 ? ATTN__FN(cols2) : ATTN__FN(cols0))
 #else
-ATTN__MICRO(rows3, ATTN__R3, 0)
-ATTN__MICRO(rows2, ATTN__R2, 0)
+ATTN__MICRO(rows3, ATTN__R3, 0, ATTN__QV)
+ATTN__MICRO(rows2, ATTN__R2, 0, ATTN__QV)
 #if ATTN__R1 > 1
-ATTN__MICRO(rows1, ATTN__R1, 0)
+ATTN__MICRO(rows1, ATTN__R1, 0, ATTN__QV)
 #endif
-ATTN__MICRO(rows0, 1, 0)
+ATTN__MICRO(rows0, 1, 0, ATTN__QV)
 #if ATTN__R1 > 1
 #define ATTN__COLS(n) ((n) == ATTN__R3 ? ATTN__FN(rows3) : (n) == ATTN__R2 ? ATTN__FN(rows2) : \
                        (n) == ATTN__R1 ? ATTN__FN(rows1) : ATTN__FN(rows0))
@@ -3274,6 +3289,14 @@ ATTN__MICRO(rows0, 1, 0)
 #define ATTN__COLS(n) ((n) == ATTN__R3 ? ATTN__FN(rows3) : (n) == ATTN__R2 ? ATTN__FN(rows2) : ATTN__FN(rows0))
 #endif
 #define ATTN__ROWS(n) ATTN__COLS(n)
+#endif
+#if ATTN__LANES > 1 && ATTN__QV > 1                      // one vector of columns
+ATTN__MICRO(thin, ATTN__E2, 0, 1)
+#define ATTN__THIN(lanes) ((lanes) <= ATTN__LANES)
+#define ATTN__OR_THIN(fits, f) ((fits) ? ATTN__FN(thin) : (f))
+#else
+#define ATTN__THIN(lanes) ((void)(lanes), 0)
+#define ATTN__OR_THIN(fits, f) ((void)(fits), (f))
 #endif
 #undef ATTN__MICRO
 #endif
@@ -3366,6 +3389,12 @@ ATTN__OUTLINE void ATTN__FN(pack)(attn__e *t, ptrdiff_t w, const attn__e *const 
         ptrdiff_t p = 0;
         attn__v r[ATTN__LANES];
         attn__e z[ATTN__LANES];
+        int again = ATTN__LANES > 1 && lane;            // past the last row: that one in all lanes
+        for (int i = 0; i < ATTN__LANES && again; i++) again = x[lane + i] == x[lane - 1];
+        if (again) {
+            for (; p < n; p++) attn__v_store(t + p * w + lane, attn__v_mul(attn__v_set(x[lane][p * col]), *c));
+            continue;
+        }
         if (col == 1 && w > 1)
             for (; p + ATTN__LANES <= n; p += ATTN__LANES) {
                 ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) r[i] = attn__v_load(x[lane + i] + p);
@@ -3388,6 +3417,10 @@ ATTN__OUTLINE void ATTN__FN(unpack)(void *const *y, ptrdiff_t at, int lanes, con
         ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
             r[i] = attn__v_fma(attn__v_load(t + (p + i < n ? p + i : n - 1) * ATTN__TQ + lane), *f, attn__v_set(0));
         ATTN__FN(transpose)(r);
+        if (lane + ATTN__LANES <= lanes && p + ATTN__LANES <= n) {
+            ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) attn__v_store((attn__e *)y[lane + i] + at + p, r[i]);
+            continue;
+        }
         ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) attn__v_store(z + i * ATTN__LANES, r[i]);
         for (int i = 0; i < ATTN__LANES && lane + i < lanes; i++)
             attn__v_store_n((attn__e *)y[lane + i] + at + p, n - p, attn__v_load(z + i * ATTN__LANES));
@@ -3648,11 +3681,13 @@ ATTN__INL void ATTN__FN(touch)(attn__tile_args *g) {
 // s[r][lane] = sum over d of k[r][d] t[d][lane]. top, when given, takes the maximum of the rows outside from .. to-1.
 ATTN__OUTLINE void ATTN__FN(products)(attn__tile_args *g, attn__e *s, const attn__e *t, attn__e *spare,
                                       const attn__e *k, ptrdiff_t row,
-                                      ptrdiff_t nk, attn__v *top, ptrdiff_t from, ptrdiff_t to) {
+                                      ptrdiff_t nk, int lanes, attn__v *top, ptrdiff_t from, ptrdiff_t to) {
     const ptrdiff_t dk = ATTN__X_WIDE(g->d->dim);
     for (ptrdiff_t i = 0; i < nk; ) {
         const ptrdiff_t left = nk - i;
-        ptrdiff_t n = left <= ATTN__R1 ? ATTN__R1 : left <= ATTN__R2 || left == 2 * ATTN__R2 ? ATTN__R2 : ATTN__R3;
+        const int thin = ATTN__THIN(lanes) && left >= ATTN__E2;
+        ptrdiff_t n = thin ? ATTN__E2 : left <= ATTN__R1 ? ATTN__R1 : left <= ATTN__R2 || left == 2 * ATTN__R2
+            ? ATTN__R2 : ATTN__R3;
         ptrdiff_t at = i + n <= nk ? i : nk - n, stride = row;     // overlaps the keys before: the same scores again
         const attn__e *x = k + at * row;
         // fewer keys than the smallest size: the last one again
@@ -3662,20 +3697,20 @@ ATTN__OUTLINE void ATTN__FN(products)(attn__tile_args *g, attn__e *s, const attn
             at = 0; x = spare; stride = dk;
         }
         if (g->next_k) ATTN__FN(touch)(g);
-        ATTN__ROWS(n)(s + at * ATTN__TQ, ATTN__TQ, NULL, x, stride, 1, t, ATTN__TQ, dk, at >= to || at + n <= from ? top
-                      : NULL, 0);
+        ATTN__OR_THIN(thin, ATTN__ROWS(n))(s + at * ATTN__TQ, ATTN__TQ, NULL, x, stride, 1, t, ATTN__TQ, dk,
+                                           at >= to || at + n <= from ? top : NULL, 0);
         i = at + n;
     }
 }
 // out[e][lane] = in[e][lane] + sum over keys of v[key][e] p[key][lane]; 1 when test finds Inf or NaN
 ATTN__OUTLINE int ATTN__FN(outputs)(attn__e *out, const attn__e *in, const attn__e *p, const attn__e *v, ptrdiff_t row,
-                                    ptrdiff_t nk, ptrdiff_t dv, int test) {
+                                    ptrdiff_t nk, ptrdiff_t dv, int lanes, int test) {
     int bad = 0;
     for (ptrdiff_t e = 0, n; e < dv; e += n) {
         attn__t t;
         n = dv - e >= ATTN__E2 ? ATTN__E2 : dv - e >= ATTN__C2 ? ATTN__C2 : 1;
-        t = ATTN__COLS(n)(out + e * ATTN__TQ, ATTN__TQ, in ? in + e * ATTN__TQ : NULL, v + e, 1, row, p, ATTN__TQ, nk,
-                          NULL, test);
+        t = ATTN__OR_THIN(ATTN__THIN(lanes) && n == ATTN__E2, ATTN__COLS(n))
+            (out + e * ATTN__TQ, ATTN__TQ, in ? in + e * ATTN__TQ : NULL, v + e, 1, row, p, ATTN__TQ, nk, NULL, test);
         if (test) bad |= attn__t_bad(t);
     }
     return bad;
@@ -3701,13 +3736,13 @@ ATTN__OUTLINE void ATTN__FN(outputs_guarded)(attn__e *out, const attn__e *in, co
 
 // u[i][lane] = sum over d of m[i][d] t[d][lane], m [width,D]
 ATTN__OUTLINE void ATTN__FN(project)(attn__tile_args *g, const attn__space *w, attn__e *u, const float *m,
-                                     const attn__e *t) {
+                                     const attn__e *t, int lanes) {
     const ptrdiff_t dk = g->d->dim, width = g->d->score_width;
     for (ptrdiff_t i = 0; i < width; i += ATTN__KT) {
         const ptrdiff_t n = width - i < ATTN__KT ? width - i : ATTN__KT;
         attn__e *buffer = (attn__e *)w->k;
-        ATTN__FN(products)(g, u + i * ATTN__TQ, t, buffer, ATTN__FN(numbers)(buffer, m + i * dk, n * dk), dk, n, NULL,
-                           0, 0);
+        ATTN__FN(products)(g, u + i * ATTN__TQ, t, buffer, ATTN__FN(numbers)(buffer, m + i * dk, n * dk), dk, n, lanes,
+                           NULL, 0, 0);
     }
 }
 ATTN__INL int ATTN__FN(is_product)(const attn_desc *d) {
@@ -3746,7 +3781,8 @@ ATTN__OUTLINE void ATTN__FN(take_queries)(attn__tile_args *g, attn__space *w) {
         c[j] = attn__v_load(t);
     }
     ATTN__FN(pack)((attn__e *)w->q, ATTN__TQ, x, own ? d->q_stride[3] : 1, d->dim, c);
-    if (d->score == ATTN_SCORE_ADDITIVE) ATTN__FN(project)(g, w, (attn__e *)w->wide[0], d->w_q, (const attn__e *)w->q);
+    if (d->score == ATTN_SCORE_ADDITIVE) ATTN__FN(project)(g, w, (attn__e *)w->wide[0], d->w_q, (const attn__e *)w->q,
+                                                            g->lanes);
     if (d->score == ATTN_SCORE_BILINEAR) {              // q' W: the rows of W as values, the features of q as weights
         void *t = w->q;
         for (ptrdiff_t i = 0; i < d->dim; i += ATTN__KT) {
@@ -3754,7 +3790,7 @@ ATTN__OUTLINE void ATTN__FN(take_queries)(attn__tile_args *g, attn__space *w) {
             const attn__e *m = ATTN__FN(numbers)((attn__e *)w->k, d->w_score + i * d->dim, n * d->dim);
             ATTN__FN(outputs)((attn__e *)w->spare, i ? (const attn__e *)w->spare : NULL,
                               (const attn__e *)w->q + i * ATTN__TQ, m,
-                              d->dim, n, d->dim, 0);
+                              d->dim, n, d->dim, g->lanes, 0);
         }
         w->q = w->spare; w->spare = t;
     }
@@ -3832,7 +3868,8 @@ ATTN__OUTLINE void ATTN__FN(others)(attn__tile_args *g, const attn__space *w, pt
         if (additive) {                                 // the keys of the group in lanes, so that W k is a product too
             for (int i = 0; i < ATTN__TQ; i++) x[i] = k + (i < keys ? i : keys - 1) * row;
             ATTN__FN(pack)((attn__e *)w->spare, ATTN__TQ, x, 1, d->dim, one);
-            ATTN__FN(project)(g, w, (attn__e *)w->wide[1], d->w_k, (const attn__e *)w->spare);
+            ATTN__FN(project)(g, w, (attn__e *)w->wide[1], d->w_k, (const attn__e *)w->spare,
+                              (int)keys);
             factor = ATTN__FN(numbers)((attn__e *)w->wide[2], d->w_v, n);
             k = (const attn__e *)w->wide[1]; from_key = ATTN__TQ; to_next = 1;
         }
@@ -3972,8 +4009,8 @@ ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, at
             a.top = ends ? top : NULL; a.from = p->from; a.to = p->to;
             g->table->words_scores(&a);
         } else
-            ATTN__FN(products)(g, s, (const attn__e *)w->q, (attn__e *)w->k, k, row, p->nk, ends ? top : NULL, p->from,
-                               p->to);
+            ATTN__FN(products)(g, s, (const attn__e *)w->q, (attn__e *)w->k, k, row, p->nk, g->lanes, ends ? top : NULL,
+                               p->from, p->to);
         if (ends && p->to > p->from) {                  // and what shared a group of rows with hidden ones
             const ptrdiff_t from = p->from - ATTN__R3, to = p->to + ATTN__R3;
             ATTN__FN(shape)(g, w, p, all, from < 0 ? 0 : from, to > p->nk ? p->nk : to, top);
@@ -4221,15 +4258,15 @@ ATTN__OUTLINE void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptr
     }
     v = ATTN__FN(take_rows)(g, 0, (attn__e *)w->v, p.k0, p.nk, &row);
     if (2 * (p.to - p.from) > p.nk) { p.from = 0; p.to = p.nk; }
-    if (p.to <= p.from) { ATTN__FN(outputs)(o, in, s, v, row, p.nk, dv, 0); return; }
-    if (p.from > 0) { ATTN__FN(outputs)(o, in, s, v, row, p.from, dv, 0); in = o; }
+    if (p.to <= p.from) { ATTN__FN(outputs)(o, in, s, v, row, p.nk, dv, g->lanes, 0); return; }
+    if (p.from > 0) { ATTN__FN(outputs)(o, in, s, v, row, p.from, dv, g->lanes, 0); in = o; }
     {                                                   // o goes to the other buffer: the keys can be done again
         const attn__e *ps = s + p.from * ATTN__TQ, *pv = v + p.from * row;
         o = (attn__e *)w->o[*at = 1 - *at];
-        if (ATTN__FN(outputs)(o, in, ps, pv, row, p.to - p.from, dv, 1))
+        if (ATTN__FN(outputs)(o, in, ps, pv, row, p.to - p.from, dv, g->lanes, 1))
             ATTN__FN(outputs_guarded)(o, in, ps, pv, row, p.to - p.from, dv, w->vis + p.from);
     }
-    if (p.to < p.nk) ATTN__FN(outputs)(o, o, s + p.to * ATTN__TQ, v + p.to * row, row, p.nk - p.to, dv, 0);
+    if (p.to < p.nk) ATTN__FN(outputs)(o, o, s + p.to * ATTN__TQ, v + p.to * row, row, p.nk - p.to, dv, g->lanes, 0);
 }
 
 #if ATTN__LANES > 1
@@ -4406,7 +4443,8 @@ ATTN__OUTLINE void ATTN__FN(few_span)(attn__tile_args *g, const attn__space *w, 
 }
 ATTN__INL int ATTN__FN(is_few)(const attn__tile_args *g) {
     const attn_desc *d = g->d;
-    return g->lanes <= ATTN__TQ / 4 && (g->lanes + 3) / 4 * 4 * ATTN__FN(few_row)(d->vdim) <= d->vdim * ATTN__TQ &&
+    return g->lanes <= ATTN__TQ / 4 && g->hi_most - g->lo_least >= 8 * g->lanes &&     // else a tile takes less
+        (g->lanes + 3) / 4 * 4 * ATTN__FN(few_row)(d->vdim) <= d->vdim * ATTN__TQ &&
         !(g->words_k == ATTN__BF16_WORDS && (d->dim % 2 || g->k.col != 1)) && !(g->words_v && g->v.col != 1) &&
         d->vdim >= ATTN__LANES && g->lo_least == g->lo_most &&
         g->hi_least == g->hi_most &&
@@ -4791,8 +4829,8 @@ ATTN__FUNC void ATTN__FN(words_scores)(attn__words_args *a) {
             for (ptrdiff_t r = 0; r < a->nk; r++) for (ptrdiff_t i = 0; i < 2 * row; i++)
                 *y++ = i < n ? attn__u16(p[r] + 2 * i * g->k.col) : 0;
         }
-        ATTN__FN(products)(g, s, (const attn__e *)a->w->spare, (attn__e *)a->w->k, k, row, a->nk, plain ? top : NULL,
-                           a->from, a->to);
+        ATTN__FN(products)(g, s, (const attn__e *)a->w->spare, (attn__e *)a->w->k, k, row, a->nk, g->lanes,
+                           plain ? top : NULL, a->from, a->to);
         for (ptrdiff_t r = 0; !plain && r < a->nk; r++) ATTN__LANES_OF(j) {
             attn__e *x = s + r * ATTN__TQ + j * ATTN__LANES;
             const attn__v y = attn__v_mul(attn__v_load(x), attn__v_load(rest + j * ATTN__LANES));
@@ -4838,7 +4876,7 @@ ATTN__FUNC void ATTN__FN(words_outputs)(attn__words_args *a) {
             memcpy(v + i * dv + e, two, 4);
         }
     }
-    bad = ATTN__FN(outputs)(o, (const attn__e *)a->in, s, v, dv, pairs, dv, a->test);
+    bad = ATTN__FN(outputs)(o, (const attn__e *)a->in, s, v, dv, pairs, dv, a->g->lanes, a->test);
     if (a->test && bad) for (ptrdiff_t e = 0; e < dv; e++) ATTN__LANES_OF(j) {      // unseen halves: 0
         attn__v c = a->in ? attn__v_load((const attn__e *)a->in + e * ATTN__TQ + j * ATTN__LANES) : attn__v_set(0);
         for (ptrdiff_t i = 0; i < pairs; i++) {
@@ -5056,6 +5094,8 @@ static const attn__table ATTN__FN(table) = {
 #undef ATTN__LARGEST
 #undef ATTN__ROWS
 #undef ATTN__COLS
+#undef ATTN__THIN
+#undef ATTN__OR_THIN
 #undef ATTN__LANES_OF
 #undef ATTN__JOIN
 #undef ATTN__LOG2E
@@ -5170,7 +5210,7 @@ static const attn__table ATTN__FN(table) = {
 #endif
 #define ATTN__PRAGMA(x) _Pragma(#x)
 // Rooms that choose and check what kernels do, and (small) the f64 pass: time to compile, and none when they run.
-#if ATTN__GNU && !defined(__clang__) && defined(__OPTIMIZE__) && !defined(__OPTIMIZE_SIZE__)
+#if ATTN__GNU && !defined(__clang__) && defined(__OPTIMIZE__) && !ATTN__SIZE
 #define ATTN__LIGHT_ON ATTN__PRAGMA(GCC push_options) ATTN__PRAGMA(GCC optimize("O1"))
 #define ATTN__SMALL_ON ATTN__PRAGMA(GCC push_options) ATTN__PRAGMA(GCC optimize("Os"))
 #define ATTN__LIGHT_OFF ATTN__PRAGMA(GCC pop_options)
@@ -5506,8 +5546,8 @@ ATTN__FUNC attn_status attn__take_desc(void *full, size_t bytes, const void *des
         return attn__wrong(why, ATTN_ERR_RANGE, "size", (int64_t)size, "smaller than the field itself");
     if (size > bytes)
         return attn__wrong(why, ATTN_ERR_VERSION, "size", (int64_t)size, "longer than this version's desc");
-    memset(full, 0, bytes);
     memcpy(full, desc, size);
+    memset((char *)full + size, 0, bytes - size);
     return ATTN_OK;
 }
 ATTN__FUNC int attn__isa_wrong(int isa) { return isa < 0 || isa >= ATTN_ISA_COUNT; }
@@ -7007,16 +7047,17 @@ ATTN__FUNC attn_status attn__fill_strides(ptrdiff_t s[4], ptrdiff_t n1, ptrdiff_
     if (s[1] < 0 || s[0] < 0) return attn__wrong(why, ATTN_ERR_RANGE, field, 0, "the array does not fit in memory");
     return ATTN_OK;
 }
-ATTN__FUNC attn_status attn__check_enum(int32_t x, int count, const char *field, attn__text *why) {
-    return x < 0 || x >= count ? attn__wrong(why, ATTN_ERR_RANGE, field, x, "no such value") : ATTN_OK;
-}
+#define ATTN__REFUSE(wrong, status, name, value, words) \
+    if (wrong) return attn__wrong(why, status, name, value, words)
+#define ATTN__REFUSE_ENUM(field, count) \
+    ATTN__REFUSE((uint32_t)d->field >= (count), ATTN_ERR_RANGE, #field, d->field, "no such value")
+#define ATTN__NEED(needed, field) if ((needed) && !d->field) return attn__missing(why, #field)
 
 ATTN__FUNC attn_status attn__check_sizes(attn_desc *d, attn__text *why) {
-    const struct { const char *name; ptrdiff_t x; } size[] = {
-        { "batch", d->batch }, { "heads", d->heads }, { "kv_heads", d->kv_heads }, { "queries", d->queries },
-        { "keys", d->keys }, { "dim", d->dim }, { "vdim", d->vdim } };
-    for (int i = 0; i < 7; i++)
-        if (size[i].x < 0) return attn__wrong(why, ATTN_ERR_SHAPE, size[i].name, size[i].x, "negative");
+#define ATTN__SIZED(field) ATTN__REFUSE(d->field < 0, ATTN_ERR_SHAPE, #field, d->field, "negative")
+    ATTN__SIZED(batch); ATTN__SIZED(heads); ATTN__SIZED(kv_heads); ATTN__SIZED(queries); ATTN__SIZED(keys);
+    ATTN__SIZED(dim); ATTN__SIZED(vdim);
+#undef ATTN__SIZED
     if (d->heads == 0) return attn__wrong(why, ATTN_ERR_SHAPE, "heads", 0, "at least 1");
     if (d->dim == 0) return attn__wrong(why, ATTN_ERR_SHAPE, "dim", 0, "at least 1");
     if (!d->batch) d->batch = 1;
@@ -7035,21 +7076,14 @@ ATTN__FUNC attn_status attn__check_sizes(attn_desc *d, attn__text *why) {
     return ATTN_OK;
 }
 ATTN__FUNC attn_status attn__check_words(const attn_desc *d, attn__text *why) {
-    const int types[4] = { d->q_type, d->k_type, d->v_type, d->o_type };
-    static const char *const names[4] = { "q_type", "k_type", "v_type", "o_type" };
-    for (int i = 0; i < 4; i++) ATTN__TRY(attn__check_enum(types[i], ATTN_TYPE_COUNT, names[i], why));
-    ATTN__TRY(attn__check_enum(d->bias_type, ATTN_TYPE_COUNT, "bias_type", why));
-    ATTN__TRY(attn__check_enum(d->grad_type, ATTN_TYPE_COUNT, "grad_type", why));
-    ATTN__TRY(attn__check_enum(d->arith, ATTN_ARITH_COUNT, "arith", why));
-    ATTN__TRY(attn__check_enum(d->qk_norm, ATTN_QK_NORM_COUNT, "qk_norm", why));
-    ATTN__TRY(attn__check_enum(d->align, ATTN_ALIGN_COUNT, "align", why));
-    ATTN__TRY(attn__check_enum(d->causal, ATTN_CAUSAL_COUNT, "causal", why));
-    ATTN__TRY(attn__check_enum(d->rel_kind, ATTN_REL_COUNT, "rel_kind", why));
-    ATTN__TRY(attn__check_enum(d->score, ATTN_SCORE_COUNT, "score", why));
-    ATTN__TRY(attn__check_enum(d->norm, ATTN_NORM_COUNT, "norm", why));
-    ATTN__TRY(attn__check_enum(d->rope_kind, ATTN_ROPE_COUNT, "rope_kind", why));
-    ATTN__TRY(attn__check_enum(d->weights_stage, ATTN_WEIGHTS_COUNT, "weights_stage", why));
-    ATTN__TRY(attn__check_enum(d->isa, ATTN_ISA_COUNT, "isa", why));
+    ATTN__REFUSE_ENUM(q_type, ATTN_TYPE_COUNT); ATTN__REFUSE_ENUM(k_type, ATTN_TYPE_COUNT);
+    ATTN__REFUSE_ENUM(v_type, ATTN_TYPE_COUNT); ATTN__REFUSE_ENUM(o_type, ATTN_TYPE_COUNT);
+    ATTN__REFUSE_ENUM(bias_type, ATTN_TYPE_COUNT); ATTN__REFUSE_ENUM(grad_type, ATTN_TYPE_COUNT);
+    ATTN__REFUSE_ENUM(arith, ATTN_ARITH_COUNT); ATTN__REFUSE_ENUM(qk_norm, ATTN_QK_NORM_COUNT);
+    ATTN__REFUSE_ENUM(align, ATTN_ALIGN_COUNT); ATTN__REFUSE_ENUM(causal, ATTN_CAUSAL_COUNT);
+    ATTN__REFUSE_ENUM(rel_kind, ATTN_REL_COUNT); ATTN__REFUSE_ENUM(score, ATTN_SCORE_COUNT);
+    ATTN__REFUSE_ENUM(norm, ATTN_NORM_COUNT); ATTN__REFUSE_ENUM(rope_kind, ATTN_ROPE_COUNT);
+    ATTN__REFUSE_ENUM(weights_stage, ATTN_WEIGHTS_COUNT); ATTN__REFUSE_ENUM(isa, ATTN_ISA_COUNT);
     if (!attn__finite((double)d->scale)) return attn__wrong(why, ATTN_ERR_RANGE, "scale", ATTN__UNSAID, "Inf or NaN");
     return ATTN_OK;
 }
@@ -7057,16 +7091,15 @@ ATTN__FUNC attn_status attn__check_words(const attn_desc *d, attn__text *why) {
 ATTN__FUNC attn_status attn__check_offered(const attn_desc *d, attn__text *why) {
     const int softmax = d->norm == ATTN_NORM_SOFTMAX || d->norm == ATTN_NORM_TOP_K, raw = d->weights &&
         d->weights_stage;
-    const struct { int wrong; const char *name; int64_t value; const char *why; } no[] = {
-        { d->lse && !softmax, "lse", ATTN__UNSAID, "has no meaning with this norm" },
-        { d->sink && !softmax, "sink", ATTN__UNSAID, "has no meaning with this norm" },
-        { d->off_by_one && !softmax, "off_by_one", d->off_by_one, "has no meaning with this norm" },
-        { d->custom && d->q_type == ATTN_F64, "custom", ATTN__UNSAID, "f32 scores only" },
-        { d->ring && d->masked_score != 0, "masked_score", ATTN__UNSAID, "its keys are gone" },
-        { d->ring && raw && d->weights_stage < ATTN_WEIGHTS_BIASED, "weights_stage", d->weights_stage,
-          "its keys are gone" } };
-    for (size_t i = 0; i < sizeof no / sizeof no[0]; i++)
-        if (no[i].wrong) return attn__wrong(why, ATTN_ERR_UNSUPPORTED, no[i].name, no[i].value, no[i].why);
+    ATTN__REFUSE(d->lse && !softmax, ATTN_ERR_UNSUPPORTED, "lse", ATTN__UNSAID, "has no meaning with this norm");
+    ATTN__REFUSE(d->sink && !softmax, ATTN_ERR_UNSUPPORTED, "sink", ATTN__UNSAID, "has no meaning with this norm");
+    ATTN__REFUSE(d->off_by_one && !softmax, ATTN_ERR_UNSUPPORTED, "off_by_one", d->off_by_one,
+                 "has no meaning with this norm");
+    ATTN__REFUSE(d->custom && d->q_type == ATTN_F64, ATTN_ERR_UNSUPPORTED, "custom", ATTN__UNSAID, "f32 scores only");
+    ATTN__REFUSE(d->ring && d->masked_score != 0, ATTN_ERR_UNSUPPORTED, "masked_score", ATTN__UNSAID,
+                 "its keys are gone");
+    ATTN__REFUSE(d->ring && raw && d->weights_stage < ATTN_WEIGHTS_BIASED, ATTN_ERR_UNSUPPORTED, "weights_stage",
+                 d->weights_stage, "its keys are gone");
     return ATTN_OK;
 }
 // f64 arrays are computed in f64, all others in f32.
@@ -7127,64 +7160,57 @@ ATTN__FUNC attn_status attn__check_axes(const attn_desc *d, int values, attn__te
     const int t5 = d->rel_kind == ATTN_REL_T5, compact = d->score >= ATTN_SCORE_GAUSSIAN &&
         d->score <= ATTN_SCORE_TRICUBE;
     const ptrdiff_t turned = d->rope_dim ? d->rope_dim : d->dim;
-    const struct { int wrong; attn_status status; const char *name; int64_t value; const char *why; } no[] = {
-        { d->scale < 0 && (compact || d->score == ATTN_SCORE_NEG_L2), ATTN_ERR_RANGE, "scale", ATTN__UNSAID,
-          "negative for a distance" },
-        { !(d->norm_eps >= 0) || !attn__finite((double)d->norm_eps), ATTN_ERR_RANGE, "norm_eps", ATTN__UNSAID,
-          "negative, Inf or NaN" },
-        { !(d->softcap >= 0) || !attn__finite((double)d->softcap), ATTN_ERR_RANGE, "softcap", ATTN__UNSAID,
-          "negative, Inf or NaN" },
-        { !attn__finite((double)d->masked_score), ATTN_ERR_RANGE, "masked_score", ATTN__UNSAID,
-          "Inf or NaN" },
-        { !(d->dropout >= 0 && d->dropout <= 1), ATTN_ERR_RANGE, "dropout", ATTN__UNSAID, "outside 0 <= p <= 1" },
-        { !(d->relu_div >= 0) || !attn__finite((double)d->relu_div), ATTN_ERR_RANGE, "relu_div", ATTN__UNSAID,
-          "negative, Inf or NaN" },
-        { !attn__finite((double)d->sigmoid_bias), ATTN_ERR_RANGE, "sigmoid_bias", ATTN__UNSAID, "Inf or NaN" },
-        { d->norm == ATTN_NORM_TOP_K && d->top_k < 1, ATTN_ERR_RANGE, "top_k", d->top_k, "at least 1" },
-        { d->score == ATTN_SCORE_ADDITIVE && (d->score_width < 1 || d->score_width > 65536), ATTN_ERR_RANGE,
-          "score_width", d->score_width, "outside 1..65536" },
-        { d->rope_kind && (turned % 2 || turned < 2 || turned > d->dim), ATTN_ERR_SHAPE, "rope_dim", turned,
-          "odd, or outside 2..dim" },
-        { d->block_mask && (d->block_q < 1 || d->block_k < 1), ATTN_ERR_RANGE, d->block_q < 1 ? "block_q" : "block_k",
-          d->block_q < 1 ? d->block_q : d->block_k, "at least 1" },
-        { d->block_mask && d->block_heads != d->heads && d->block_heads > 1, ATTN_ERR_SHAPE, "block_heads",
-          d->block_heads, "neither 1 nor heads" },
-        { d->rel_kind == ATTN_REL_OFFSET && (d->rel_count < 1 || d->rel_count % 2 == 0), ATTN_ERR_RANGE, "rel_count",
-          d->rel_count, "odd and at least 1" },
-        { t5 && (d->rel_count < (d->rel_both_ways ? 4 : 2) || d->rel_count % (d->rel_both_ways ? 4 : 2)),
-          ATTN_ERR_RANGE, "rel_count", d->rel_count, "must hold near and far" },
-        { t5 && d->rel_max_distance <= d->rel_count / (d->rel_both_ways ? 4 : 2), ATTN_ERR_RANGE, "rel_max_distance",
-          d->rel_max_distance, "not beyond the exact buckets" },
-        { d->rel_kind == ATTN_REL_WINDOW_2D && (d->rel_height < 1 || d->rel_width < 1 || d->rel_height > 32768 ||
-                                                d->rel_width > 32768), ATTN_ERR_RANGE, "rel_height", d->rel_height,
-                                                    "height or width outside 1..32768" },
-        { d->rel_kind == ATTN_REL_WINDOW_2D &&
-          ((int64_t)d->rel_height * d->rel_width < d->queries || (int64_t)d->rel_height * d->rel_width < d->keys),
-              ATTN_ERR_SHAPE, "rel_height", d->rel_height, "queries or keys beyond height x width" },
-        { d->ring && d->keys == INT32_MAX &&
-              (d->weights || d->bias || d->keep || d->drop || d->keep_weights || d->doc_k),
-          ATTN_ERR_RANGE, "keys", d->keys, "no end, beside an array of a column a key" },
-        { d->ring < 0, ATTN_ERR_RANGE, "ring", d->ring, "negative" },
-        { d->block_table && d->page < 1, ATTN_ERR_RANGE, "page", d->page, "at least 1" },
-        { d->block_table && (d->page_count < 0 || d->pages_per_row < 0), ATTN_ERR_SHAPE, d->page_count < 0
-          ? "page_count" : "pages_per_row", d->page_count < 0 ? d->page_count : d->pages_per_row, "negative" },
-        { d->ring && d->block_table, ATTN_ERR_RANGE, "ring", d->ring, "beside block_table" },
-        { d->k_cache && d->cu_k, ATTN_ERR_RANGE, "cu_k", ATTN__UNSAID, "beside a cache" } };
-    const struct { int needed; const void *p; const char *name; } need[] = {
-        { d->score == ATTN_SCORE_BILINEAR, d->w_score, "w_score" }, { d->score == ATTN_SCORE_ADDITIVE, d->w_q, "w_q" },
-        { d->score == ATTN_SCORE_ADDITIVE, d->w_k, "w_k" }, { d->score == ATTN_SCORE_ADDITIVE, d->w_v, "w_v" },
-        { d->rel_kind != 0, d->rel_table, "rel_table" }, { d->rope_kind != 0, d->rope_cos, "rope_cos" },
-        { d->rope_kind != 0, d->rope_sin, "rope_sin" }, { d->doc_k != NULL, d->doc_q, "doc_q" },
-            { d->doc_q != NULL, d->doc_k, "doc_k" },
-        { d->cu_k != NULL, d->cu_q, "cu_q" }, { d->cu_q != NULL && !d->k_cache, d->cu_k, "cu_k" },
-            { d->k_cache != NULL, d->v_cache, "v_cache" },
-        { d->v_cache || d->ring || d->block_table, d->k_cache, "k_cache" },
-            { d->k_cache != NULL, d->key_lengths, "key_lengths" } };
-    for (size_t i = 0; i < sizeof no / sizeof no[0]; i++)
-        if (no[i].wrong) return attn__wrong(why, no[i].status, no[i].name, no[i].value, no[i].why);
+    ATTN__REFUSE(d->scale < 0 && (compact || d->score == ATTN_SCORE_NEG_L2), ATTN_ERR_RANGE, "scale", ATTN__UNSAID,
+                 "negative for a distance");
+    ATTN__REFUSE(!(d->norm_eps >= 0) || !attn__finite((double)d->norm_eps), ATTN_ERR_RANGE, "norm_eps", ATTN__UNSAID,
+                 "negative, Inf or NaN");
+    ATTN__REFUSE(!(d->softcap >= 0) || !attn__finite((double)d->softcap), ATTN_ERR_RANGE, "softcap", ATTN__UNSAID,
+                 "negative, Inf or NaN");
+    ATTN__REFUSE(!attn__finite((double)d->masked_score), ATTN_ERR_RANGE, "masked_score", ATTN__UNSAID, "Inf or NaN");
+    ATTN__REFUSE(!(d->dropout >= 0 && d->dropout <= 1), ATTN_ERR_RANGE, "dropout", ATTN__UNSAID, "outside 0 <= p <= 1");
+    ATTN__REFUSE(!(d->relu_div >= 0) || !attn__finite((double)d->relu_div), ATTN_ERR_RANGE, "relu_div", ATTN__UNSAID,
+                 "negative, Inf or NaN");
+    ATTN__REFUSE(!attn__finite((double)d->sigmoid_bias), ATTN_ERR_RANGE, "sigmoid_bias", ATTN__UNSAID, "Inf or NaN");
+    ATTN__REFUSE(d->norm == ATTN_NORM_TOP_K && d->top_k < 1, ATTN_ERR_RANGE, "top_k", d->top_k, "at least 1");
+    ATTN__REFUSE(d->score == ATTN_SCORE_ADDITIVE && (d->score_width < 1 || d->score_width > 65536), ATTN_ERR_RANGE,
+                 "score_width", d->score_width, "outside 1..65536");
+    ATTN__REFUSE(d->rope_kind && (turned % 2 || turned < 2 || turned > d->dim), ATTN_ERR_SHAPE, "rope_dim", turned,
+                 "odd, or outside 2..dim");
+    ATTN__REFUSE(d->block_mask && (d->block_q < 1 || d->block_k < 1), ATTN_ERR_RANGE,
+                 d->block_q < 1 ? "block_q" : "block_k", d->block_q < 1 ? d->block_q : d->block_k, "at least 1");
+    ATTN__REFUSE(d->block_mask && d->block_heads != d->heads && d->block_heads > 1, ATTN_ERR_SHAPE, "block_heads",
+                 d->block_heads, "neither 1 nor heads");
+    ATTN__REFUSE(d->rel_kind == ATTN_REL_OFFSET && (d->rel_count < 1 || d->rel_count % 2 == 0), ATTN_ERR_RANGE,
+                 "rel_count", d->rel_count, "odd and at least 1");
+    ATTN__REFUSE(t5 && (d->rel_count < (d->rel_both_ways ? 4 : 2) || d->rel_count % (d->rel_both_ways ? 4 : 2)),
+                 ATTN_ERR_RANGE, "rel_count", d->rel_count, "must hold near and far");
+    ATTN__REFUSE(t5 && d->rel_max_distance <= d->rel_count / (d->rel_both_ways ? 4 : 2), ATTN_ERR_RANGE,
+                 "rel_max_distance", d->rel_max_distance, "not beyond the exact buckets");
+    ATTN__REFUSE(d->rel_kind == ATTN_REL_WINDOW_2D && (d->rel_height < 1 || d->rel_width < 1 ||
+                                                          d->rel_height > 32768 || d->rel_width > 32768),
+                 ATTN_ERR_RANGE, "rel_height", d->rel_height, "height or width outside 1..32768");
+    ATTN__REFUSE(d->rel_kind == ATTN_REL_WINDOW_2D && ((int64_t)d->rel_height * d->rel_width < d->queries ||
+                                                       (int64_t)d->rel_height * d->rel_width < d->keys),
+                 ATTN_ERR_SHAPE, "rel_height", d->rel_height, "queries or keys beyond height x width");
+    ATTN__REFUSE(d->ring && d->keys == INT32_MAX &&
+                 (d->weights || d->bias || d->keep || d->drop || d->keep_weights || d->doc_k),
+                 ATTN_ERR_RANGE, "keys", d->keys, "no end, beside an array of a column a key");
+    ATTN__REFUSE(d->ring < 0, ATTN_ERR_RANGE, "ring", d->ring, "negative");
+    ATTN__REFUSE(d->block_table && d->page < 1, ATTN_ERR_RANGE, "page", d->page, "at least 1");
+    ATTN__REFUSE(d->block_table && (d->page_count < 0 || d->pages_per_row < 0), ATTN_ERR_SHAPE,
+                 d->page_count < 0 ? "page_count" : "pages_per_row",
+                 d->page_count < 0 ? d->page_count : d->pages_per_row, "negative");
+    ATTN__REFUSE(d->ring && d->block_table, ATTN_ERR_RANGE, "ring", d->ring, "beside block_table");
+    ATTN__REFUSE(d->k_cache && d->cu_k, ATTN_ERR_RANGE, "cu_k", ATTN__UNSAID, "beside a cache");
     if (d->score == ATTN_SCORE_CUSTOM && !d->custom && values) return attn__missing(why, "custom");
-    for (size_t i = 0; values && i < sizeof need / sizeof need[0]; i++)
-        if (need[i].needed && !need[i].p) return attn__missing(why, need[i].name);
+    if (!values) return ATTN_OK;
+    ATTN__NEED(d->score == ATTN_SCORE_BILINEAR, w_score); ATTN__NEED(d->score == ATTN_SCORE_ADDITIVE, w_q);
+    ATTN__NEED(d->score == ATTN_SCORE_ADDITIVE, w_k); ATTN__NEED(d->score == ATTN_SCORE_ADDITIVE, w_v);
+    ATTN__NEED(d->rel_kind != 0, rel_table); ATTN__NEED(d->rope_kind != 0, rope_cos);
+    ATTN__NEED(d->rope_kind != 0, rope_sin); ATTN__NEED(d->doc_k != NULL, doc_q); ATTN__NEED(d->doc_q != NULL, doc_k);
+    ATTN__NEED(d->cu_k != NULL, cu_q); ATTN__NEED(d->cu_q != NULL && !d->k_cache, cu_k);
+    ATTN__NEED(d->k_cache != NULL, v_cache); ATTN__NEED(d->v_cache || d->ring || d->block_table, k_cache);
+    ATTN__NEED(d->k_cache != NULL, key_lengths);
     return ATTN_OK;
 }
 ATTN__FUNC attn_status attn__check_each(const int32_t *x, ptrdiff_t n, int64_t low, int64_t high, const char *name,
@@ -7340,12 +7366,15 @@ ATTN__FUNC attn_status attn__check_arrays(const attn_desc *d, int values, attn__
         const int same = d->o == d->q && d->vdim == d->dim && d->o_type == d->q_type &&
             !memcmp(d->o_stride, d->q_stride, sizeof d->o_stride);
         const attn__set o = attn__array_set(&a[0]);
+        uintptr_t end[10];
         if (attn__meets_itself(&o, x.o, d->o_stride)) {
             attn__say(why, "o_stride: elements of o lie over each other");
             return ATTN_ERR_OVERLAP;
         }
+        for (int i = 0; i < 10; i++) end[i] = a[i].at ? attn__array_end(&a[i]) : 0;
         for (int i = 0; i < 3; i++) for (int j = i + 1; j < 10 && a[i].at; j++)
-            if (!(i == 0 && j == 3 && same)) ATTN__TRY(attn__check_apart(&a[i], &a[j], why));
+            if (end[i] > (uintptr_t)a[j].at && end[j] > (uintptr_t)a[i].at && !(i == 0 && j == 3 && same))
+                ATTN__TRY(attn__check_apart(&a[i], &a[j], why));
     }
     return ATTN_OK;
 }
@@ -7402,17 +7431,16 @@ typedef struct attn__plan {
 
 // Bytes of one worker for any pass of this build
 ATTN__FUNC size_t attn__tile_bytes(const attn_desc *d) {
-    size_t most = 0;
+    attn__space w;
+    size_t at = 0;
+    int tile = 0, block = 0;
     for (int i = 0; i <= ATTN_ISA_COUNT; i++) {
         const attn__table *t = i < ATTN_ISA_COUNT ? attn__tables[i] : attn__table_of(ATTN_F64, 0);
-        attn__space w;
-        size_t at = 0;
-        if (!t) continue;
-        attn__carve(NULL, &at, sizeof(attn__tile_args));
-        at += attn__layout(&w, NULL, d, t->bytes, t->tq, t->kt);
-        if (at > most) most = at;
+        if (t && t->tq * t->bytes > tile) tile = t->tq * t->bytes;
+        if (t && t->kt * t->bytes > block) block = t->kt * t->bytes;
     }
-    return most;
+    attn__carve(NULL, &at, sizeof(attn__tile_args));
+    return at + attn__layout(&w, NULL, d, 4, tile / 4, block / 4);
 }
 // Of batch entry b
 ATTN__FUNC ptrdiff_t attn__keys_in_use(const attn_desc *d, ptrdiff_t b) {
@@ -7444,59 +7472,91 @@ ATTN__FUNC void attn__limits(const attn_desc *d, ptrdiff_t b, ptrdiff_t i, int64
     if (from >= to || i >= attn__queries_in_use(d, b)) from = to = 0;
     *lo = (ptrdiff_t)from; *hi = (ptrdiff_t)to;
 }
-ATTN__FUNC void attn__repeat_lane(attn__tile_args *g, int lane) {
-#define ATTN__ROW(field) g->field[lane] = g->field[lane - 1];
-    ATTN__ROW(query) ATTN__ROW(head) ATTN__ROW(slope) ATTN__ROW(scale) ATTN__ROW(rest) ATTN__ROW(q) ATTN__ROW(o)
-    ATTN__ROW(bias) ATTN__ROW(keep) ATTN__ROW(drop) ATTN__ROW(lse) ATTN__ROW(weights) ATTN__ROW(lo) ATTN__ROW(hi)
-#undef ATTN__ROW
+// A tile's lane: row r of the unit of G heads, query r / G of head r % G
+ATTN__FUNC void attn__set_lane(const attn__plan *p, attn__tile_args *g, int lane, ptrdiff_t unit, ptrdiff_t r) {
+    const attn_desc *d = &p->d;
+    const ptrdiff_t b = g->b, e = p->bytes, first = d->cu_q ? d->cu_q[b] : 0;
+    const ptrdiff_t i = p->group > 1 ? r / p->group : r, h = unit * p->group + r - i * p->group;
+    const ptrdiff_t row = d->cu_q ? h * d->cu_q[d->batch] + first + i : (b * d->heads + h) * d->queries + i;
+    g->query[lane] = i; g->head[lane] = h;
+    g->slope[lane] = !d->alibi && !d->alibi_slopes ? 0 : lane && h == g->head[lane - 1] ? g->slope[lane - 1]
+        : attn__slope(d, h);
+    g->scale[lane] = p->scale * (d->logit_scale ? (double)d->logit_scale[h] : 1);
+    g->rest[lane] = 1;
+    if (g->words_k == ATTN__BF16_WORDS && g->scale[lane] != 0) {     // q takes the power of two: exact
+        const double x = attn__from_bits_d(attn__bits_d(g->scale[lane]) & ATTN__D_INF);
+        g->rest[lane] = g->scale[lane] / x; g->scale[lane] = x;
+    }
+#define ATTN__AT(field, type, i) \
+    (b * d->field##_stride[0] + h * d->field##_stride[1] + (i) * d->field##_stride[2]) * attn__types[type].bytes
+    g->q[lane] = (const char *)d->q + ATTN__AT(q, d->q_type, first + i);
+    g->o[lane] = (char *)d->o + ATTN__AT(o, d->o_type, first + i);
+    g->bias[lane] = d->bias ? (const char *)d->bias + ATTN__AT(bias, d->bias_type, i) : NULL;
+    g->keep[lane] = d->keep ? d->keep + ATTN__AT(keep, ATTN_U8, i) : NULL;
+    g->drop[lane] = d->drop ? d->drop + ATTN__AT(drop, ATTN_U8, i) : NULL;
+#undef ATTN__AT
+    g->lse[lane] = d->lse ? (char *)d->lse + row * e : NULL;
+    g->weights[lane] = d->weights ? (char *)d->weights + ((b * d->heads + h) * d->queries + i) * d->keys * e : NULL;
 }
-// The lanes of one tile: rows r0 .. of i*G + g of a unit of G heads; lanes past the end repeat the last row.
+#if !ATTN__SIZE
+// Lanes from .. TQ-1 as the one before them and, up to g->lanes, a row further each: far less work than row by row
+ATTN__FUNC void attn__next_lanes(const attn__plan *p, attn__tile_args *g, int from) {
+    const attn_desc *d = &p->d;
+    const int tq = p->table->tq, rows = from < g->lanes ? g->lanes : from;
+    const ptrdiff_t head = g->head[from - 1];
+    const double slope = g->slope[from - 1], scale = g->scale[from - 1], rest = g->rest[from - 1];
+#define ATTN__NEXT(field, type, step) \
+    if (from < tq && g->field[from - 1]) { \
+        const ptrdiff_t by = (step); \
+        type x = (type)g->field[from - 1]; \
+        for (int i = from; i < rows; i++) g->field[i] = x += by; \
+        for (int i = rows; i < tq; i++) g->field[i] = x; \
+    }
+    for (int i = from; i < tq; i++) {
+        g->query[i] = g->query[from - 1] + (i < rows ? i : rows - 1) - (from - 1);
+        g->head[i] = head; g->slope[i] = slope; g->scale[i] = scale; g->rest[i] = rest;
+    }
+    ATTN__NEXT(q, const char *, d->q_stride[2] * attn__types[d->q_type].bytes)
+    ATTN__NEXT(o, char *, d->o_stride[2] * attn__types[d->o_type].bytes)
+    ATTN__NEXT(bias, const char *, d->bias_stride[2] * attn__types[d->bias_type].bytes)
+    ATTN__NEXT(keep, const uint8_t *, d->keep_stride[2])
+    ATTN__NEXT(drop, const uint8_t *, d->drop_stride[2])
+    ATTN__NEXT(lse, char *, p->bytes)
+    ATTN__NEXT(weights, char *, d->keys * p->bytes)
+#undef ATTN__NEXT
+}
+#endif
+// The lanes of one tile: rows r0 .. of a unit; lanes past the end repeat the last row.
 ATTN__FUNC void attn__fill_lanes(const attn__plan *p, attn__tile_args *g, ptrdiff_t unit, ptrdiff_t rows,
                                  ptrdiff_t r0) {
     const attn_desc *d = &p->d;
-    const ptrdiff_t b = g->b, e = p->bytes, first = d->cu_q ? d->cu_q[b] : 0, total = d->cu_q ? d->cu_q[d->batch]
-        : d->queries;
-    const ptrdiff_t used = attn__queries_in_use(d, b);
+    const ptrdiff_t b = g->b, used = attn__queries_in_use(d, b);
     // one range for all rows
-    const int tq = p->table->tq, steady = !d->causal && !d->window && !d->row_lengths && !d->query_lengths;
+    const int tq = p->table->tq, steady = !ATTN__SIZE && !d->causal && !d->window && !d->row_lengths &&
+        !d->query_lengths;
+    ptrdiff_t lo = 0, hi = 0;
+    int set = tq, lane;
     g->lanes = rows - r0 < tq ? (int)(rows - r0) : tq;
     g->dead = 0; g->in_line = p->group == 1;
     g->hi_most = g->lo_most = 0; g->lo_least = g->hi_least = PTRDIFF_MAX;
-    for (int lane = 0; lane < tq; lane++) {
-        const ptrdiff_t r = r0 + (lane < g->lanes ? lane : g->lanes - 1);
-        const ptrdiff_t i = p->group > 1 ? r / p->group : r, h = unit * p->group + r - i * p->group;
-        const ptrdiff_t row = d->cu_q ? h * total + first + i : (b * d->heads + h) * d->queries + i;
-#ifndef __OPTIMIZE_SIZE__
-        if (lane >= g->lanes) { attn__repeat_lane(g, lane); continue; }
+#if !ATTN__SIZE
+    set = g->in_line ? 1 : g->lanes;
 #endif
-        g->query[lane] = i; g->head[lane] = h;
-        if (d->alibi || d->alibi_slopes)
-            g->slope[lane] = lane && h == g->head[lane - 1] ? g->slope[lane - 1] : attn__slope(d, h);
-        g->scale[lane] = p->scale * (d->logit_scale ? (double)d->logit_scale[h] : 1);
-        g->rest[lane] = 1;
-        if (g->words_k == ATTN__BF16_WORDS && g->scale[lane] != 0) {     // q takes the power of two: exact
-            const double x = attn__from_bits_d(attn__bits_d(g->scale[lane]) & ATTN__D_INF);
-            g->rest[lane] = g->scale[lane] / x; g->scale[lane] = x;
-        }
-#define ATTN__AT(field, type, i) \
-        (b * d->field##_stride[0] + h * d->field##_stride[1] + (i) * d->field##_stride[2]) * attn__types[type].bytes
-        g->q[lane] = (const char *)d->q + ATTN__AT(q, d->q_type, first + i);
-        g->o[lane] = (char *)d->o + ATTN__AT(o, d->o_type, first + i);
-        g->bias[lane] = d->bias ? (const char *)d->bias + ATTN__AT(bias, d->bias_type, i) : NULL;
-        g->keep[lane] = d->keep ? d->keep + ATTN__AT(keep, ATTN_U8, i) : NULL;
-        g->drop[lane] = d->drop ? d->drop + ATTN__AT(drop, ATTN_U8, i) : NULL;
-#undef ATTN__AT
-        g->lse[lane] = d->lse ? (char *)d->lse + row * e : NULL;
-        g->weights[lane] = d->weights ? (char *)d->weights + ((b * d->heads + h) * d->queries + i) * d->keys * e : NULL;
-        if (lane && steady) { g->lo[lane] = g->lo[0]; g->hi[lane] = g->hi[0]; }
-        else attn__limits(d, b, i, g->offset, &g->lo[lane], &g->hi[lane]);
-        // not of a row that sees none
-        if (g->lo[lane] < g->hi[lane] && g->lo[lane] < g->lo_least) g->lo_least = g->lo[lane];
-        if (g->lo[lane] > g->lo_most) g->lo_most = g->lo[lane];
-        if (g->hi[lane] < g->hi_least) g->hi_least = g->hi[lane];
-        if (g->hi[lane] > g->hi_most) g->hi_most = g->hi[lane];
-        if (lane < g->lanes && i >= used) g->dead++;
+    for (lane = 0; lane < set; lane++)
+        attn__set_lane(p, g, lane, unit, r0 + (lane < g->lanes ? lane : g->lanes - 1));
+#if !ATTN__SIZE
+    attn__next_lanes(p, g, set);
+#endif
+    for (lane = 0; lane < (steady ? 1 : g->lanes); lane++) {
+        attn__limits(d, b, g->query[lane], g->offset, &lo, &hi);
+        g->lo[lane] = lo; g->hi[lane] = hi;
+        if (lo < hi && lo < g->lo_least) g->lo_least = lo;           // not of a row that sees none
+        if (lo > g->lo_most) g->lo_most = lo;
+        if (hi < g->hi_least) g->hi_least = hi;
+        if (hi > g->hi_most) g->hi_most = hi;
+        if (g->query[lane] >= used) g->dead++;
     }
+    for (const ptrdiff_t from = lo, to = hi; lane < tq; lane++) { g->lo[lane] = from; g->hi[lane] = to; }
     g->end = !g->every ? g->hi_most : d->k_cache ? attn__keys_in_use(d, b) : d->cu_k ? d->cu_k[b + 1] - d->cu_k[b]
         : d->keys;
     g->start = g->every ? 0 : g->lo_least / ATTN__SPAN * ATTN__SPAN;
@@ -7534,7 +7594,7 @@ ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
     const ptrdiff_t parts = p->fold ? 1 : p->parts, first = task / parts * p->per;
     const ptrdiff_t end = first + p->per < p->total ? first + p->per : p->total;
     ptrdiff_t head = -1;
-    memset(g, 0, sizeof *g);
+    memset(g, 0, offsetof(attn__tile_args, q));
     g->work = (char *)g + ((sizeof *g + 63) & ~(size_t)63);
     g->d = d; g->worker = worker; g->table = p->table;
     if (d->arith == ATTN_ARITH_NATIVE) {
