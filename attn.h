@@ -2316,6 +2316,7 @@ ATTN__FUNC attn__v ATTN__FN(sqrt)(attn__v a) {                      // where the
 //     attn__x_dot(c, a, b)           c + a b in integers, b of -128..127, a of 0..255 (NEON: -128..127)
 //     attn__x_bytes(p)               4 LANES bytes of -128..127 as such an a: ATTN__X_BIAS more
 //     x_block(p, type, i, n)         bytes i .. of a row of blocks of n as an a: q8_0 as above, of 4 bits 0..15
+//     x_sums(y, r)                   LANES sums of integers, by the row, of each block of 32 in r: y[block]
 #if ATTN__LANES == 16
 #define ATTN__HAS_BF16 1
 #define ATTN__HAS_I8 1
@@ -2330,6 +2331,7 @@ ATTN__FUNC attn__v ATTN__FN(sqrt)(attn__v a) {                      // where the
 #define attn__x_set(n) _mm512_set1_epi32(n)
 #define attn__x_load(p) _mm512_loadu_si512(p)
 #define attn__x_sum(a) _mm512_reduce_add_epi32(a)
+#define attn__x_add(a, b) _mm512_add_epi32(a, b)
 #define attn__x_float(a) _mm512_cvtepi32_ps(a)
 // i and i + x as halves of word i
 #define attn__x_both(x) \
@@ -2361,6 +2363,16 @@ ATTN__INL __m512 ATTN__FN(x_block)(const char *p, int type, ptrdiff_t i, ptrdiff
     return _mm512_castsi512_ps(_mm512_inserti64x4(a, i + 32 < n ? ATTN__FN(half_block)(p + (i / 32 + 1) * bytes, type)
                                                   : _mm256_setzero_si256(), 1));
 }
+ATTN__INL void ATTN__FN(x_sums)(__m512i *y, __m512i *r) {
+    __m512i low, high;
+    ATTN__UNROLL for (int i = 0; i < 16; i += 2)
+        r[i] = _mm512_add_epi32(_mm512_unpacklo_epi32(r[i], r[i + 1]), _mm512_unpackhi_epi32(r[i], r[i + 1]));
+    ATTN__UNROLL for (int i = 0; i < 16; i += 4)
+        r[i] = _mm512_add_epi32(_mm512_unpacklo_epi64(r[i], r[i + 2]), _mm512_unpackhi_epi64(r[i], r[i + 2]));
+    low = _mm512_add_epi32(_mm512_shuffle_i32x4(r[0], r[4], 0x88), _mm512_shuffle_i32x4(r[0], r[4], 0xdd));
+    high = _mm512_add_epi32(_mm512_shuffle_i32x4(r[8], r[12], 0x88), _mm512_shuffle_i32x4(r[8], r[12], 0xdd));
+    y[0] = _mm512_shuffle_i32x4(low, high, 0x88); y[1] = _mm512_shuffle_i32x4(low, high, 0xdd);
+}
 #else                                                   // NEON; ATTN__HAS_BF16 comes from the stanza that includes
 #define ATTN__HAS_I8 1
 #define ATTN__X_BIAS 0
@@ -2374,6 +2386,7 @@ ATTN__INL __m512 ATTN__FN(x_block)(const char *p, int type, ptrdiff_t i, ptrdiff
 #define attn__x_set(n) vdupq_n_s32(n)
 #define attn__x_load(p) vld1q_s32((const int32_t *)(const void *)(p))
 #define attn__x_sum(a) vaddvq_s32(a)
+#define attn__x_add(a, b) vaddq_s32(a, b)
 #define attn__x_float(a) vcvtq_f32_s32(a)
 #define ATTN__ZIP(a, b) vreinterpretq_f32_u16(vcombine_u16(vzip1_u16(a, b), vzip2_u16(a, b)))
 #define attn__x_pairs(a, b) ATTN__ZIP(vreinterpret_u16_bf16(vcvt_bf16_f32(a)), vreinterpret_u16_bf16(vcvt_bf16_f32(b)))
@@ -2387,6 +2400,9 @@ ATTN__INL float32x4_t ATTN__FN(x_block)(const char *p, int type, ptrdiff_t i, pt
     const uint8x16_t a = vld1q_u8(b + (type == ATTN_Q8_0 ? i % 32 : 0));
     (void)n;
     return vreinterpretq_f32_u8(type == ATTN_Q8_0 ? a : i % 32 ? vshrq_n_u8(a, 4) : vandq_u8(a, vdupq_n_u8(15)));
+}
+ATTN__INL void ATTN__FN(x_sums)(int32x4_t *y, int32x4_t *r) {
+    y[0] = vpaddq_s32(vpaddq_s32(r[0], r[1]), vpaddq_s32(r[2], r[3]));
 }
 #endif
 #endif
@@ -2605,6 +2621,21 @@ ATTN__FUNC void attn__rows_list(const char **p, const attn__rows *x, ptrdiff_t j
         const char *at = attn__row_at(x, j + i);
         run = attn__rows_run(x, j + i, n - i);
         for (ptrdiff_t r = 0; r < run; r++) p[i + r] = at + r * step;
+    }
+}
+// Touches rows in the order of memory (by columns is up to a fifth slower), some lines at a time.
+typedef struct attn__ahead { const char *const *row, *const *last, *at; ptrdiff_t i, run, lines; } attn__ahead;
+// n rows of so many bytes from row[0] on, in so many times
+ATTN__INL attn__ahead attn__ahead_of(const char *const *row, ptrdiff_t n, ptrdiff_t bytes, ptrdiff_t times) {
+    const int dense = row[n - 1] - row[0] == (n - 1) * bytes;
+    const ptrdiff_t all = dense ? (n * bytes + 63) / 64 : n * ((bytes + 63) / 64);
+    const attn__ahead x = { row, row + n - 1, row[0], 0, dense ? PTRDIFF_MAX - 64 : bytes, (all + times - 1) / times };
+    return x;
+}
+ATTN__INL void attn__touch_ahead(attn__ahead *x) {
+    for (ptrdiff_t n = 0; n < x->lines; n++) {
+        ATTN__PREFETCH_NEAR(x->at + x->i);
+        if ((x->i += 64) >= x->run && x->row < x->last) { x->i = 0; x->at = *++x->row; }
     }
 }
 typedef struct attn__table attn__table;
@@ -3322,37 +3353,43 @@ ATTN__INL int ATTN__FN(loads)(int type) {               // are rows of this type
 #endif
     return type == ATTN__OWN_TYPE;
 }
-// The types that vectors read: F(LOAD) a case, LOAD(p, i) elements i .. of the row at p
-#define ATTN__LOAD_OWN(p, i) attn__v_load((const attn__e *)(const void *)(p) + (i))
-#define ATTN__LOAD_BF16(p, i) attn__v_of_bf16((p) + 2 * (i))
-#define ATTN__LOAD_F16(p, i) attn__v_of_f16((p) + 2 * (i))
-#define ATTN__BLOCK(p, i) ((p) + (size_t)(i) / 32 * 34)
-#define ATTN__LOAD_Q8_0(p, i) \
-    attn__v_mul(attn__v_set(attn__f16_at(ATTN__BLOCK(p, i))), attn__v_of_i8(ATTN__BLOCK(p, i) + 2 + (size_t)(i) % 32))
+// The types that vectors read: F(TYPE) a case. ATTN__LOAD_TYPE(p, i, c): elements i .. of the row at p, where c is
+// ATTN__SCALE_TYPE(p, i), the same for all of a block.
+#define ATTN__BLOCK(p, i, bytes) ((p) + (size_t)(i) / 32 * (bytes))
+#define ATTN__LOAD_OWN(p, i, c) ((void)(c), attn__v_load((const attn__e *)(const void *)(p) + (i)))
+#define ATTN__LOAD_BF16(p, i, c) ((void)(c), attn__v_of_bf16((p) + 2 * (i)))
+#define ATTN__LOAD_F16(p, i, c) ((void)(c), attn__v_of_f16((p) + 2 * (i)))
+#define ATTN__LOAD_Q8_0(p, i, c) attn__v_mul(c, attn__v_of_i8(ATTN__BLOCK(p, i, 34) + 2 + (size_t)(i) % 32))
+#define ATTN__LOAD_Q4_0(p, i, c) \
+    attn__v_mul(attn__v_sub(attn__v_of_u4(ATTN__BLOCK(p, i, 18) + 2 + (i) % 16, (int)((i) % 32 / 16 * 4)), \
+                            attn__v_set(8)), c)
+#define ATTN__SCALE_OWN(p, i) attn__v_set(0)
+#define ATTN__SCALE_BF16(p, i) attn__v_set(0)
+#define ATTN__SCALE_F16(p, i) attn__v_set(0)
+#define ATTN__SCALE_Q8_0(p, i) attn__v_set(attn__f16_at(ATTN__BLOCK(p, i, 34)))
+#define ATTN__SCALE_Q4_0(p, i) attn__v_set(attn__f16_at(ATTN__BLOCK(p, i, 18)))
+#define ATTN__LOAD(TYPE, p, i) ATTN__LOAD_##TYPE(p, i, ATTN__SCALE_##TYPE(p, i))
 #ifdef attn__v_of_bf16
-#define ATTN__TYPE_BF16(F) case ATTN_BF16: F(ATTN__LOAD_BF16);
+#define ATTN__TYPE_BF16(F) case ATTN_BF16: F(BF16);
 #else
 #define ATTN__TYPE_BF16(F)
 #endif
 #ifdef attn__v_of_f16
-#define ATTN__TYPE_F16(F) case ATTN_F16: F(ATTN__LOAD_F16);
+#define ATTN__TYPE_F16(F) case ATTN_F16: F(F16);
 #else
 #define ATTN__TYPE_F16(F)
 #endif
-#define ATTN__LOAD_Q4_0(p, i) \
-    attn__v_mul(attn__v_sub(attn__v_of_u4((p) + (i) / 32 * 18 + 2 + (i) % 16, (int)((i) % 32 / 16 * 4)), \
-                            attn__v_set(8)), attn__v_set(attn__f16_at((p) + (i) / 32 * 18)))
 #ifdef attn__v_of_i8
-#define ATTN__TYPE_Q8_0(F) case ATTN_Q8_0: F(ATTN__LOAD_Q8_0);
-#define ATTN__TYPE_Q4_0(F) case ATTN_Q4_0: F(ATTN__LOAD_Q4_0);    // of values in decoding
+#define ATTN__TYPE_Q8_0(F) case ATTN_Q8_0: F(Q8_0);
+#define ATTN__TYPE_Q4_0(F) case ATTN_Q4_0: F(Q4_0);    // of values in decoding
 #else
 #define ATTN__TYPE_Q8_0(F)
 #define ATTN__TYPE_Q4_0(F)
 #endif
-#define ATTN__TYPES(F) ATTN__TYPE_BF16(F) ATTN__TYPE_F16(F) ATTN__TYPE_Q8_0(F) default: F(ATTN__LOAD_OWN);
+#define ATTN__TYPES(F) ATTN__TYPE_BF16(F) ATTN__TYPE_F16(F) ATTN__TYPE_Q8_0(F) default: F(OWN);
 // r[u] = elements of row p[u] from i on, for u < n
 ATTN__INL void ATTN__FN(load_rows)(attn__v *r, const char *const *p, ptrdiff_t i, const int n, int type) {
-#define ATTN__EACH(LOAD) ATTN__UNROLL for (int u = 0; u < n; u++) r[u] = LOAD(p[u], i); break
+#define ATTN__EACH(TYPE) ATTN__UNROLL for (int u = 0; u < n; u++) r[u] = ATTN__LOAD(TYPE, p[u], i); break
     switch (type) { ATTN__TYPES(ATTN__EACH) }
 #undef ATTN__EACH
 }
@@ -3539,15 +3576,17 @@ ATTN__FUNC void ATTN__FN(gemv)(attn__gemm_args *g) {
                 BODY                                                                                              \
             }                                                                                                     \
             break
-#define ATTN__DOWN(LOAD) ATTN__STEPS(                                                                             \
+#define ATTN__DOWN(TYPE) ATTN__STEPS(                                                                             \
                 attn__v y = attn__v_load(c + p + i);                                                              \
-                ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) y = attn__v_fma(s[u], LOAD(to[u], i), y);      \
+                ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) \
+                    y = attn__v_fma(s[u], ATTN__LOAD(TYPE, to[u], i), y);                                         \
                 attn__v_store(c + p + i, y);)
-#define ATTN__ALONG(LOAD) ATTN__STEPS(                                                                            \
+#define ATTN__ALONG(TYPE) ATTN__STEPS(                                                                            \
                 const attn__v x = attn__v_load(a + p + i);                                                        \
-                ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) s[u] = attn__v_fma(x, LOAD(to[u], i), s[u]);)
+                ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) \
+                    s[u] = attn__v_fma(x, ATTN__LOAD(TYPE, to[u], i), s[u]);)
             if (down) switch (type) {
-                ATTN__TYPE_BF16(ATTN__DOWN) ATTN__TYPE_F16(ATTN__DOWN) default: ATTN__DOWN(ATTN__LOAD_OWN);
+                ATTN__TYPE_BF16(ATTN__DOWN) ATTN__TYPE_F16(ATTN__DOWN) default: ATTN__DOWN(OWN);
             } else switch (type) { ATTN__TYPES(ATTN__ALONG) }
 #undef ATTN__DOWN
 #undef ATTN__ALONG
@@ -3556,7 +3595,7 @@ ATTN__FUNC void ATTN__FN(gemv)(attn__gemm_args *g) {
                 const attn__v x = attn__v_load_n((down ? c : a) + p + i, n - i, 0);
                 attn__v y = x;
                 ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) {
-                    const attn__v r = ATTN__LOAD_OWN(to[u], i);
+                    const attn__v r = ATTN__LOAD(OWN, to[u], i);
                     if (down) y = attn__v_fma(s[u], r, y); else s[u] = attn__v_fma(x, r, s[u]);
                 }
                 if (down) attn__v_store_n(c + p + i, n - i, y);
@@ -4284,15 +4323,15 @@ ATTN__INL ptrdiff_t ATTN__FN(few_ahead)(ptrdiff_t bytes, ptrdiff_t row) {
 // t[g][i] = q[g] . k[i] for FEW_KEYS keys and one row or four
 ATTN__OUTLINE void ATTN__FN(few_scores)(attn__e *t, const attn__e *q, ptrdiff_t dk, const char *const *k, int type,
                                         int rows, ptrdiff_t ahead) {
-    const ptrdiff_t step = ATTN__LANES * attn__types[type].bytes / attn__types[type].elements;    // q8_0: about
+    attn__ahead touch = attn__ahead_of(k + ahead, ATTN__FEW_KEYS, dk / attn__types[type].elements *
+                                              attn__types[type].bytes, 2 * (dk / ATTN__LANES) + 1);
     attn__v a[2][4], r[ATTN__LANES];
-    ptrdiff_t d = 0, at = 0;
+    ptrdiff_t d = 0;
     ATTN__UNROLL for (int g = 0; g < 4; g++) a[0][g] = a[1][g] = attn__v_set(0);
-    for (; d + ATTN__LANES <= dk; d += ATTN__LANES, at += step) ATTN__UNROLL for (int b = 0; b < 2; b++) {
+    for (; d + ATTN__LANES <= dk; d += ATTN__LANES) ATTN__UNROLL for (int b = 0; b < 2; b++) {
         const attn__e *x = q + d;
         ATTN__FN(load_rows)(r, k + b * ATTN__LANES, d, ATTN__LANES, type);
-        if (at % 64 < step) ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++)
-            ATTN__PREFETCH_NEAR(k[b * ATTN__LANES + u + ahead] + at);
+        attn__touch_ahead(&touch);
         ATTN__FN(transpose)(r);
         ATTN__HIDE(x);
         ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) a[b][0] = attn__v_fma(attn__v_set(x[u]), r[u], a[b][0]);
@@ -4311,21 +4350,36 @@ ATTN__OUTLINE void ATTN__FN(few_scores)(attn__e *t, const attn__e *q, ptrdiff_t 
     ATTN__UNROLL for (int b = 0; b < 2; b++) ATTN__UNROLL for (int g = 0; g < 4; g++)
         if (g < rows) attn__v_store(t + g * ATTN__KT + b * ATTN__LANES, a[b][g]);
 }
-// o[g][4 vectors] += sum over keys of p[g][key] v[key][column[u] ..] for one row or four; l, when given, is one more
-// chain
+// o[g][4 vectors] += sum over keys of p[g][key] v[key][column[u] ..] for four rows or one; `wide`: 8 vectors of one.
+// l, when given, is one more chain.
 ATTN__OUTLINE void ATTN__FN(few_columns)(attn__e *o, ptrdiff_t o_row, const attn__e *p, const char *const *v, int type,
-                                         const ptrdiff_t *column, ptrdiff_t nk, attn__e *l, int rows) {
+                                         const ptrdiff_t *column, ptrdiff_t nk, attn__e *l, int rows, int wide,
+                                         const attn__ahead *ahead) {
+    attn__ahead touch = *ahead;
+    const int sums = wide ? 2 : rows;                   // of 4 vectors each
     attn__v a[4][4], sum[4];
     attn__e t[ATTN__LANES];
+    ptrdiff_t at[8];
+    ATTN__UNROLL for (int i = 0; i < 8; i++) { at[i] = column[i]; ATTN__HIDE(at[i]); }
+    if (wide) o_row = 4 * ATTN__LANES;
     ATTN__UNROLL for (int g = 0; g < 4; g++) {
         ATTN__UNROLL for (int i = 0; i < 4; i++)
-            a[g][i] = g < rows ? attn__v_load(o + g * o_row + i * ATTN__LANES) : attn__v_set(0);
+            a[g][i] = g < sums ? attn__v_load(o + g * o_row + i * ATTN__LANES) : attn__v_set(0);
         sum[g] = attn__v_set(l && g < rows ? l[g] : 0);
     }
-#define ATTN__EACH(LOAD)                                                                                          \
+#define ATTN__EACH(TYPE)                                                                                          \
     for (ptrdiff_t k = 0; k < nk; k++) {                                                                          \
         attn__v x[4];                                                                                             \
-        ATTN__UNROLL for (int i = 0; i < 4; i++) x[i] = LOAD(v[k], column[i]);                                    \
+        attn__touch_ahead(&touch);                                                                                 \
+        ATTN__UNROLL for (int i = 0; i < 4; i += 2) {                 /* two of a block */                        \
+            const attn__v c = ATTN__SCALE_##TYPE(v[k], at[i]);                                                    \
+            x[i] = ATTN__LOAD_##TYPE(v[k], at[i], c); x[i + 1] = ATTN__LOAD_##TYPE(v[k], at[i + 1], c);           \
+        }                                                                                                         \
+        if (wide) ATTN__UNROLL for (int i = 0; i < 4; i += 2) {                                                   \
+            const attn__v c = ATTN__SCALE_##TYPE(v[k], at[4 + i]), y = attn__v_set(p[k]);                         \
+            a[1][i] = attn__v_fma(ATTN__LOAD_##TYPE(v[k], at[4 + i], c), y, a[1][i]);                             \
+            a[1][i + 1] = attn__v_fma(ATTN__LOAD_##TYPE(v[k], at[5 + i], c), y, a[1][i + 1]);                     \
+        }                                                                                                         \
         ATTN__UNROLL for (int g = 0; g < 4; g++) {                                                                \
             if (g == 1 && rows == 1) break;                                                                       \
             { const attn__v y = attn__v_set(p[g * ATTN__KT + k]);                                                 \
@@ -4339,10 +4393,11 @@ ATTN__OUTLINE void ATTN__FN(few_columns)(attn__e *o, ptrdiff_t o_row, const attn
     ATTN__TYPES(ATTN__EACH)
     }
 #undef ATTN__EACH
-    ATTN__UNROLL for (int g = 0; g < 4; g++) if (g < rows) {
-        ATTN__UNROLL for (int i = 0; i < 4; i++) attn__v_store(o + g * o_row + i * ATTN__LANES, a[g][i]);
+    ATTN__UNROLL for (int g = 0; g < 4; g++) {
+        if (g < sums) ATTN__UNROLL for (int i = 0; i < 4; i++)
+            attn__v_store(o + g * o_row + i * ATTN__LANES, a[g][i]);
         attn__v_store(t, sum[g]);
-        if (l) l[g] = t[0];
+        if (l && g < rows) l[g] = t[0];
     }
 }
 // Addresses of n rows from k0 on, widened where no vector reads them; after them those to come, as far as there are.
@@ -4386,6 +4441,7 @@ ATTN__OUTLINE void ATTN__FN(few_span)(attn__tile_args *g, const attn__space *w, 
         int type = ATTN__FN(few_rows)(p, g, 1, (attn__e *)w->k, first, nk);
         const ptrdiff_t k_bytes = dk / attn__types[type].elements * attn__types[type].bytes;
         ptrdiff_t v_bytes, ahead = ATTN__FN(few_ahead)(16384, k_bytes);
+        attn__ahead touch;
         a.type = type; a.ahead = ahead;
         for (ptrdiff_t i = 0; i < nk; i += ATTN__FEW_KEYS) for (int u = 0; u < lanes; u += step) {
             if (!g->words_k)
@@ -4417,19 +4473,22 @@ ATTN__OUTLINE void ATTN__FN(few_span)(attn__tile_args *g, const attn__space *w, 
         for (ptrdiff_t r = 0, n; r < nk; r += n) {      // rows that stay near for all sweeps over their columns
             n = 16 - ((first + r) & 1);                 // pairs of words begin at an even key
             if (n > nk - r) n = nk - r;
-            for (ptrdiff_t i = 0; i < n; i++) for (ptrdiff_t c = 0; c < v_bytes; c += 64)
-                ATTN__PREFETCH_NEAR(p[r + i + ahead] + c);
-            for (int u = 0; u < lanes; u += step) for (ptrdiff_t i = 0; i < o_row; i += 4 * ATTN__LANES) {
-                ptrdiff_t column[4];
-                for (int x = 0; x < 4; x++) column[x] = i + x * ATTN__LANES < last ? i + x * ATTN__LANES : last;
+            touch = attn__ahead_of(p + r + ahead, n, v_bytes, g->words_v ? 1 : n);
+            if (g->words_v) attn__touch_ahead(&touch);
+            for (int u = 0; u < lanes; u += step) for (ptrdiff_t i = 0, sweep; i < o_row; i += sweep) {
+                const int wide = step == 1 && !g->words_v && i + 8 * ATTN__LANES <= o_row;
+                ptrdiff_t column[8];
+                sweep = (wide ? 8 : 4) * ATTN__LANES;
+                for (int x = 0; x < 8; x++) column[x] = i + x * ATTN__LANES < last ? i + x * ATTN__LANES : last;
                 if (!g->words_v)
                     ATTN__FN(few_columns)(o + u * o_row + i, o_row, t + u * ATTN__KT + r, p + r, type, column, n,
-                                          i ? NULL : l + u, step);
+                                          i ? NULL : l + u, step, wide, &touch);
                 else {
                     a.out = o + u * o_row + i; a.t = t + u * ATTN__KT + r; a.at = p + r; a.column = column;
                     a.k0 = first + r; a.nk = n; a.l = i ? NULL : l + u;
                     g->table->words_columns(&a);
                 }
+                touch.lines = 0;
             }
         }
     }
@@ -4902,36 +4961,43 @@ ATTN__FUNC void ATTN__FN(words_outputs)(attn__words_args *a) {
 }
 // t[u][i] = q[row + u] . k[i] for LANES keys and one row or four
 ATTN__OUTLINE void ATTN__FN(bytes_few)(const attn__words_args *a, attn__v *s, const char *const *k) {
-    enum { WORDS = ATTN__LANES > 8 ? ATTN__LANES : 8 };
+    enum { BLOCKS = ATTN__LANES > 8 ? ATTN__LANES / 8 : 1, PARTS = 8 * BLOCKS / ATTN__LANES };    // at a time; vectors
     const ATTN__FN(bytes) x = ATTN__FN(bytes_of)(a);
     const ptrdiff_t n = a->g->d->dim, bytes = attn__types[a->type].bytes;
     const int q4_1 = a->type == ATTN_Q4_1;
-    attn__e z[WORDS * ATTN__LANES];
-    for (ptrdiff_t i = 0; i < n / 4; i += WORDS) {
-        for (int w = 0; w < WORDS; w += ATTN__LANES) {
-            attn__v r[ATTN__LANES];
-            for (int u = 0; u < ATTN__LANES; u++) {
-                for (ptrdiff_t c = ((i + w) / 8 * bytes + 63) / 64 * 64; c < (i + w + ATTN__LANES) / 8 * bytes; c += 64)
-                    ATTN__PREFETCH_NEAR(k[u + a->ahead] + c);
-                r[u] = ATTN__FN(x_block)(k[u], a->type, 4 * (i + w), n);
-            }
-            ATTN__FN(transpose)(r);
-            ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) attn__v_store(z + (w + u) * ATTN__LANES, r[u]);
+    attn__ahead touch = attn__ahead_of(k + a->ahead, ATTN__LANES, n / 32 * bytes,
+                                              (n / 32 + BLOCKS - 1) / BLOCKS);
+    for (ptrdiff_t i = 0; i < n / 32; i += BLOCKS) {
+        const int blocks = n / 32 - i < BLOCKS ? (int)(n / 32 - i) : BLOCKS;
+        uint16_t h[BLOCKS][2][ATTN__LANES] = { { { 0 } } };        // long before they are read as a vector
+        attn__v y[PARTS][ATTN__LANES];
+        for (int b = 0; b < blocks; b++) {
+            ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) h[b][0][u] = attn__u16(k[u] + (i + b) * bytes);
+            if (q4_1) ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++)
+                h[b][1][u] = attn__u16(k[u] + (i + b) * bytes + 2);
         }
-        for (ptrdiff_t w = 0; w < WORDS && i + w < n / 4; w += 8) {
-            const ptrdiff_t block = (i + w) / 8;
-            uint16_t h[2][ATTN__LANES] = { { 0 } };
-            attn__v scale, more;
-            for (int u = 0; u < ATTN__LANES; u++) h[0][u] = attn__u16(k[u] + block * bytes);
-            for (int u = 0; q4_1 && u < ATTN__LANES; u++) h[1][u] = attn__u16(k[u] + block * bytes + 2);
-            scale = attn__v_of_f16(h[0]); more = attn__v_of_f16(h[1]);
-            for (int g = 0; g < a->rows; g++) {
-                const ptrdiff_t at = (a->row + g) * x.block_row + block;
-                const attn__e *q = x.words + (a->row + g) * x.row + i + w;
-                attn__x_i c = attn__x_set(x.start[at]);
-                ATTN__UNROLL for (int u = 0; u < 8; u++)
-                    c = attn__x_dot(c, attn__v_load(z + (w + u) * ATTN__LANES), attn__v_set(attn__word(q + u)));
-                ATTN__BLOCK_SUM(s[g], c, scale, more, attn__v_set(x.scale[at]), attn__v_set(x.part[at]));
+        attn__touch_ahead(&touch);
+        ATTN__UNROLL for (int p = 0; p < PARTS; p++) {
+            const ptrdiff_t at = 32 * i + 4 * ATTN__LANES * p;
+            if (a->type == ATTN_Q8_0) ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++)
+                y[p][u] = ATTN__FN(x_block)(k[u], ATTN_Q8_0, at, n);
+            else ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++)
+                y[p][u] = ATTN__FN(x_block)(k[u], q4_1 ? ATTN_Q4_1 : ATTN_Q4_0, at, n);
+        }
+        for (int g = 0; g < a->rows; g++) {
+            const attn__e *q = x.words + (a->row + g) * x.row + 8 * i;
+            attn__x_i r[ATTN__LANES], c[BLOCKS];
+            ATTN__UNROLL for (int p = 0; p < PARTS; p++) {
+                const attn__v z = attn__v_load_n(q + ATTN__LANES * p, 8 * blocks - ATTN__LANES * p, 0);
+                ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++)
+                    r[u] = attn__x_dot(p ? r[u] : attn__x_set(0), y[p][u], z);
+            }
+            ATTN__FN(x_sums)(c, r);
+            ATTN__UNROLL for (int b = 0; b < BLOCKS; b++) if (b < blocks) {
+                const ptrdiff_t at = (a->row + g) * x.block_row + i + b;
+                const attn__v scale = attn__v_of_f16(h[b][0]), more = attn__v_of_f16(h[b][1]);
+                c[b] = attn__x_add(c[b], attn__x_set(x.start[at]));
+                ATTN__BLOCK_SUM(s[g], c[b], scale, more, attn__v_set(x.scale[at]), attn__v_set(x.part[at]));
             }
         }
     }
@@ -5122,6 +5188,7 @@ static const attn__table ATTN__FN(table) = {
 #undef attn__x_set
 #undef attn__x_load
 #undef attn__x_sum
+#undef attn__x_add
 #undef attn__x_float
 #undef attn__x_pairs
 #undef attn__x_of
@@ -5175,6 +5242,12 @@ static const attn__table ATTN__FN(table) = {
 #undef ATTN__H
 #undef ATTN__FEW_AHEAD
 #undef ATTN__FEW_KEYS
+#undef ATTN__LOAD
+#undef ATTN__SCALE_OWN
+#undef ATTN__SCALE_BF16
+#undef ATTN__SCALE_F16
+#undef ATTN__SCALE_Q8_0
+#undef ATTN__SCALE_Q4_0
 #undef ATTN__LOAD_OWN
 #undef ATTN__LOAD_BF16
 #undef ATTN__LOAD_F16
