@@ -862,6 +862,18 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, vo
 #endif
 #define ATTN__CAT_(a, b) a##b
 #define ATTN__CAT(a, b) ATTN__CAT_(a, b)
+#define ATTN__PRAGMA(x) _Pragma(#x)
+// Parts whose time is that of compiling them, not of running: what chooses and checks, the frame of a tile, and
+// (small) the f64 pass.
+#if defined(__GNUC__) && !defined(__clang__) && defined(__OPTIMIZE__) && !ATTN__SIZE
+#define ATTN__LIGHT_ON ATTN__PRAGMA(GCC push_options) ATTN__PRAGMA(GCC optimize("O1"))
+#define ATTN__SMALL_ON ATTN__PRAGMA(GCC push_options) ATTN__PRAGMA(GCC optimize("Os"))
+#define ATTN__LIGHT_OFF ATTN__PRAGMA(GCC pop_options)
+#else
+#define ATTN__LIGHT_ON
+#define ATTN__SMALL_ON
+#define ATTN__LIGHT_OFF
+#endif
 
 #if (defined(__GNUC__) || defined(__clang__)) && !defined(__TINYC__)
 #define ATTN__GNU 1
@@ -4121,6 +4133,7 @@ ATTN__OUTLINE attn__v ATTN__FN(weight)(const attn_desc *d, attn__v s, attn__v m,
     }
     return attn__v_sel(attn__v_lt(s, attn__v_set(-ATTN__LARGEST)), zero, x);
 }
+ATTN__LIGHT_ON
 // What a lane carries through a span: running maximum, sum, threshold; begun: o holds something.
 typedef struct ATTN__FN(state) {
     attn__v m[ATTN__QV], l[ATTN__QV], tau[ATTN__QV];
@@ -4192,6 +4205,7 @@ ATTN__OUTLINE void ATTN__FN(threshold)(const attn_desc *d, attn__e *s, ptrdiff_t
         }
     }
 }
+ATTN__LIGHT_OFF
 #undef ATTN__COUNT_EACH
 // Lane by lane: where top exceeds m by 8 ln 2, m becomes top and the factor is e^(old m - top); elsewhere m stays, the
 // factor is 1.
@@ -4529,6 +4543,7 @@ ATTN__OUTLINE void ATTN__FN(few_queries)(attn__tile_args *g, const attn__space *
 }
 #endif // ATTN__LANES > 1
 
+ATTN__LIGHT_ON
 // ---- results of a tile
 
 // t[e][lane] * r[lane] -> rows of o
@@ -4684,6 +4699,7 @@ ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
     }
     attn__v_end();
 }
+ATTN__LIGHT_OFF
 
 #endif // not ATTN__OVERLAY
 #if !defined(ATTN__OVERLAY) || defined(ATTN__HAS_BF16)
@@ -5281,18 +5297,6 @@ static const attn__table ATTN__FN(table) = {
 #define ATTN__TARGET_ON(set)
 #define ATTN__TARGET_OFF
 #endif
-#define ATTN__PRAGMA(x) _Pragma(#x)
-// Rooms that choose and check what kernels do, and (small) the f64 pass: time to compile, and none when they run.
-#if ATTN__GNU && !defined(__clang__) && defined(__OPTIMIZE__) && !ATTN__SIZE
-#define ATTN__LIGHT_ON ATTN__PRAGMA(GCC push_options) ATTN__PRAGMA(GCC optimize("O1"))
-#define ATTN__SMALL_ON ATTN__PRAGMA(GCC push_options) ATTN__PRAGMA(GCC optimize("Os"))
-#define ATTN__LIGHT_OFF ATTN__PRAGMA(GCC pop_options)
-#else
-#define ATTN__LIGHT_ON
-#define ATTN__SMALL_ON
-#define ATTN__LIGHT_OFF
-#endif
-
 #ifndef ATTN_NO_DISPATCH
 #define ATTN__AGAIN
 #ifndef ATTN_NO_F64
