@@ -4355,11 +4355,14 @@ ATTN__OUTLINE void ATTN__FN(few_scores)(attn__e *t, const attn__e *q, ptrdiff_t 
             ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) a[b][g] = attn__v_fma(attn__v_set(x[u]), r[u], a[b][g]);
         }
     }
-    for (; d < dk; d++) ATTN__UNROLL for (int b = 0; b < 2; b++) {
-        attn__e x[ATTN__LANES];
-        for (int u = 0; u < ATTN__LANES; u++) x[u] = (attn__e)attn__stored(type, k[b * ATTN__LANES + u], d);
-        ATTN__UNROLL for (int g = 0; g < 4; g++)
-            a[b][g] = attn__v_fma(attn__v_set(q[(g < rows ? g : 0) * dk + d]), attn__v_load(x), a[b][g]);
+    if (d < dk) ATTN__UNROLL for (int b = 0; b < 2; b++) {      // the last LANES features, of which dk - d are new
+        attn__e z[ATTN__LANES * ATTN__LANES];
+        ATTN__FN(load_rows)(r, k + b * ATTN__LANES, dk - ATTN__LANES, ATTN__LANES, type);
+        ATTN__FN(transpose)(r);
+        ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) attn__v_store(z + u * ATTN__LANES, r[u]);
+        for (ptrdiff_t i = d; i < dk; i++) ATTN__UNROLL for (int g = 0; g < 4; g++)
+            a[b][g] = attn__v_fma(attn__v_set(q[(g < rows ? g : 0) * dk + i]),
+                                  attn__v_load(z + (i - dk + ATTN__LANES) * ATTN__LANES), a[b][g]);
     }
     ATTN__UNROLL for (int b = 0; b < 2; b++) ATTN__UNROLL for (int g = 0; g < 4; g++)
         if (g < rows) attn__v_store(t + g * ATTN__KT + b * ATTN__LANES, a[b][g]);
@@ -4516,7 +4519,9 @@ ATTN__OUTLINE void ATTN__FN(few_span)(attn__tile_args *g, const attn__space *w, 
 }
 ATTN__INL int ATTN__FN(is_few)(const attn__tile_args *g) {
     const attn_desc *d = g->d;
-    return g->lanes <= ATTN__TQ / 4 && g->hi_most - g->lo_least >= 8 * g->lanes &&     // else a tile takes less
+    const ptrdiff_t keys = g->hi_most - g->lo_least, many = g->lanes > 4 ? 4 : g->lanes > 1 ? 2 : 1;
+    return g->lanes <= ATTN__TQ / 4 && d->dim >= ATTN__LANES &&
+        keys >= 32 * many && (many == 1 || d->dim >= 16 * many) &&                  // else a tile takes less
         (g->lanes + 3) / 4 * 4 * ATTN__FN(few_row)(d->vdim) <= d->vdim * ATTN__TQ &&
         !(g->words_k == ATTN__BF16_WORDS && (d->dim % 2 || g->k.col != 1)) && !(g->words_v && g->v.col != 1) &&
         d->vdim >= ATTN__LANES && g->lo_least == g->lo_most &&
