@@ -1048,6 +1048,10 @@ static const attn__type_row attn__types[ATTN_TYPE_COUNT] = {
     ATTN_TYPE_LIST(ATTN__ROW)
 #undef ATTN__ROW
 };
+// Bytes of n elements, whole blocks; a division is spared where a block is one.
+ATTN__INL ptrdiff_t attn__bytes(int type, ptrdiff_t n) {
+    return (attn__types[type].elements > 1 ? n / attn__types[type].elements : n) * attn__types[type].bytes;
+}
 ATTN_DEF const char *attn_type_str(int type) {
     return type >= 0 && type < ATTN_TYPE_COUNT ? attn__types[type].text : "unknown type";
 }
@@ -2471,7 +2475,7 @@ ATTN__FUNC uint16_t attn__u16(const void *p) { uint16_t h; memcpy(&h, p, 2); ret
 ATTN__INL float attn__word(const void *p) { float x; memcpy(&x, p, 4); return x; }    // 32 bits of any meaning
 // element i of a row
 ATTN__FUNC double attn__stored(int type, const void *row, ptrdiff_t i) {
-    const char *p = (const char *)row + i / attn__types[type].elements * attn__types[type].bytes;
+    const char *p = (const char *)row + attn__bytes(type, i);
     const uint8_t *b = (const uint8_t *)p;
     const int at = (int)(i % 32);
     float x;
@@ -2605,7 +2609,7 @@ typedef struct attn__gemm_panel_args {
 } attn__gemm_panel_args;
 // Element i of an array; of blocks the first element
 ATTN__FUNC const char *attn__at(int type, const void *p, ptrdiff_t i) {
-    return (const char *)p + i / attn__types[type].elements * attn__types[type].bytes;
+    return (const char *)p + attn__bytes(type, i);
 }
 // Where the keys or values of one entry and head lie.
 typedef struct attn__rows {
@@ -2619,7 +2623,7 @@ typedef struct attn__rows {
 ATTN__FUNC const char *attn__row_at(const attn__rows *x, ptrdiff_t j) {
     ptrdiff_t e = (x->ring ? j % x->ring : j) * x->row;
     if (x->page) e = x->table[j / x->page] * x->page_step + j % x->page * x->row;
-    return x->at + e / attn__types[x->type].elements * attn__types[x->type].bytes;
+    return x->at + attn__bytes(x->type, e);
 }
 // How many of n rows from j on lie `row` apart.
 ATTN__FUNC ptrdiff_t attn__rows_run(const attn__rows *x, ptrdiff_t j, ptrdiff_t n) {
@@ -2628,7 +2632,7 @@ ATTN__FUNC ptrdiff_t attn__rows_run(const attn__rows *x, ptrdiff_t j, ptrdiff_t 
 }
 // Addresses of n rows from j on
 ATTN__FUNC void attn__rows_list(const char **p, const attn__rows *x, ptrdiff_t j, ptrdiff_t n) {
-    const ptrdiff_t step = x->row / attn__types[x->type].elements * attn__types[x->type].bytes;
+    const ptrdiff_t step = attn__bytes(x->type, x->row);
     for (ptrdiff_t i = 0, run; i < n; i += run) {
         const char *at = attn__row_at(x, j + i);
         run = attn__rows_run(x, j + i, n - i);
@@ -3495,7 +3499,7 @@ ATTN__FUNC void ATTN__FN(pack_panel)(attn__pack_panel_args *g) {
     if (g->four) ATTN__FN(pack_four)((attn__e *)g->t, (const attn__e *)g->x, g->along, g->k);
     else for (ptrdiff_t p0 = 0; p0 < g->k; p0 += DEEP) {
         const ptrdiff_t k = g->k - p0 < DEEP ? g->k - p0 : (ptrdiff_t)DEEP;
-        const ptrdiff_t run = k / attn__types[g->type].elements * attn__types[g->type].bytes;
+        const ptrdiff_t run = attn__bytes(g->type, k);
         const char *at = attn__at(g->type, g->x, p0 * g->along);
         const attn__e *x = (const attn__e *)(const void *)at;
         attn__e *t = (attn__e *)g->t + p0 * w;
@@ -4337,8 +4341,7 @@ ATTN__INL ptrdiff_t ATTN__FN(few_ahead)(ptrdiff_t bytes, ptrdiff_t row) {
 // t[g][i] = q[g] . k[i] for FEW_KEYS keys and one row or four
 ATTN__OUTLINE void ATTN__FN(few_scores)(attn__e *t, const attn__e *q, ptrdiff_t dk, const char *const *k, int type,
                                         int rows, ptrdiff_t ahead) {
-    attn__ahead touch = attn__ahead_of(k + ahead, ATTN__FEW_KEYS, dk / attn__types[type].elements *
-                                              attn__types[type].bytes, 2 * (dk / ATTN__LANES) + 1);
+    attn__ahead touch = attn__ahead_of(k + ahead, ATTN__FEW_KEYS, attn__bytes(type, dk), 2 * (dk / ATTN__LANES) + 1);
     attn__v a[2][4], r[ATTN__LANES];
     ptrdiff_t d = 0;
     ATTN__UNROLL for (int g = 0; g < 4; g++) a[0][g] = a[1][g] = attn__v_set(0);
@@ -4456,7 +4459,7 @@ ATTN__OUTLINE void ATTN__FN(few_span)(attn__tile_args *g, const attn__space *w, 
     for (ptrdiff_t b = k0 / ATTN__KT * ATTN__KT; b < stop; b += ATTN__KT) {
         const ptrdiff_t first = b < k0 ? k0 : b, nk = (stop - b < ATTN__KT ? stop : b + ATTN__KT) - first;
         int type = ATTN__FN(few_rows)(p, g, 1, (attn__e *)w->k, first, nk);
-        const ptrdiff_t k_bytes = dk / attn__types[type].elements * attn__types[type].bytes;
+        const ptrdiff_t k_bytes = attn__bytes(type, dk);
         ptrdiff_t v_bytes, ahead = ATTN__FN(few_ahead)(16384, k_bytes);
         attn__ahead touch;
         a.type = type; a.ahead = ahead;
@@ -4485,7 +4488,7 @@ ATTN__OUTLINE void ATTN__FN(few_span)(attn__tile_args *g, const attn__space *w, 
                 attn__v_store_n(s + i, nk - i, ATTN__FN(weigh)(&shift, attn__v_load_n(s + i, nk - i, 0)));
         }
         type = ATTN__FN(few_rows)(p, g, 0, (attn__e *)w->v, first, nk);
-        v_bytes = dv / attn__types[type].elements * attn__types[type].bytes;
+        v_bytes = attn__bytes(type, dv);
         ahead = ATTN__FN(few_ahead)(8192, v_bytes);
         for (ptrdiff_t r = 0, n; r < nk; r += n) {      // rows that stay near for all sweeps over their columns
             n = 16 - ((first + r) & 1);                 // pairs of words begin at an even key
@@ -7388,14 +7391,16 @@ ATTN__FUNC uintptr_t attn__array_end(const attn__array *a) {
         if (a->n[i] == 0) return (uintptr_t)a->at;
         last = a->stride ? last + (a->n[i] - 1) * a->stride[i] : last * a->n[i] + a->n[i] - 1;
     }
-    return (uintptr_t)a->at + (uintptr_t)(last / attn__types[a->type].elements + 1) *
-        (uintptr_t)attn__types[a->type].bytes;
+    return (uintptr_t)a->at + (uintptr_t)attn__bytes(a->type, last) + (uintptr_t)attn__types[a->type].bytes;
 }
 ATTN__FUNC attn__set attn__array_set(const attn__array *a) {
     const int per = attn__types[a->type].elements;
     ptrdiff_t blocks[4], step[4];
-    for (int i = 0; i < 4; i++) { blocks[i] = a->n[i] / (i < 3 ? 1 : per); if (a->stride) step[i] =
-                                  a->stride[i] / (i < 3 ? per : 1); }
+    if (per == 1) return attn__set_of(a->at, a->n, a->stride, attn__types[a->type].bytes);
+    for (int i = 0; i < 4; i++) {
+        blocks[i] = a->n[i] / (i < 3 ? 1 : per);
+        if (a->stride) step[i] = a->stride[i] / (i < 3 ? per : 1);
+    }
     return attn__set_of(a->at, blocks, a->stride ? step : NULL, attn__types[a->type].bytes);
 }
 // Outputs may lie over nothing: nearly always told by their ends, else by the sets of their elements.
@@ -7653,8 +7658,7 @@ ATTN__FUNC attn__rows attn__rows_of(const attn_desc *d, int keys, ptrdiff_t b, p
     memset(&x, 0, sizeof x);
     x.type = keys ? d->k_type : d->v_type; x.row = s[2]; x.col = s[3];
     if (at)
-        x.at = (const char *)at + ((d->block_table ? 0 : b * s[0]) + hk * s[1] + (d->cu_k ? d->cu_k[b] * s[2] : 0)) /
-                                      attn__types[x.type].elements * attn__types[x.type].bytes;
+        x.at = attn__at(x.type, at, (d->block_table ? 0 : b * s[0]) + hk * s[1] + (d->cu_k ? d->cu_k[b] * s[2] : 0));
     if (d->block_table) { x.page = d->page; x.page_step = s[0]; x.table = d->block_table + b * d->pages_per_row; }
     x.ring = d->ring;
     return x;
