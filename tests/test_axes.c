@@ -215,6 +215,25 @@ TEST(edge, native_averages_are_exact) {
         judge_again(&d);
     }
 }
+// Queries a step under the least normal number are rounded to bf16 alike in tiles and in rows one by one.
+TEST(edge, native_queries_at_the_least_number) {
+    enum { D = 32, M = 64, N = 40 };
+    static float q[N * D], v[M * D], o[2][N * D];
+    static uint16_t k[M * D];
+    const uint32_t least = 0x007fffffu;
+    for (int i = 0; i < N * D; i++) memcpy(q + i, &least, 4);
+    for (int i = 0; i < M * D; i++) { k[i] = (uint16_t)(i / D % 2 ? 0x7f00 : 0xff00); v[i] = (float)(i / D); }
+    EACH_PASS(p) {
+        int refused = 0;
+        EACH(few, 2) {
+            attn_desc d = ATTN_ZERO;
+            d.q = q; d.k = k; d.v = v; d.o = o[few]; d.k_type = ATTN_BF16; d.arith = ATTN_ARITH_NATIVE;
+            d.heads = 1; d.queries = few ? 1 : N; d.keys = M; d.dim = D; d.scale = 1; d.isa = pass_isa[p];
+            refused |= attn_fwd(&d) != ATTN_OK;
+        }
+        CHECK(refused || !memcmp(o[0], o[1], D * sizeof(float)));
+    }
+}
 TEST(edge, halves_at_their_limits) {
     static const uint16_t values[] = { 0x0000, 0x8000, 0x0001, 0x03FF, 0x0400, 0x3C00, 0xBC00, 0x7BFF, 0xFBFF, 0x83FF };
     EACH_PASS(p) for (int type = ATTN_F16; type <= ATTN_BF16; type++) EACH(many, 2) {
@@ -1022,6 +1041,7 @@ int main(int argc, char **argv) {
     RUN(edge, native_scores_of_exact_queries_are_exact);
     RUN(edge, native_queries_of_any_size);
     RUN(edge, native_averages_are_exact);
+    RUN(edge, native_queries_at_the_least_number);
     RUN(edge, halves_at_their_limits);
     RUN(edge, scales_and_their_defaults);
     RUN(edge, qk_norm_of_zeros_tiny_rows_and_factors);
