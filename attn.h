@@ -2704,6 +2704,8 @@ typedef struct attn__tile_args {
     const attn__table *table;
     int words_k, words_v;             // ATTN__BF16_WORDS, ATTN__I8_WORDS: what the overlay multiplies
     void *work;
+    attn__ahead ahead;                // rows of the next block's bias or mask, touched during this one's products
+    const char *ahead_row[ATTN__TQ_MOST];
     ptrdiff_t lo_least, lo_most, hi_least, hi_most;
     const void *next_k, *next_v, *next_q;   // of the next key head, touched meanwhile; NULL = none
     void *next_o;
@@ -3752,6 +3754,7 @@ ATTN__OUTLINE void ATTN__FN(products)(attn__tile_args *g, attn__e *s, const attn
             at = 0; x = spare; stride = dk;
         }
         if (g->next_k) ATTN__FN(touch)(g);
+        attn__touch_ahead(&g->ahead);
         ATTN__OR_THIN(thin, ATTN__ROWS(n))(s + at * ATTN__TQ, ATTN__TQ, NULL, x, stride, 1, t, ATTN__TQ, dk,
                                            at >= to || at + n <= from ? top : NULL, 0);
         i = at + n;
@@ -3859,10 +3862,7 @@ ATTN__OUTLINE void ATTN__FN(take_queries)(attn__tile_args *g, attn__space *w) {
 // word[lane] = bits of 64 bytes from p[lane] + at on that are not 0
 #ifdef attn__bits64
 ATTN__OUTLINE void ATTN__FN(mask_words)(uint64_t *word, const uint8_t *const *p, ptrdiff_t at) {
-    for (int lane = 0; lane < ATTN__TQ; lane++) {
-        ATTN__PREFETCH(p[lane] + at + ATTN__KT);
-        word[lane] = attn__bits64(p[lane] + at);
-    }
+    for (int lane = 0; lane < ATTN__TQ; lane++) word[lane] = attn__bits64(p[lane] + at);
 }
 #else
 static attn__mask_words *const ATTN__FN(mask_words) = NULL;
@@ -3967,10 +3967,8 @@ ATTN__OUTLINE int ATTN__FN(additions)(const attn__tile_args *g, attn__e *t, attn
         ptrdiff_t r = 0;
         for (; own && col == 1 && r + ATTN__LANES <= nk; r += ATTN__LANES) {
             attn__v x[ATTN__LANES];
-            ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) {
+            ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
                 x[i] = attn__v_load((const attn__e *)g->bias[lane + i] + k0 + r);
-                ATTN__PREFETCH((const attn__e *)g->bias[lane + i] + k0 + r + ATTN__KT);
-            }
             ATTN__FN(transpose)(x);
             ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) {
                 least = attn__v_min(x[i], least);
@@ -4052,6 +4050,14 @@ ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, at
     const int all = ATTN__SHAPE_CAP | ATTN__SHAPE_ADD | ATTN__SHAPE_HIDE, words = ATTN__LANES > 1 && g->words_k;
     const attn__e *k = NULL;
     ptrdiff_t row = 0;
+    g->ahead.lines = 0;
+    if (d->bias ? d->bias_stride[3] == 1 : d->keep && d->keep_stride[3] == 1) {
+        const int type = d->bias ? d->bias_type : ATTN_U8;
+        for (int i = 0; i < ATTN__TQ; i++)
+            g->ahead_row[i] = attn__at(type, d->bias ? g->bias[i] : g->keep[i], p->k0 + ATTN__KT);
+        if (p->k0 + ATTN__KT < g->end)
+            g->ahead = attn__ahead_of(g->ahead_row, ATTN__TQ, attn__bytes(type, ATTN__KT), ATTN__KT / ATTN__R3);
+    }
     if (g->adds && ATTN__FN(additions)(g, (attn__e *)w->add, (attn__e *)w->line, p->k0, p->nk))
         ATTN__FN(unsee)((const attn__e *)w->add, w->vis, p);
     ATTN__LANES_OF(j) top[j] = attn__v_set(ATTN__NEG_INF);
