@@ -3652,7 +3652,8 @@ ATTN__OUTLINE void ATTN__FN(ready)(const attn_desc *d, attn__e *x, int stages, c
     if ((stages & 1) && d->qk_norm)
         ATTN__FN(unit)(x, n, rms, d->norm_eps != 0 ? (double)d->norm_eps : rms ? 1e-6 : 1e-12, factor);
     if ((stages & 1) && d->rope_kind) {
-        const float *c = d->rope_cos + position * half, *s = d->rope_sin + position * half;
+        const ptrdiff_t at = position >= 0 && position < d->rope_positions ? (ptrdiff_t)position : 0;   // else no row
+        const float *c = d->rope_cos + at * half, *s = d->rope_sin + at * half;
         const ptrdiff_t step = d->rope_kind == ATTN_ROPE_HALF ? 1 : 2, apart = d->rope_kind == ATTN_ROPE_HALF ? half
             : 1;
         ptrdiff_t t = 0;
@@ -4073,7 +4074,8 @@ ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, at
             ATTN__FN(products)(g, s, (const attn__e *)w->q, (attn__e *)w->k, k, row, p->nk, g->lanes, ends ? top : NULL,
                                p->from, p->to);
         if (ends && p->to > p->from) {                  // and what shared a group of rows with hidden ones
-            const ptrdiff_t from = p->from - ATTN__R3, to = p->to + ATTN__R3;
+            const ptrdiff_t group = ATTN__E2 > ATTN__R3 ? ATTN__E2 : ATTN__R3;
+            const ptrdiff_t from = p->from - group, to = p->to + group;
             ATTN__FN(shape)(g, w, p, all, from < 0 ? 0 : from, to > p->nk ? p->nk : to, top);
         }
         if (ends) return;
@@ -7600,7 +7602,7 @@ ATTN__FUNC void attn__next_lanes(const attn__plan *p, attn__tile_args *g, int fr
     const double slope = g->slope[from - 1], scale = g->scale[from - 1], rest = g->rest[from - 1];
 #define ATTN__NEXT(field, type, step) \
     if (from < tq && g->field[from - 1]) { \
-        const ptrdiff_t by = (step); \
+        const ptrdiff_t by = from < rows ? (step) : 0; \
         type x = (type)g->field[from - 1]; \
         for (int i = from; i < rows; i++) g->field[i] = x += by; \
         for (int i = rows; i < tq; i++) g->field[i] = x; \

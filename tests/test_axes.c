@@ -234,6 +234,28 @@ TEST(edge, native_queries_at_the_least_number) {
         CHECK(refused || !memcmp(o[0], o[1], D * sizeof(float)));
     }
 }
+// The maximum of a block is taken by groups of keys; those that a hidden key is in are gone over again.
+TEST(edge, a_large_score_beside_a_hidden_key) {
+    enum { M = 24, D = 16, MOST = 17 };
+    static float q[MOST * D], k[M * D], v[M * D], o[MOST * D];
+    static uint8_t keep[M];
+    for (int i = 0; i < COUNT(q); i++) q[i] = 1;
+    for (int i = 0; i < M * D; i++) v[i] = (float)(i / D + 1);
+    EACH_PASS(p) for (int hidden = 0; hidden < M; hidden++) for (int big = 0; big < M; big++) {
+        attn_desc d = ATTN_ZERO;
+        if (pass_type[p] == ATTN_F64 || big == hidden) continue;
+        for (int i = 0; i < M; i++) {
+            keep[i] = i != hidden;
+            for (int e = 0; e < D; e++) k[i * D + e] = i == big ? 40 : 0.01f;
+        }
+        d.q = q; d.k = k; d.v = v; d.o = o; d.heads = 1; d.keys = M; d.dim = D; d.isa = pass_isa[p];
+        d.keep = keep; d.keep_stride[3] = 1;                       // the same for every row
+        for (d.queries = 1; d.queries <= MOST; d.queries += 4) {
+            CHECK(attn_fwd(&d) == ATTN_OK);
+            for (ptrdiff_t i = 0; i < d.queries * D; i++) NEAR(o[i], big + 1, 1e-4);
+        }
+    }
+}
 TEST(edge, halves_at_their_limits) {
     static const uint16_t values[] = { 0x0000, 0x8000, 0x0001, 0x03FF, 0x0400, 0x3C00, 0xBC00, 0x7BFF, 0xFBFF, 0x83FF };
     EACH_PASS(p) for (int type = ATTN_F16; type <= ATTN_BF16; type++) EACH(many, 2) {
@@ -1042,6 +1064,7 @@ int main(int argc, char **argv) {
     RUN(edge, native_queries_of_any_size);
     RUN(edge, native_averages_are_exact);
     RUN(edge, native_queries_at_the_least_number);
+    RUN(edge, a_large_score_beside_a_hidden_key);
     RUN(edge, halves_at_their_limits);
     RUN(edge, scales_and_their_defaults);
     RUN(edge, qk_norm_of_zeros_tiny_rows_and_factors);

@@ -259,6 +259,21 @@ TEST(rope, attention_over_turned_rows_has_the_bits_of_attention_that_turns_them)
         CHECK(attn_fwd(&d) == ATTN_OK && !memcmp(o[0], o[1], sizeof o[0]));
     }
 }
+TEST(rope, rows_past_the_lengths_of_queries_look_beyond_no_table) {
+    static float q[8 * 8], o[8 * 8];
+    static const int32_t lengths[1] = { 1 };
+    EACH_ISA(isa) for (int queries = 2; queries < 9; queries++) {
+        attn_desc d = ATTN_ZERO;
+        float *c = (float *)fence_array(&fence_x, 8 * 4 * sizeof(float)), *w;
+        for (int i = 0; i < 32; i++) c[i] = 1;
+        w = (float *)fence_array(&fence_y, 8 * 4 * sizeof(float));
+        memset(w, 0, 8 * 4 * sizeof(float));
+        d.q = d.k = d.v = q; d.o = o; d.heads = 1; d.queries = queries; d.keys = 8; d.dim = 8; d.isa = isa;
+        d.rope_kind = ATTN_ROPE_HALF; d.rope_cos = c; d.rope_sin = w; d.rope_positions = 8;
+        d.query_lengths = lengths; d.causal = ATTN_CAUSAL_LOWER_RIGHT;     // query 0 at 7, the others at no position
+        CHECK(attn_fwd(&d) == ATTN_OK);
+    }
+}
 TEST(rope, misuse_has_its_status_and_writes_nothing) {
     static const attn_status expect[] = { ATTN_ERR_NULL, ATTN_ERR_NULL, ATTN_ERR_NULL, ATTN_ERR_SHAPE, ATTN_ERR_SHAPE,
         ATTN_ERR_RANGE, ATTN_ERR_RANGE, ATTN_ERR_RANGE, ATTN_ERR_OVERLAP, ATTN_ERR_DTYPE, ATTN_ERR_RANGE };
@@ -323,6 +338,7 @@ int main(int argc, char **argv) {
     RUN(norm, misuse_has_its_status_and_its_sentence_and_writes_nothing);
     RUN(rope, rows_of_every_type_and_stride_turn_as_the_formula_says);
     RUN(rope, attention_over_turned_rows_has_the_bits_of_attention_that_turns_them);
+    RUN(rope, rows_past_the_lengths_of_queries_look_beyond_no_table);
     RUN(rope, misuse_has_its_status_and_writes_nothing);
     attn_pool_close(pool);
     tools_keep(); types_keep();
