@@ -2062,7 +2062,7 @@ ATTN__INL attn__v ATTN__FN(twice)(const float *p) {
         ATTN__X(_mm_loadl_epi64)((const ATTN__X(__m128i) *)(const void *)(p))))
 #define attn__v_of_u4(p, n) \
     ATTN__X(_mm256_cvtepi32_ps)(ATTN__X(_mm256_and_si256)(ATTN__X(_mm256_srl_epi32)(ATTN__X(_mm256_cvtepu8_epi32)( \
-        ATTN__X(_mm_loadl_epi64)((const ATTN__X(__m128i) *)(const void *)(p))), ATTN__X(_mm_cvtsi32_si128)(n)), \
+        ATTN__X(_mm_loadl_epi64)((const ATTN__X(__m128i) *)(const void *)(p))), ATTN__X(_mm_cvtsi32_si128)(n)),    \
         ATTN__X(_mm256_set1_epi32)(15)))
 #ifndef ATTN__BY_SIMDE
 #define attn__v_of_f16(p) _mm256_cvtph_ps(ATTN__H(p))
@@ -3263,9 +3263,9 @@ ATTN__INL_ALL attn__t ATTN__FN(micro)(attn__e *c, ptrdiff_t ldc, const attn__e *
             ATTN__UNROLL_ALL for (int i = 0; i < n; i++) s[i] = attn__s_load(row[i / 3] + (i % 3) * ars);
 #define ATTN__STEP(u)                                                                                             \
             { attn__v q[ATTN__QV];                                                                                \
-              ATTN__UNROLL_ALL for (int j = 0; j < cols; j++)                                                 \
+              ATTN__UNROLL_ALL for (int j = 0; j < cols; j++)                                                     \
                   q[j] = attn__v_load(b + (u) * ldb + j * ATTN__LANES);                                           \
-              ATTN__UNROLL_ALL for (int i = 0; i < n; i++) ATTN__UNROLL_ALL for (int j = 0; j < cols; j++)    \
+              ATTN__UNROLL_ALL for (int i = 0; i < n; i++) ATTN__UNROLL_ALL for (int j = 0; j < cols; j++)        \
                   acc[i][j] = attn__x_fma_at(acc[i][j], s[i], u, q[j]); }
             ATTN__STEP(0) ATTN__STEP(1) ATTN__STEP(2) ATTN__STEP(3)
 #undef ATTN__STEP
@@ -3596,12 +3596,12 @@ ATTN__FUNC void ATTN__FN(gemv)(attn__gemm_args *g) {
             break
 #define ATTN__DOWN(TYPE) ATTN__STEPS(                                                                             \
                 attn__v y = attn__v_load(c + p + i);                                                              \
-                ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) \
+                ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++)                                                \
                     y = attn__v_fma(s[u], ATTN__LOAD(TYPE, to[u], i), y);                                         \
                 attn__v_store(c + p + i, y);)
 #define ATTN__ALONG(TYPE) ATTN__STEPS(                                                                            \
                 const attn__v x = attn__v_load(a + p + i);                                                        \
-                ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) \
+                ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++)                                                \
                     s[u] = attn__v_fma(x, ATTN__LOAD(TYPE, to[u], i), s[u]);)
             if (down) switch (type) {
                 ATTN__TYPE_BF16(ATTN__DOWN) ATTN__TYPE_F16(ATTN__DOWN) default: ATTN__DOWN(OWN);
@@ -4151,7 +4151,7 @@ typedef struct ATTN__FN(state) {
     attn__v m[ATTN__QV], l[ATTN__QV], tau[ATTN__QV];
     int begun;
 } ATTN__FN(state);
-#define ATTN__COUNT_EACH(r, x, body)                                                                               \
+#define ATTN__COUNT_EACH(r, x, body)                                                                              \
     for (ptrdiff_t r = 0; r < n; r++) ATTN__LANES_OF(j) {                                                         \
         const attn__v x = attn__v_load(s + r * ATTN__TQ + j * ATTN__LANES); body }
 // All scores of the rows, n keys: what top-k (hard: k = 1), sparsemax and entmax keep.
@@ -4398,7 +4398,7 @@ ATTN__OUTLINE void ATTN__FN(few_columns)(attn__e *o, ptrdiff_t o_row, const attn
 #define ATTN__EACH(TYPE)                                                                                          \
     for (ptrdiff_t k = 0; k < nk; k++) {                                                                          \
         attn__v x[4];                                                                                             \
-        attn__touch_ahead(&touch);                                                                                 \
+        attn__touch_ahead(&touch);                                                                                \
         ATTN__UNROLL for (int i = 0; i < 4; i += 2) {                 /* two of a block */                        \
             const attn__v c = ATTN__SCALE_##TYPE(v[k], at[i]);                                                    \
             x[i] = ATTN__LOAD_##TYPE(v[k], at[i], c); x[i + 1] = ATTN__LOAD_##TYPE(v[k], at[i + 1], c);           \
