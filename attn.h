@@ -4346,6 +4346,21 @@ ATTN__INL ptrdiff_t ATTN__FN(few_ahead)(ptrdiff_t bytes, ptrdiff_t row) {
     const ptrdiff_t rows = bytes / (row + 1) + 1;
     return rows < 16 ? 16 : rows < ATTN__FEW_AHEAD ? rows : ATTN__FEW_AHEAD;
 }
+// The rest of few_scores for LANES keys: features from d on, out of the last LANES
+ATTN__OUTLINE void ATTN__FN(few_rest)(attn__e *t, const attn__e *q, ptrdiff_t dk, ptrdiff_t d, const char *const *k,
+                                      int type, int rows) {
+    attn__v r[ATTN__LANES];
+    attn__e z[ATTN__LANES * ATTN__LANES];
+    ATTN__FN(load_rows)(r, k, dk - ATTN__LANES, ATTN__LANES, type);
+    ATTN__FN(transpose)(r);
+    ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) attn__v_store(z + u * ATTN__LANES, r[u]);
+    for (int g = 0; g < rows; g++) {
+        attn__v a = attn__v_load(t + g * ATTN__KT);
+        for (ptrdiff_t i = d; i < dk; i++)
+            a = attn__v_fma(attn__v_set(q[g * dk + i]), attn__v_load(z + (i - dk + ATTN__LANES) * ATTN__LANES), a);
+        attn__v_store(t + g * ATTN__KT, a);
+    }
+}
 // t[g][i] = q[g] . k[i] for FEW_KEYS keys and one row or four
 ATTN__OUTLINE void ATTN__FN(few_scores)(attn__e *t, const attn__e *q, ptrdiff_t dk, const char *const *k, int type,
                                         int rows, ptrdiff_t ahead) {
@@ -4366,17 +4381,10 @@ ATTN__OUTLINE void ATTN__FN(few_scores)(attn__e *t, const attn__e *q, ptrdiff_t 
             ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) a[b][g] = attn__v_fma(attn__v_set(x[u]), r[u], a[b][g]);
         }
     }
-    if (d < dk) ATTN__UNROLL for (int b = 0; b < 2; b++) {      // the last LANES features, of which dk - d are new
-        attn__e z[ATTN__LANES * ATTN__LANES];
-        ATTN__FN(load_rows)(r, k + b * ATTN__LANES, dk - ATTN__LANES, ATTN__LANES, type);
-        ATTN__FN(transpose)(r);
-        ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) attn__v_store(z + u * ATTN__LANES, r[u]);
-        for (ptrdiff_t i = d; i < dk; i++) ATTN__UNROLL for (int g = 0; g < 4; g++)
-            a[b][g] = attn__v_fma(attn__v_set(q[(g < rows ? g : 0) * dk + i]),
-                                  attn__v_load(z + (i - dk + ATTN__LANES) * ATTN__LANES), a[b][g]);
-    }
     ATTN__UNROLL for (int b = 0; b < 2; b++) ATTN__UNROLL for (int g = 0; g < 4; g++)
         if (g < rows) attn__v_store(t + g * ATTN__KT + b * ATTN__LANES, a[b][g]);
+    for (int b = 0; d < dk && b < 2; b++)
+        ATTN__FN(few_rest)(t + b * ATTN__LANES, q, dk, d, k + b * ATTN__LANES, type, rows);
 }
 // o[g][4 vectors] += sum over keys of p[g][key] v[key][column[u] ..] for four rows or one; `wide`: 8 vectors of one.
 // l, when given, is one more chain.
