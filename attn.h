@@ -5002,6 +5002,7 @@ ATTN__FUNC void ATTN__FN(words_outputs)(attn__words_args *a) {
 #endif
     attn__v_end();
 }
+ATTN__LIGHT_OFF
 // t[u][i] = q[row + u] . k[i] for LANES keys and one row or four
 ATTN__OUTLINE void ATTN__FN(bytes_few)(const attn__words_args *a, attn__v *s, const char *const *k) {
     enum { BLOCKS = ATTN__LANES > 8 ? ATTN__LANES / 8 : 1, PARTS = 8 * BLOCKS / ATTN__LANES };    // at a time; vectors
@@ -5120,7 +5121,6 @@ ATTN__FUNC void ATTN__FN(words_columns)(attn__words_args *a) {
 #endif
     attn__v_end();
 }
-ATTN__LIGHT_OFF
 #undef ATTN__BLOCK_SUM
 #endif
 
