@@ -4800,7 +4800,6 @@ ATTN__FUNC void ATTN__FN(dot_i8)(attn__dot_args *g) {
 // and the next; weights are rounded to bf16. k in blocks: q becomes q8_0, a block is one sum of integers, blocks follow
 // each other in one chain. Tiles and few rows take the same steps, so the row rule holds.
 
-ATTN__LIGHT_ON
 // Words of q, and of a block of 32 its scale, the sum of its integers times that, and the sum times -bias of k.
 // Word i of row u is at words[u * row + i * next], block b at u * block_row + b * block_next.
 typedef struct ATTN__FN(bytes) {
@@ -5002,7 +5001,6 @@ ATTN__FUNC void ATTN__FN(words_outputs)(attn__words_args *a) {
 #endif
     attn__v_end();
 }
-ATTN__LIGHT_OFF
 // t[u][i] = q[row + u] . k[i] for LANES keys and one row or four
 ATTN__OUTLINE void ATTN__FN(bytes_few)(const attn__words_args *a, attn__v *s, const char *const *k) {
     enum { BLOCKS = ATTN__LANES > 8 ? ATTN__LANES / 8 : 1, PARTS = 8 * BLOCKS / ATTN__LANES };    // at a time; vectors
