@@ -4460,7 +4460,6 @@ ATTN__OUTLINE int ATTN__FN(few_rows)(const char **p, const attn__tile_args *g, i
 ATTN__INL ptrdiff_t ATTN__FN(few_row)(ptrdiff_t dv) {
     return (dv + 4 * ATTN__LANES - 1) / (4 * ATTN__LANES) * 4 * ATTN__LANES;
 }
-ATTN__LIGHT_ON
 // One span: keys k0 .. stop-1 from nothing. z gets m and l; o is left in w->o[1] as a tile's.
 ATTN__OUTLINE void ATTN__FN(few_span)(attn__tile_args *g, const attn__space *w, ptrdiff_t k0, ptrdiff_t stop,
                                       ATTN__FN(state) *z) {
@@ -4537,7 +4536,6 @@ ATTN__OUTLINE void ATTN__FN(few_span)(attn__tile_args *g, const attn__space *w, 
     ATTN__LANES_OF(j) { z->m[j] = attn__v_load(m + j * ATTN__LANES); z->l[j] = attn__v_load(l + j * ATTN__LANES); }
     z->begun = 1;
 }
-ATTN__LIGHT_OFF
 ATTN__INL int ATTN__FN(is_few)(const attn__tile_args *g) {
     const attn_desc *d = g->d;
     const ptrdiff_t keys = g->hi_most - g->lo_least, many = g->lanes > 4 ? 4 : g->lanes > 1 ? 2 : 1;
