@@ -518,12 +518,13 @@ ATTN_DEF attn_status attn_rope_table(float *cos_out, float *sin_out, ptrdiff_t p
 // errors  as attn_fwd
 ATTN_DEF attn_status attn_rope(const attn_desc *d);
 // Bytes that attn_fwd wants; 0 for a desc that is wrong in itself. Looks at no pointer: they may still be missing, and
-// overlaps are not judged. One thread: depends on dim and vdim alone, but for hard, top-k, sparsemax and entmax
-// (+ keys) and for the additive score (+ score_width). With threads and more than 1024 keys up to 16 MB are for rows
-// whose keys several threads share (decoding), asked for at any number of queries, so that the size grows with every
-// extent; attn_fwd does without them where they are not given.
+// overlaps are not judged. It grows with every extent. What it needs depends, for a thread, on dim and vdim alone, but
+// for hard, top-k, sparsemax and entmax (+ keys) and for the additive score (+ score_width). What it would like, and
+// does without where it is not given: up to 8 times that, for queries that go through the keys together where keys or
+// values are made ready for them (other types, rope, qk_norm, pages, far strides) or exceed 1 MB a head; and with
+// threads and more than 1024 keys up to 16 MB for rows whose keys several threads share (decoding).
 ATTN_DEF size_t attn_workspace(const attn_desc *d);
-// Enough on one thread for what depends on dim and vdim alone: a constant, for static arrays.
+// Enough on one thread for what it needs by dim and vdim alone: a constant, for static arrays.
 #define ATTN_WORKSPACE(dim, vdim) ((size_t)(65536 + 1280 * ((dim) + 63) + 1536 * ((vdim) + 63)))
 // Writes the sentence for what is wrong with d (field, value, reason) into text[0..n-1], ended by 0; returns text.
 // The checks run again: no state is kept. For ATTN_OK, or a status not from the checks, the status's own sentence.
@@ -1229,8 +1230,14 @@ ATTN__FUNC double attn__sin_d(double x) {              /* tiny x as it is: keeps
 }
 ATTN__FUNC double attn__cos_d(double x) { return attn__sincos_d(x, 1); }
 
-/* correctly rounded: Heron's steps, then the exact remainder of the integer root y of m 2^52 (taken modulo 2^64) */
+/* correctly rounded: the machine's; or Heron's steps, then the exact remainder of the integer root y of m 2^52 (taken
+   modulo 2^64) */
 ATTN__FUNC double attn__sqrt_d(double x) {
+#if ATTN__X86
+    return _mm_cvtsd_f64(_mm_sqrt_sd(_mm_setzero_pd(), _mm_set_sd(x)));
+#elif ATTN__ARM && defined(__aarch64__)
+    return vget_lane_f64(vsqrt_f64(vdup_n_f64(x)), 0);
+#else
     const uint64_t u = attn__bits_d(x);
     uint64_t m, y;
     int64_t rest;
@@ -1249,6 +1256,7 @@ ATTN__FUNC double attn__sqrt_d(double x) {
     while (rest > (int64_t)y) { rest -= (int64_t)(2 * y + 1); y++; }
     while (rest <= -(int64_t)y) { rest += (int64_t)(2 * y - 1); y--; }
     return attn__from_bits_d((y & ATTN__D_MANT) | (uint64_t)(e / 2 + 26 + 1023) << 52);
+#endif
 }
 
 ATTN__FUNC double attn__tanh_d(double x) {
@@ -2564,6 +2572,7 @@ ATTN__FUNC float attn__bytes_of_row(int8_t *n, const float *x) {
 
 #define ATTN__TQ_MOST 32
 enum { ATTN__SPAN = 1024 };            // keys that are summed on their own: the row rule
+enum { ATTN__RUN = ATTN__SIZE ? 1 : 8, ATTN__APART = 1024 };    // tiles of a run; elements between rows that are copied
 // y[i] = f(a[i], b[i]), or y[i] += with add; ys 0 and add: y[0] gains the sum. s is the operator's number.
 typedef struct attn__loop_args {
     int op, add;
@@ -2655,35 +2664,40 @@ ATTN__INL void attn__touch_ahead(attn__ahead *x) {
     }
 }
 typedef struct attn__table attn__table;
-// The arrays of a tile in the workspace.
+// The arrays of a tile in the workspace: its own, and those that the tiles of a run share, in bytes together.
+// held: k0 and nk of the keys and of the values that k and v hold, made ready for all of them
 typedef struct attn__space {
-    void *q, *s, *o[2], *sum, *k, *v, *rows, *spare, *line, *add, *wide[3], *whole;
+    void *q, *o[2], *sum, *rows, *spare, *wide[3], *whole;
+    void *s, *k, *v, *line, *add;
     uint32_t *vis;
+    ptrdiff_t *held;
+    size_t own, shared;
 } attn__space;
 ATTN__FUNC int attn__two_passes(const attn_desc *d) {  // weights that depend on all scores of the row at once
     return d->norm == ATTN_NORM_TOP_K || d->norm == ATTN_NORM_HARD || d->norm == ATTN_NORM_SPARSEMAX ||
            d->norm == ATTN_NORM_ENTMAX15;
 }
-ATTN__FUNC size_t attn__layout(attn__space *w, void *work, const attn_desc *d, int bytes, int tile, int block) {
-    size_t at = 0;
+ATTN__FUNC void attn__layout(attn__space *w, void *work, void *own, const attn_desc *d, int bytes, int tile,
+                             int block) {
     const size_t e = (size_t)bytes, tq = (size_t)tile, kt = (size_t)block, dk = (size_t)d->dim, dv = (size_t)d->vdim;
-    w->vis = (uint32_t *)attn__carve(work, &at, kt * sizeof(uint32_t));
-    w->q = attn__carve(work, &at, dk * tq * e);
-    w->s = attn__carve(work, &at, kt * tq * e);
-    w->o[0] = attn__carve(work, &at, dv * tq * e);
-    w->o[1] = attn__carve(work, &at, dv * tq * e);
-    w->sum = attn__carve(work, &at, dv * tq * e);
-    w->k = attn__carve(work, &at, dk * kt * e);
-    w->v = attn__carve(work, &at, dv * kt * e);
-    w->rows = attn__carve(work, &at, dk * tq * e);
-    w->spare = attn__carve(work, &at, dk * tq * e);
-    w->line = attn__carve(work, &at, (kt + tq) * e);
-    w->add = attn__carve(work, &at, kt * tq * e);
+    w->own = w->shared = 0;
+    w->vis = (uint32_t *)attn__carve(work, &w->shared, kt * sizeof(uint32_t));
+    w->held = (ptrdiff_t *)attn__carve(work, &w->shared, 4 * sizeof(ptrdiff_t));
+    w->s = attn__carve(work, &w->shared, kt * tq * e);
+    w->k = attn__carve(work, &w->shared, dk * kt * e);
+    w->v = attn__carve(work, &w->shared, dv * kt * e);
+    w->line = attn__carve(work, &w->shared, (kt + tq) * e);
+    w->add = attn__carve(work, &w->shared, kt * tq * e);
+    w->q = attn__carve(own, &w->own, dk * tq * e);
+    w->o[0] = attn__carve(own, &w->own, dv * tq * e);
+    w->o[1] = attn__carve(own, &w->own, dv * tq * e);
+    w->sum = attn__carve(own, &w->own, dv * tq * e);
+    w->rows = attn__carve(own, &w->own, dk * tq * e);
+    w->spare = attn__carve(own, &w->own, dk * tq * e);
     for (int i = 0; d->score == ATTN_SCORE_ADDITIVE && i < 3; i++)
-        w->wide[i] = attn__carve(work, &at, (size_t)(d->score_width + 4) * tq * e);   // products come 4 at least
-    w->whole = attn__two_passes(d) ? attn__carve(work, &at, (size_t)(d->ring ? d->ring + ATTN__SPAN + tile : d->keys) *
-                                                 tq * e) : NULL;
-    return at;
+        w->wide[i] = attn__carve(own, &w->own, (size_t)(d->score_width + 4) * tq * e);   // products come 4 at least
+    w->whole = attn__two_passes(d) ? attn__carve(own, &w->own, (size_t)(d->ring ? d->ring + ATTN__SPAN + tile
+                                                                        : d->keys) * tq * e) : NULL;
 }
 // One tile of attention: up to TQ rows that read the same key head. Row `lane` is query[lane] of head[lane].
 typedef struct attn__tile_args {
@@ -2703,7 +2717,8 @@ typedef struct attn__tile_args {
     int dead;                         // so many lanes from the end are no rows
     const attn__table *table;
     int words_k, words_v;             // ATTN__BF16_WORDS, ATTN__I8_WORDS: what the overlay multiplies
-    void *work;
+    int run;                          // tiles from this one on that read the same keys, block by block together
+    void *work, *own;                 // shared by them, this one's
     attn__ahead ahead;                // rows of the next block's bias or mask, touched during this one's products
     const char *ahead_row[ATTN__TQ_MOST];
     ptrdiff_t lo_least, lo_most, hi_least, hi_most;
@@ -3638,12 +3653,18 @@ ATTN__FUNC void ATTN__FN(gemv)(attn__gemm_args *g) {
 
 // x / sqrt(mean x^2 + eps), or x / max(|x|, eps); times factor
 ATTN__OUTLINE void ATTN__FN(unit)(attn__e *x, ptrdiff_t n, int rms, double eps, const float *factor) {
-    double sum = 0;
+    double sum, part[4] = { 0 };                        // chains that overlap
+    ptrdiff_t i = 0;
     attn__e by;
-    for (ptrdiff_t i = 0; i < n; i++) sum += (double)x[i] * (double)x[i];
+    for (; i + 4 <= n; i += 4) ATTN__UNROLL_ALL for (int u = 0; u < 4; u++)
+        part[u] += (double)x[i + u] * (double)x[i + u];
+    for (; i < n; i++) part[0] += (double)x[i] * (double)x[i];
+    sum = (part[0] + part[1]) + (part[2] + part[3]);
     sum = attn__sqrt_d(rms ? sum / (double)n + eps : sum);
     by = (attn__e)(1 / (rms || sum > eps ? sum : eps));
-    for (ptrdiff_t i = 0; i < n; i++) x[i] = x[i] * by * (factor ? (attn__e)factor[i] : 1);
+    for (i = 0; i < n; i += ATTN__LANES)
+        attn__v_store_n(x + i, n - i, attn__v_mul(attn__v_load_n(x + i, n - i, 0), attn__v_set(by)));
+    for (i = 0; factor && i < n; i++) x[i] *= (attn__e)factor[i];
 }
 // What qk_norm and rope (stage 1: as a cache keeps them) and the cosine (stage 2) make of a row of q or k
 ATTN__OUTLINE void ATTN__FN(ready)(const attn_desc *d, attn__e *x, int stages, const float *factor, int64_t position) {
@@ -3690,18 +3711,24 @@ ATTN__FUNC void ATTN__FN(row)(attn__row_args *g) {
 ATTN__INL int ATTN__FN(stages)(const attn_desc *d, int keys) {
     return ((d->qk_norm || d->rope_kind) && !(keys && d->k_cache)) | (d->score == ATTN_SCORE_COSINE) << 1;
 }
-// nk rows of keys or values from k0 on
-ATTN__OUTLINE const attn__e *ATTN__FN(take_rows)(const attn__tile_args *g, int keys, attn__e *buffer, ptrdiff_t k0,
-                                                 ptrdiff_t nk,
-                                                 ptrdiff_t *row) {
+// nk rows of keys or values from k0 on, made ready once for a run; rows far apart are slow to be read more than once
+ATTN__OUTLINE const attn__e *ATTN__FN(take_rows)(const attn__tile_args *g, const attn__space *w, int keys, ptrdiff_t k0,
+                                                 ptrdiff_t nk, ptrdiff_t *row) {
     const attn__rows *x = keys ? &g->k : &g->v;
     const attn_desc *d = g->d;
     const int ready = keys ? ATTN__FN(stages)(d, 1) : 0;
+    attn__e *buffer = (attn__e *)(keys ? w->k : w->v);
+    ptrdiff_t *held = w->held + 2 * keys;
     const char *p[ATTN__KT];
     *row = x->row;
-    if (!ready && x->type == ATTN__OWN_TYPE && x->col == 1 && attn__rows_run(x, k0, nk) == nk)
+    if (!ready && x->type == ATTN__OWN_TYPE && x->col == 1 && (g->run == 1 || x->row < ATTN__APART) &&
+        attn__rows_run(x, k0, nk) == nk) {
+        held[1] = 0;                                    // products of few keys write to the buffer
         return (const attn__e *)(const void *)attn__row_at(x, k0);
+    }
     *row = keys ? d->dim : d->vdim;
+    if (g->run > 1 && held[0] == k0 && held[1] == nk) return buffer;
+    held[0] = k0; held[1] = nk;
     attn__rows_list(p, x, k0, nk);
     for (ptrdiff_t r = 0; r < nk; r++) {
         attn__e *y = buffer + r * *row;
@@ -3919,7 +3946,7 @@ ATTN__OUTLINE void ATTN__FN(others)(attn__tile_args *g, const attn__space *w, pt
     for (ptrdiff_t r0 = 0; r0 < nk; r0 += ATTN__TQ) {
         const ptrdiff_t keys = nk - r0 < ATTN__TQ ? nk - r0 : ATTN__TQ;
         ptrdiff_t row, from_key = 1, to_next;
-        const attn__e *k = ATTN__FN(take_rows)(g, 1, (attn__e *)w->k, k0 + r0, keys, &row);
+        const attn__e *k = ATTN__FN(take_rows)(g, w, 1, k0 + r0, keys, &row);
         to_next = row;
         if (additive) {                                 // the keys of the group in lanes, so that W k is a product too
             for (int i = 0; i < ATTN__TQ; i++) x[i] = k + (i < keys ? i : keys - 1) * row;
@@ -4062,7 +4089,7 @@ ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, at
     if (g->adds && ATTN__FN(additions)(g, (attn__e *)w->add, (attn__e *)w->line, p->k0, p->nk))
         ATTN__FN(unsee)((const attn__e *)w->add, w->vis, p);
     ATTN__LANES_OF(j) top[j] = attn__v_set(ATTN__NEG_INF);
-    if (product && !words) k = ATTN__FN(take_rows)(g, 1, (attn__e *)w->k, p->k0, p->nk, &row);
+    if (product && !words) k = ATTN__FN(take_rows)(g, w, 1, p->k0, p->nk, &row);
     if (product) {
         const int ends = !g->shaped && !g->adds;        // the maximum is had in registers where no key is hidden
         if (words) {
@@ -4084,7 +4111,7 @@ ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, at
     if (compact) ATTN__FN(unsee)(s, w->vis, p);         // here, since tanh makes a number of -inf
 #ifndef ATTN__DOUBLE
     if (d->custom) {
-        if (!product) k = ATTN__FN(take_rows)(g, 1, (attn__e *)w->k, p->k0, p->nk, &row);
+        if (!product) k = ATTN__FN(take_rows)(g, w, 1, p->k0, p->nk, &row);
         ATTN__FN(custom)(g, w, k, row, p->k0, p->nk);
         ATTN__FN(unsee)(s, w->vis, p);
     }
@@ -4321,7 +4348,7 @@ ATTN__OUTLINE void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptr
         g->table->words_outputs(&a);
         return;
     }
-    v = ATTN__FN(take_rows)(g, 0, (attn__e *)w->v, p.k0, p.nk, &row);
+    v = ATTN__FN(take_rows)(g, w, 0, p.k0, p.nk, &row);
     if (2 * (p.to - p.from) > p.nk) { p.from = 0; p.to = p.nk; }
     if (p.to <= p.from) { ATTN__FN(outputs)(o, in, s, v, row, p.nk, dv, g->lanes, 0); return; }
     if (p.from > 0) { ATTN__FN(outputs)(o, in, s, v, row, p.from, dv, g->lanes, 0); in = o; }
@@ -4437,8 +4464,8 @@ ATTN__OUTLINE void ATTN__FN(few_columns)(attn__e *o, ptrdiff_t o_row, const attn
     }
 }
 // Addresses of n rows from k0 on, widened where no vector reads them; after them those to come, as far as there are.
-ATTN__OUTLINE int ATTN__FN(few_rows)(const char **p, const attn__tile_args *g, int keys, attn__e *buffer, ptrdiff_t k0,
-                                     ptrdiff_t n) {
+ATTN__OUTLINE int ATTN__FN(few_rows)(const char **p, const attn__tile_args *g, const attn__space *w, int keys,
+                                     ptrdiff_t k0, ptrdiff_t n) {
     const attn__rows *x = keys ? &g->k : &g->v;
     int words = keys ? g->words_k : g->words_v;
     const ptrdiff_t all = ATTN__KT + ATTN__FEW_AHEAD, most = g->hi_least - k0 < all ? g->hi_least - k0 : all;
@@ -4450,7 +4477,7 @@ ATTN__OUTLINE int ATTN__FN(few_rows)(const char **p, const attn__tile_args *g, i
     if (words || (x->col == 1 && ATTN__FN(loads)(type) && !(keys && ATTN__FN(stages)(g->d, 1))))
         attn__rows_list(p, x, k0, most);
     else {
-        const attn__e *y = ATTN__FN(take_rows)(g, keys, buffer, k0, n, &row);
+        const attn__e *y = ATTN__FN(take_rows)(g, w, keys, k0, n, &row);
         for (ptrdiff_t r = 0; r < n; r++) p[r] = (const char *)(const void *)(y + r * row);
         have = n; type = ATTN__OWN_TYPE;
     }
@@ -4474,7 +4501,7 @@ ATTN__OUTLINE void ATTN__FN(few_span)(attn__tile_args *g, const attn__space *w, 
     memset(o, 0, sizeof(attn__e) * (size_t)(group * o_row));
     for (ptrdiff_t b = k0 / ATTN__KT * ATTN__KT; b < stop; b += ATTN__KT) {
         const ptrdiff_t first = b < k0 ? k0 : b, nk = (stop - b < ATTN__KT ? stop : b + ATTN__KT) - first;
-        int type = ATTN__FN(few_rows)(p, g, 1, (attn__e *)w->k, first, nk);
+        int type = ATTN__FN(few_rows)(p, g, w, 1, first, nk);
         const ptrdiff_t k_bytes = attn__bytes(type, dk);
         ptrdiff_t v_bytes, ahead = ATTN__FN(few_ahead)(16384, k_bytes);
         attn__ahead touch;
@@ -4503,7 +4530,7 @@ ATTN__OUTLINE void ATTN__FN(few_span)(attn__tile_args *g, const attn__space *w, 
             for (ptrdiff_t i = 0; i < nk; i += ATTN__LANES)
                 attn__v_store_n(s + i, nk - i, ATTN__FN(weigh)(&shift, attn__v_load_n(s + i, nk - i, 0)));
         }
-        type = ATTN__FN(few_rows)(p, g, 0, (attn__e *)w->v, first, nk);
+        type = ATTN__FN(few_rows)(p, g, w, 0, first, nk);
         v_bytes = attn__bytes(type, dv);
         ahead = ATTN__FN(few_ahead)(8192, v_bytes);
         for (ptrdiff_t r = 0, n; r < nk; r += n) {      // rows that stay near for all sweeps over their columns
@@ -4604,87 +4631,90 @@ ATTN__OUTLINE void ATTN__FN(finish_weights)(const attn__tile_args *g, int lane, 
             for (ptrdiff_t u = 0; u < n; u++) x[i + u] *= (attn__e)factor[u];
         }
 }
-ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
+// A tile under way: z of a span, sum of those before, in o
+typedef struct ATTN__FN(course) {
+    attn__tile_args *g;
+    attn__space w;
+    ATTN__FN(state) z, sum, start;
+    attn__e *o, *kept;
+    int at, few, spans;
+} ATTN__FN(course);
+ATTN__OUTLINE void ATTN__FN(begin)(ATTN__FN(course) *x, attn__tile_args *g) {
     const attn_desc *d = g->d;
-    const size_t o_bytes = sizeof(attn__e) * (size_t)(d->vdim * ATTN__TQ);
     // weights that need no maximum: m is a constant, o is only added to
     const int local = !ATTN__FN(is_softmax)(d);
-    attn__space w;
-    attn__e *o;
-    ATTN__FN(state) z, sum, start;
     attn__v r[ATTN__QV];
-    attn__e m[ATTN__TQ], l[ATTN__TQ], rl[ATTN__TQ], tau[ATTN__TQ];
-    int spans = 0, few = 0;
-    attn__e *kept = (attn__e *)g->kept;
-    attn__layout(&w, g->work, d, (int)sizeof(attn__e), ATTN__TQ, ATTN__KT);
-    o = (attn__e *)w.sum;
+    x->g = g; x->kept = (attn__e *)g->kept; x->few = x->spans = 0;
+    attn__layout(&x->w, g->work, g->own, d, (int)sizeof(attn__e), ATTN__TQ, ATTN__KT);
+    x->o = (attn__e *)x->w.sum;
+    x->w.held[1] = x->w.held[3] = 0;                    // nothing is
     if (g->weights[0]) for (int i = 0; i < g->lanes; i++) for (ptrdiff_t j = 0; j < d->keys; j++)
         ((attn__e *)g->weights[i])[j] = ATTN__NEG_INF;
 #if ATTN__LANES > 1
-    few = ATTN__FN(is_few)(g);
-    if (few && !g->fold) ATTN__FN(few_queries)(g, &w);
+    x->few = ATTN__FN(is_few)(g);
+    if (x->few && !g->fold) ATTN__FN(few_queries)(g, &x->w);
 #endif
-    if (!few && !g->fold) ATTN__FN(take_queries)(g, &w);
-    ATTN__LANES_OF(j) { start.m[j] = attn__v_set(ATTN__NEG_INF); start.tau[j] = start.l[j] = attn__v_set(0); }
-    start.begun = 0;
-    sum = start;
-    if (w.whole) {
-        attn__e *whole = (attn__e *)w.whole;
+    if (!x->few && !g->fold) ATTN__FN(take_queries)(g, &x->w);
+    ATTN__LANES_OF(j) { x->start.m[j] = attn__v_set(ATTN__NEG_INF); x->start.tau[j] = x->start.l[j] = attn__v_set(0); }
+    x->start.begun = 0;
+    x->sum = x->start;
+    if (x->w.whole) {
+        attn__e *whole = (attn__e *)x->w.whole;
         for (ptrdiff_t i = 0; i < (g->end - g->start) * ATTN__TQ; i++) whole[i] = ATTN__NEG_INF;
         for (ptrdiff_t b = g->start; b < g->end; b += ATTN__KT) {
             attn__part p;
-            if (!attn__visible(g, w.vis, b, g->end - b < ATTN__KT ? g->end - b : ATTN__KT, ATTN__TQ, &p,
+            if (!attn__visible(g, x->w.vis, b, g->end - b < ATTN__KT ? g->end - b : ATTN__KT, ATTN__TQ, &p,
                                ATTN__FN(mask_words))) continue;
-            ATTN__FN(scores)(g, &w, &p, r);
-            memcpy(whole + (p.k0 - g->start) * ATTN__TQ, w.s, sizeof(attn__e) * (size_t)(p.nk * ATTN__TQ));
+            ATTN__FN(scores)(g, &x->w, &p, r);
+            memcpy(whole + (p.k0 - g->start) * ATTN__TQ, x->w.s, sizeof(attn__e) * (size_t)(p.nk * ATTN__TQ));
         }
-        ATTN__FN(threshold)(d, whole, g->end - g->start, &start);
-        sum = start;
-        if (!local) ATTN__LANES_OF(j) { start.m[j] = sum.m[j] = attn__v_set(ATTN__NEG_INF); }
-    } else if (local) ATTN__LANES_OF(j) { start.m[j] = sum.m[j] = attn__v_set(0); }
-    for (ptrdiff_t k0 = g->start; k0 < g->end; k0 += ATTN__SPAN) {
-        const ptrdiff_t stop = g->end - k0 < ATTN__SPAN ? g->end : k0 + ATTN__SPAN;
-        const int skip = g->fold || (kept && (k0 < g->from || k0 >= g->to));
-        attn__e *of;
-        int at = 0;
-        z = start;
-#if ATTN__LANES > 1
-        if (few && !skip) {
-            const ptrdiff_t from = k0 < g->lo_least ? g->lo_least : k0;
-            if (from < stop) { at = 1; ATTN__FN(few_span)(g, &w, from, stop, &z); }
-        }
-#endif
-        for (ptrdiff_t b = k0; !few && !skip && b < stop; b += ATTN__KT)
-            ATTN__FN(block)(g, &w, b, stop - b < ATTN__KT ? stop - b : ATTN__KT, &z, &at);
-        of = (attn__e *)w.o[at];
-        if (kept) {
-            attn__e *x = kept, *ml = x + d->vdim * ATTN__TQ;
-            kept = ml + 3 * ATTN__TQ;
-            if (!g->fold && skip) continue;
-            if (!g->fold) {
-                if (z.begun) memcpy(x, of, o_bytes);
-                ATTN__LANES_OF(j) {
-                    attn__v_store(ml + j * ATTN__LANES, z.m[j]);
-                    attn__v_store(ml + ATTN__TQ + j * ATTN__LANES, z.l[j]);
-                }
-                ml[2 * ATTN__TQ] = (attn__e)z.begun;
-                continue;
-            }
+        ATTN__FN(threshold)(d, whole, g->end - g->start, &x->start);
+        x->sum = x->start;
+        if (!local) ATTN__LANES_OF(j) { x->start.m[j] = x->sum.m[j] = attn__v_set(ATTN__NEG_INF); }
+    } else if (local) ATTN__LANES_OF(j) { x->start.m[j] = x->sum.m[j] = attn__v_set(0); }
+}
+// z of a span that ends at stop joins the sum, or what was kept of it does
+ATTN__OUTLINE void ATTN__FN(end_span)(ATTN__FN(course) *x, int skip, ptrdiff_t stop) {
+    const attn__tile_args *g = x->g;
+    const ptrdiff_t dv = g->d->vdim;
+    const size_t o_bytes = sizeof(attn__e) * (size_t)(dv * ATTN__TQ);
+    attn__e *of = (attn__e *)x->w.o[x->at];
+    if (x->kept) {
+        attn__e *kept = x->kept, *ml = kept + dv * ATTN__TQ;
+        x->kept = ml + 3 * ATTN__TQ;
+        if (!g->fold && skip) return;
+        if (!g->fold) {
+            if (x->z.begun) memcpy(kept, of, o_bytes);
             ATTN__LANES_OF(j) {
-                z.m[j] = attn__v_load(ml + j * ATTN__LANES);
-                z.l[j] = attn__v_load(ml + ATTN__TQ + j * ATTN__LANES);
+                attn__v_store(ml + j * ATTN__LANES, x->z.m[j]);
+                attn__v_store(ml + ATTN__TQ + j * ATTN__LANES, x->z.l[j]);
             }
-            z.begun = ml[2 * ATTN__TQ] != 0;
-            of = x;
+            ml[2 * ATTN__TQ] = (attn__e)x->z.begun;
+            return;
         }
-        if (!z.begun) continue;
-        if (++spans == 1) {
-            sum = z; o = of;
-            if (stop < g->end) { memcpy(w.sum, of, o_bytes); o = (attn__e *)w.sum; }
-        } else ATTN__FN(fold)((attn__e *)w.sum, &sum, of, &z, d->vdim);
+        ATTN__LANES_OF(j) {
+            x->z.m[j] = attn__v_load(ml + j * ATTN__LANES);
+            x->z.l[j] = attn__v_load(ml + ATTN__TQ + j * ATTN__LANES);
+        }
+        x->z.begun = ml[2 * ATTN__TQ] != 0;
+        of = kept;
     }
-    if (g->kept && !g->fold) { attn__v_end(); return; }
-    if (!spans) { memset(w.sum, 0, o_bytes); o = (attn__e *)w.sum; }
+    if (!x->z.begun) return;
+    if (++x->spans == 1) {
+        x->sum = x->z; x->o = of;
+        if (stop < g->end) { memcpy(x->w.sum, of, o_bytes); x->o = (attn__e *)x->w.sum; }
+    } else ATTN__FN(fold)((attn__e *)x->w.sum, &x->sum, of, &x->z, dv);
+}
+// Sinks, the division by the sum, and what the caller asked for
+ATTN__OUTLINE void ATTN__FN(finish)(ATTN__FN(course) *x) {
+    attn__tile_args *g = x->g;
+    const attn_desc *d = g->d;
+    attn__v r[ATTN__QV];
+    attn__e m[ATTN__TQ], l[ATTN__TQ], rl[ATTN__TQ], tau[ATTN__TQ];
+    ATTN__FN(state) z, sum = x->sum;
+    attn__e *o = x->o;
+    if (g->kept && !g->fold) return;
+    if (!x->spans) memset(o, 0, sizeof(attn__e) * (size_t)(d->vdim * ATTN__TQ));
     if (g->dead) ATTN__LANES_OF(j) {                    // masked_score saw keys for rows that do not exist
         uint32_t alive = 0;
         for (int i = 0; i < ATTN__LANES; i++) alive |= (uint32_t)(j * ATTN__LANES + i < g->lanes - g->dead) << i;
@@ -4699,12 +4729,12 @@ ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
         ATTN__FN(fold)(o, &sum, NULL, &z, d->vdim);
     }
     ATTN__LANES_OF(j) {                                 // 0 for a row that sees no key, NaN stays
-        const attn__v x = sum.l[j], zero = attn__v_set(0);
-        r[j] = attn__v_sel(attn__v_lt(zero, x), attn__v_div(attn__v_set(1), x),
-                           attn__v_sel(attn__v_lt(x, attn__v_set(ATTN__C(1e-38))), zero, x));
+        const attn__v y = sum.l[j], zero = attn__v_set(0);
+        r[j] = attn__v_sel(attn__v_lt(zero, y), attn__v_div(attn__v_set(1), y),
+                           attn__v_sel(attn__v_lt(y, attn__v_set(ATTN__C(1e-38))), zero, y));
         if (d->norm == ATTN_NORM_SIGMOID || d->norm == ATTN_NORM_RELU || d->norm == ATTN_NORM_NONE)
             r[j] = attn__v_set(1);
-        attn__v_store(m + j * ATTN__LANES, sum.m[j]); attn__v_store(l + j * ATTN__LANES, x);
+        attn__v_store(m + j * ATTN__LANES, sum.m[j]); attn__v_store(l + j * ATTN__LANES, y);
         attn__v_store(rl + j * ATTN__LANES, r[j]); attn__v_store(tau + j * ATTN__LANES, sum.tau[j]);
     }
     ATTN__FN(unpack_o)(g, o, r);
@@ -4721,6 +4751,41 @@ ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
                 memset(g->weights[i], 0, sizeof(attn__e) * (size_t)d->keys);
         }
     }
+}
+ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
+    const int run = g->run;
+    ATTN__FN(course) all[ATTN__RUN];
+    ptrdiff_t start = PTRDIFF_MAX, end = 0;
+    for (int i = 0; i < run; i++) {
+        ATTN__FN(begin)(all + i, g + i);
+        if (g[i].start < start) start = g[i].start;
+        if (g[i].end > end) end = g[i].end;
+    }
+    for (ptrdiff_t k0 = start; k0 < end; k0 += ATTN__SPAN) {
+        ptrdiff_t stop[ATTN__RUN];                      // of a tile's blocks in this span
+        int skip[ATTN__RUN];
+        for (int i = 0; i < run; i++) {
+            ATTN__FN(course) *x = all + i;
+            const attn__tile_args *t = x->g;
+            stop[i] = t->end - k0 < ATTN__SPAN ? t->end : k0 + ATTN__SPAN;
+            if (k0 < t->start) stop[i] = k0;
+            skip[i] = t->fold || (t->kept && (k0 < t->from || k0 >= t->to));
+            x->z = x->start; x->at = 0;
+#if ATTN__LANES > 1
+            if (x->few && !skip[i]) {
+                const ptrdiff_t from = k0 < t->lo_least ? t->lo_least : k0;
+                if (from < stop[i]) { x->at = 1; ATTN__FN(few_span)(x->g, &x->w, from, stop[i], &x->z); }
+            }
+#endif
+        }
+        for (ptrdiff_t b = k0; b < k0 + ATTN__SPAN; b += ATTN__KT) for (int i = 0; i < run; i++) {
+            ATTN__FN(course) *x = all + i;
+            if (b < stop[i] && !x->few && !skip[i])
+                ATTN__FN(block)(x->g, &x->w, b, stop[i] - b < ATTN__KT ? stop[i] - b : ATTN__KT, &x->z, &x->at);
+        }
+        for (int i = 0; i < run; i++) if (k0 < stop[i]) ATTN__FN(end_span)(all + i, skip[i], stop[i]);
+    }
+    for (int i = 0; i < run; i++) ATTN__FN(finish)(all + i);
     attn__v_end();
 }
 ATTN__LIGHT_OFF
@@ -4916,7 +4981,9 @@ ATTN__FUNC void ATTN__FN(words_scores)(attn__words_args *a) {
         ptrdiff_t row = (n + 1) / 2;
         const attn__e *k = (const attn__e *)a->w->k;
         attn__e *s = (attn__e *)a->w->s, rest[ATTN__TQ];
+        attn__v most[ATTN__QV];                         // not top: a store to s might change that
         int plain = 1;
+        ATTN__LANES_OF(j) most[j] = top ? top[j] : attn__v_set(0);
         for (int i = 0; i < ATTN__TQ; i++) { rest[i] = (attn__e)g->rest[i]; plain &= g->rest[i] == 1; }
         if (n % 2 == 0 && g->k.row % 2 == 0 && g->k.col == 1 && attn__rows_run(&g->k, a->k0, a->nk) == a->nk) {
             k = (const attn__e *)(const void *)attn__row_at(&g->k, a->k0);
@@ -4934,8 +5001,9 @@ ATTN__FUNC void ATTN__FN(words_scores)(attn__words_args *a) {
             attn__e *x = s + r * ATTN__TQ + j * ATTN__LANES;
             const attn__v y = attn__v_mul(attn__v_load(x), attn__v_load(rest + j * ATTN__LANES));
             attn__v_store(x, y);
-            if (top && (r < a->from || r >= a->to)) top[j] = attn__v_max(y, top[j]);
+            if (r < a->from || r >= a->to) most[j] = attn__v_max(y, most[j]);
         }
+        if (!plain && top) ATTN__LANES_OF(j) top[j] = most[j];
     }
 #endif
     attn__v_end();
@@ -4945,25 +5013,31 @@ ATTN__FUNC void ATTN__FN(words_outputs)(attn__words_args *a) {
 #ifdef ATTN__HAS_BF16
     const attn__rows *rows = &a->g->v;
     const ptrdiff_t dv = a->g->d->vdim, odd = a->k0 & 1, pairs = (odd + a->nk + 1) / 2;
-    attn__e *s = (attn__e *)a->w->s, *v = (attn__e *)a->w->v, *o = (attn__e *)a->out;
+    attn__e *s = (attn__e *)a->w->s, *v = (attn__e *)a->w->v, *o = (attn__e *)a->out, zero[ATTN__TQ] = { 0 };
     void *none = v + (ATTN__KT - 1) * dv;               // a row of zeros, for keys before the first and after the last
     const char *p[ATTN__KT + 2];
     const uint32_t *vis = a->w->vis;
+    ptrdiff_t *held = a->w->held;
+    const int ready = a->g->run > 1 && held[0] == a->k0 && held[1] == a->nk;
     int bad;
-    memset(none, 0, 2 * (size_t)dv);
-    p[0] = (const char *)none;
-    attn__rows_list(p + odd, rows, a->k0, a->nk);
-    p[odd + a->nk] = (const char *)none;
-    for (ptrdiff_t i = 0; i < pairs; i++) {
-        const ptrdiff_t r = 2 * i - odd;                // words overtake the weights
+    held[0] = a->k0; held[1] = a->nk;
+    for (ptrdiff_t i = 0; i < pairs; i++) {             // words overtake the weights
+        const ptrdiff_t r = 2 * i - odd;
+        const attn__e *x = r < 0 ? zero : s + r * ATTN__TQ, *y = r + 1 < a->nk ? s + (r + 1) * ATTN__TQ : zero;
+        ATTN__UNROLL ATTN__LANES_OF(j)
+            attn__v_store(s + i * ATTN__TQ + j * ATTN__LANES,
+                          attn__x_pairs(attn__v_load(x + j * ATTN__LANES), attn__v_load(y + j * ATTN__LANES)));
+    }
+    if (!ready) {
+        memset(none, 0, 2 * (size_t)dv);
+        p[0] = (const char *)none;
+        attn__rows_list(p + odd, rows, a->k0, a->nk);
+        p[odd + a->nk] = (const char *)none;
+    }
+    for (ptrdiff_t i = 0; i < pairs && !ready; i++) {
+        const ptrdiff_t r = 2 * i - odd;
         const char *x = p[2 * i], *y = p[2 * i + 1];
         ptrdiff_t e = 0;
-        ATTN__LANES_OF(j) {
-            const attn__e *w = s + r * ATTN__TQ + j * ATTN__LANES;
-            attn__v_store(s + i * ATTN__TQ + j * ATTN__LANES,
-                          attn__x_pairs(r < 0 ? attn__v_set(0) : attn__v_load(w),
-                                        r + 1 < a->nk ? attn__v_load(w + ATTN__TQ) : attn__v_set(0)));
-        }
         if (rows->col == 1) for (; e + 2 * ATTN__LANES <= dv; e += 2 * ATTN__LANES) {
             attn__v z[2];
             ATTN__FN(zip)(z, x + 2 * e, y + 2 * e);
@@ -7522,7 +7596,8 @@ typedef struct attn__plan {
     ptrdiff_t tiles, total, per;      // tiles of a unit, in all, of a task
     int bytes, near_heads;            // near_heads: small and contiguous, the next head is touched early
     int across;                       // heads share a mask or bias, whose rows serve all of them while they are near
-    size_t work;                      // of one worker
+    int run;                          // tiles that share a key block made ready; bytes of all and of each
+    size_t shared, own;
     char *space;
     double scale;
     // tiles fewer than threads share: a tile's spans are `parts` tasks, their results in `kept` until all are there
@@ -7532,18 +7607,21 @@ typedef struct attn__plan {
     int fold;
 } attn__plan;
 
-// Bytes of one worker for any pass of this build
-ATTN__FUNC size_t attn__tile_bytes(const attn_desc *d) {
+// The workspace of one worker for any pass of this build
+ATTN__FUNC void attn__sizes(attn__plan *p) {
     attn__space w;
-    size_t at = 0;
     int tile = 0, block = 0;
     for (int i = 0; i <= ATTN_ISA_COUNT; i++) {
         const attn__table *t = i < ATTN_ISA_COUNT ? attn__tables[i] : attn__table_of(ATTN_F64, 0);
         if (t && t->tq * t->bytes > tile) tile = t->tq * t->bytes;
         if (t && t->kt * t->bytes > block) block = t->kt * t->bytes;
     }
-    attn__carve(NULL, &at, sizeof(attn__tile_args));
-    return at + attn__layout(&w, NULL, d, 4, tile / 4, block / 4);
+    attn__layout(&w, NULL, NULL, &p->d, 4, tile / 4, block / 4);
+    p->shared = w.shared; p->own = w.own;
+}
+// Of `run` tiles of a worker: their arguments, what they share, their own
+ATTN__FUNC size_t attn__work(const attn__plan *p) {
+    return (((size_t)p->run * sizeof(attn__tile_args) + 63) & ~(size_t)63) + p->shared + (size_t)p->run * p->own;
 }
 // Of batch entry b
 ATTN__FUNC ptrdiff_t attn__keys_in_use(const attn_desc *d, ptrdiff_t b) {
@@ -7692,12 +7770,13 @@ ATTN__FUNC void attn__next_head(const attn__plan *p, attn__tile_args *g, ptrdiff
 ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
     const attn__plan *p = (const attn__plan *)arg;
     const attn_desc *d = &p->d;
-    attn__tile_args *g = (attn__tile_args *)(void *)(p->space + (size_t)worker * p->work);
+    attn__tile_args *all = (attn__tile_args *)(void *)(p->space + (size_t)worker * attn__work(p)), *g = all;
     const ptrdiff_t parts = p->fold ? 1 : p->parts, first = task / parts * p->per;
     const ptrdiff_t end = first + p->per < p->total ? first + p->per : p->total;
     ptrdiff_t head = -1;
     memset(g, 0, offsetof(attn__tile_args, q));
-    g->work = (char *)g + ((sizeof *g + 63) & ~(size_t)63);
+    g->work = (char *)g + (attn__work(p) - p->shared - (size_t)p->run * p->own);
+    g->own = (char *)g->work + p->shared;
     g->d = d; g->worker = worker; g->table = p->table;
     if (d->arith == ATTN_ARITH_NATIVE) {
         g->words_v = d->v_type == ATTN_BF16 ? ATTN__BF16_WORDS : 0;
@@ -7721,6 +7800,10 @@ ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
         const ptrdiff_t hk = unit * p->group / (d->heads / d->kv_heads), rows = d->cu_q
             ? (d->cu_q[b + 1] - d->cu_q[b]) * p->group : p->rows;
         if (r0 >= rows) continue;
+        if (g > all) {
+            memcpy(g, all, offsetof(attn__tile_args, q));
+            g->own = (char *)all->own + (size_t)(g - all) * p->own;
+        }
         g->b = b; g->offset = attn__offset(d, b);
         g->tree = attn__keys_in_use(d, b) - d->queries;
         g->k = attn__rows_of(d, 1, b, hk); g->v = attn__rows_of(d, 0, b, hk);
@@ -7736,8 +7819,25 @@ ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
             g->kept = p->kept + (size_t)t * p->keeps; g->fold = p->fold;
             g->from = g->start + task % parts * each * ATTN__SPAN; g->to = g->from + each * ATTN__SPAN;
         }
-        p->table->tile(g);
+        // the next tile reads the same keys: in one run with this one
+        if (++g - all < p->run && t + 1 < end && ((t + 1) % p->tiles == 0 || r0 + p->table->tq < rows) &&
+            (t + 1) / of_entry == b && (t + 1) % of_entry / p->tiles * p->group / (d->heads / d->kv_heads) == hk)
+            continue;
+        for (int run = (int)(g - all); g > all; ) (--g)->run = run;
+        p->table->tile(all);
     }
+}
+// Tiles go through the keys together, block by block, where no product reads keys or values as they lie, so that one
+// making them ready does for all; where rows lie far apart; and where a head's keys and values leave the second cache.
+ATTN__FUNC int attn__runs(const attn__plan *p) {
+    const attn_desc *d = &p->d;
+    const int own = p->bytes == 8 ? ATTN_F64 : ATTN_F32;
+    if (d->custom || attn__two_passes(d) || (d->score != ATTN_SCORE_DOT &&
+        d->score != ATTN_SCORE_BILINEAR && d->score != ATTN_SCORE_COSINE)) return 0;
+    return d->k_type != own || d->v_type != own || d->k_stride[3] != 1 || d->v_stride[3] != 1 || d->page ||
+        d->score == ATTN_SCORE_COSINE || d->qk_norm || d->rope_kind ||
+        (p->tiles > 2 && (d->k_stride[2] >= ATTN__APART || d->v_stride[2] >= ATTN__APART)) ||
+        (!p->across && d->keys >= 1048576 / p->bytes / (d->dim + d->vdim));
 }
 // Tasks: a few more than workers, each some tiles; small calls stay whole. Heads of a group lie side by side in lanes
 // only where one alone does not fill them.
@@ -7755,7 +7855,7 @@ ATTN__FUNC void attn__plan_tasks(attn__plan *p) {
     p->total = d->batch * p->units * p->tiles;
     p->per = workers > 1 && flops > 1e6 ? p->total / (workers * 8) + 1 : p->total;
     p->scale = d->scale != 0 ? (double)d->scale : dot ? 1 / attn__sqrt_d((double)d->dim) : 1;
-    p->work = attn__tile_bytes(d);
+    attn__sizes(p);
     p->across = p->units > 1 && d->queries * (d->bias ? 4 : 1) > 524288 / (d->keys + 1) &&
                 p->units * d->keys <= 524288 / (d->dim + d->vdim) &&
                 ((d->bias && !d->bias_stride[1]) || (d->keep && !d->keep_stride[1]) || (d->drop && !d->drop_stride[1]));
@@ -7780,6 +7880,12 @@ ATTN__FUNC void attn__plan_tasks(attn__plan *p) {
         }
         if (p->parts > 1) { p->per = 1; p->near_heads = 0; }
     }
+    p->run = 1;
+    if (attn__runs(p)) {
+        const ptrdiff_t tiles = p->tiles * (p->units / d->kv_heads);
+        p->run = tiles < ATTN__RUN ? (int)tiles : ATTN__RUN;
+    }
+    if (p->run > 1) p->across = p->near_heads = 0;
 }
 // `want` bytes of the caller's workspace or our own; *own is to be freed.
 ATTN__FUNC attn_status attn__borrow(const attn_desc *d, size_t want, char **space, void **own) {
@@ -7809,7 +7915,7 @@ ATTN_DEF size_t attn_workspace(const attn_desc *user) {
     attn__plan p;
     if (attn__check(user, &p.d, 0, NULL)) return 0;
     attn__plan_tasks(&p);
-    return p.work * (size_t)attn__workers(p.d.parallel) + 63 + p.ask;
+    return attn__work(&p) * (size_t)attn__workers(p.d.parallel) + 63 + p.ask;
 }
 ATTN_DEF attn_status attn_fwd(const attn_desc *d) {
     attn__plan p;
@@ -7818,11 +7924,14 @@ ATTN_DEF attn_status attn_fwd(const attn_desc *d) {
     ATTN__TRY(attn__check(d, &p.d, 1, NULL));
     if (p.d.queries == 0) return ATTN_OK;
     attn__plan_tasks(&p);
-    want = p.work * (size_t)attn__workers(p.d.parallel) + 63;
+    want = attn__work(&p) * (size_t)attn__workers(p.d.parallel) + 63;
     more = p.parts > 1 ? (size_t)p.total * p.keeps : 0;
-    if (p.d.workspace && p.d.workspace_bytes < want + more) { p.parts = 1; more = 0; }    // do without
+    if (p.d.workspace && p.d.workspace_bytes < want + more) {       // do without
+        p.parts = p.run = 1; more = 0;
+        want = attn__work(&p) * (size_t)attn__workers(p.d.parallel) + 63;
+    }
     ATTN__TRY(attn__borrow(&p.d, want + more, &p.space, &own));
-    p.kept = p.space + p.work * (size_t)attn__workers(p.d.parallel);
+    p.kept = p.space + attn__work(&p) * (size_t)attn__workers(p.d.parallel);
     attn__run(p.d.parallel, attn__fwd_task, &p, (p.total + p.per - 1) / p.per * p.parts);
     p.fold = p.parts > 1;
     if (p.fold) attn__run(p.d.parallel, attn__fwd_task, &p, p.total);

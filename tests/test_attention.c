@@ -524,10 +524,29 @@ TEST(memory, the_workspace_has_a_constant_bound_on_one_thread) {
             for (d.vdim = 1 + d.dim % 3; d.vdim <= 512; d.vdim += 3)
                 if (attn_workspace(&d) > ATTN_WORKSPACE(d.dim, d.vdim)) { CHECK(!"ATTN_WORKSPACE is enough"); return; }
         d.dim = 70; d.vdim = 30; other = d;
-        other.batch = 7; other.heads = 6; other.kv_heads = 2; other.queries = 4000; other.keys = 5000; other.causal = 1;
+        other.batch = 7; other.heads = 6; other.kv_heads = 2; other.queries = 4000; other.keys = 500; other.causal = 1;
         CHECK(attn_workspace(&other) == attn_workspace(&d) && attn_workspace(&d) > 0);
         d.dim = -1;
         CHECK(attn_workspace(&d) == 0);
+    }
+}
+TEST(memory, what_it_needs_gives_the_same_bits_as_what_it_asks_for) {
+    EACH_PASS(p) for (int norm = ATTN_QK_NORM_RMS; norm <= ATTN_QK_NORM_L2; norm++) {
+        attn_desc d = plain_case(p, 70, 150, 40, 24, 2), one;
+        const size_t constant = ATTN_WORKSPACE(40, 24);
+        d.qk_norm = norm;
+        one = d; one.queries = 1;
+        for (int least = 0; least < 3; least++) {
+            d.workspace_bytes = least == 2 ? attn_workspace(&one) : least ? constant : attn_workspace(&d);
+            d.workspace = take(WORK, d.workspace_bytes);
+            heap_plan(-1, 0);
+            CHECK(attn_fwd(&d) == ATTN_OK);
+            CHECK(heap_calls == 0 && guards_intact());
+            if (!least) save_outputs();
+            for (int i = 0; i < 3; i++) CHECK(!memcmp(saved[i], first_of(O + i), slot_bytes[O + i]));
+            wipe(O); wipe(LSE); wipe(W);
+        }
+        CHECK(attn_workspace(&one) < attn_workspace(&d));
     }
 }
 TEST(memory, the_workspace_grows_with_every_extent) {
@@ -613,6 +632,7 @@ int main(int argc, char **argv) {
     RUN(extreme, denormal_inputs_count);
     RUN(memory, nothing_is_allocated_where_the_exact_workspace_is_given);
     RUN(memory, the_workspace_has_a_constant_bound_on_one_thread);
+    RUN(memory, what_it_needs_gives_the_same_bits_as_what_it_asks_for);
     RUN(memory, the_workspace_grows_with_every_extent);
     RUN(memory, running_out_at_any_allocation_is_an_error_and_leaks_nothing);
     return test_end();
