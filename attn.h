@@ -1026,6 +1026,12 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, vo
 #elif ATTN__GNU
 #pragma GCC push_options
 #pragma GCC optimize("fp-contract=off", "no-fast-math")
+// A tenth of the time to compile, and these loops gain nothing by them (but by the last cores that take instructions in
+// order may).
+#pragma GCC optimize("no-tree-pre", "no-tree-dominator-opts")
+#if defined(__x86_64__)
+#pragma GCC optimize("no-schedule-insns2")
+#endif
 #endif
 #ifdef __cplusplus
 extern "C" {
@@ -1463,7 +1469,7 @@ ATTN_DEF void attn_pool_close(const attn_parallel *pool) { (void)pool; }
 #endif
 #endif // ATTN_NO_THREADS
 
-ATTN__FUNC float attn__neg_inf(void) { const uint32_t u = 0xff800000u; float x; memcpy(&x, &u, 4); return x; }
+ATTN__INL float attn__neg_inf(void) { const uint32_t u = 0xff800000u; float x; memcpy(&x, &u, 4); return x; }
 #if ATTN__ARM || defined(ATTN_SIMDE_NEON)
 static const uint32_t attn__lane_bits[4] = { 1, 2, 4, 8 };
 #endif
@@ -2467,7 +2473,7 @@ ATTN__FUNC uint16_t attn__to_f16(float x) {            // nearest even
     }
     return (uint16_t)(sign | m);
 }
-ATTN__FUNC float attn__from_bf16(uint16_t h) {
+ATTN__INL float attn__from_bf16(uint16_t h) {
     const uint32_t u = (uint32_t)h << 16;
     float x;
     memcpy(&x, &u, 4);
@@ -2479,7 +2485,7 @@ ATTN__FUNC uint16_t attn__to_bf16(float x) {           // nearest even
     if ((u & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(u >> 16 | 64u);
     return (uint16_t)((u + 0x7fffu + (u >> 16 & 1)) >> 16);
 }
-ATTN__FUNC uint16_t attn__u16(const void *p) { uint16_t h; memcpy(&h, p, 2); return h; }
+ATTN__INL uint16_t attn__u16(const void *p) { uint16_t h; memcpy(&h, p, 2); return h; }
 ATTN__INL float attn__word(const void *p) { float x; memcpy(&x, p, 4); return x; }    // 32 bits of any meaning
 // element i of a row
 ATTN__FUNC double attn__stored(int type, const void *row, ptrdiff_t i) {
@@ -2617,7 +2623,7 @@ typedef struct attn__gemm_panel_args {
     int add;
 } attn__gemm_panel_args;
 // Element i of an array; of blocks the first element
-ATTN__FUNC const char *attn__at(int type, const void *p, ptrdiff_t i) {
+ATTN__INL const char *attn__at(int type, const void *p, ptrdiff_t i) {
     return (const char *)p + attn__bytes(type, i);
 }
 // Where the keys or values of one entry and head lie.
@@ -3166,7 +3172,7 @@ ATTN__FUNC void ATTN__FN(softmax_row)(attn__e *y, const attn__e *x, ptrdiff_t n,
 #define ATTN__P(a) (log ? attn__v_sub(attn__v_sub(a, top), less) : attn__v_mul(a, by))
     for (i = 0; i + ATTN__LANES <= n; i += ATTN__LANES) attn__v_store(y + i, ATTN__P(attn__v_load(from + i)));
     if (i < n) attn__v_store_n(y + i, n - i, ATTN__P(attn__v_load_n(from + i, n - i, 0)));
-    if (n < cols) attn__v_store(t, ATTN__P(attn__v_set(hidden)));
+    attn__v_store(t, ATTN__P(attn__v_set(hidden)));
 #undef ATTN__P
     for (i = n; i < cols; i++) y[i] = t[0];
 }
