@@ -7771,7 +7771,7 @@ ATTN__FUNC void attn__next_head(const attn__plan *p, attn__tile_args *g, ptrdiff
     g->next_q = (const char *)d->q + (b * d->q_stride[0] + h * d->q_stride[1]) * p->bytes;
     g->next_o = (char *)d->o + (b * d->o_stride[0] + h * d->o_stride[1]) * p->bytes;
     g->next_row = 0; g->next_rows = d->keys > d->queries ? d->keys : d->queries;
-    g->next_calls = p->tiles * ((d->keys + 11) / 12); g->next_due = 0;
+    g->next_calls = (p->tiles + p->run - 1) / p->run * ((d->keys + 11) / 12); g->next_due = 0;
 }
 ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
     const attn__plan *p = (const attn__plan *)arg;
@@ -7809,6 +7809,7 @@ ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
         if (g > all) {
             memcpy(g, all, offsetof(attn__tile_args, q));
             g->own = (char *)all->own + (size_t)(g - all) * p->own;
+            g->next_k = NULL;                           // the first touches the next head for all
         }
         g->b = b; g->offset = attn__offset(d, b);
         g->tree = attn__keys_in_use(d, b) - d->queries;
@@ -7842,7 +7843,7 @@ ATTN__FUNC int attn__runs(const attn__plan *p) {
         d->score != ATTN_SCORE_BILINEAR && d->score != ATTN_SCORE_COSINE)) return 0;
     return d->k_type != own || d->v_type != own || d->k_stride[3] != 1 || d->v_stride[3] != 1 || d->page ||
         d->score == ATTN_SCORE_COSINE || d->qk_norm || d->rope_kind ||
-        (p->tiles > 2 && (d->k_stride[2] >= ATTN__APART || d->v_stride[2] >= ATTN__APART)) ||
+        (!p->near_heads && (d->k_stride[2] >= ATTN__APART || d->v_stride[2] >= ATTN__APART)) ||
         (!p->across && d->keys >= 1048576 / p->bytes / (d->dim + d->vdim));
 }
 // Tasks: a few more than workers, each some tiles; small calls stay whole. Heads of a group lie side by side in lanes
@@ -7891,7 +7892,7 @@ ATTN__FUNC void attn__plan_tasks(attn__plan *p) {
         const ptrdiff_t tiles = p->tiles * (p->units / d->kv_heads);
         p->run = tiles < ATTN__RUN ? (int)tiles : ATTN__RUN;
     }
-    if (p->run > 1) p->across = p->near_heads = 0;
+    if (p->run > 1) p->across = 0;
 }
 // `want` bytes of the caller's workspace or our own; *own is to be freed.
 ATTN__FUNC attn_status attn__borrow(const attn_desc *d, size_t want, char **space, void **own) {
