@@ -521,8 +521,8 @@ ATTN_DEF attn_status attn_rope(const attn_desc *d);
 // overlaps are not judged. It grows with every extent. What it needs depends, for a thread, on dim and vdim alone, but
 // for hard, top-k, sparsemax and entmax (+ keys) and for the additive score (+ score_width). What it would like, and
 // does without where it is not given: up to 8 times that, for queries that go through the keys together where keys or
-// values are made ready for them (other types, rope, qk_norm, pages, far strides) or exceed 1 MB a head; and with
-// threads and more than 1024 keys up to 16 MB for rows whose keys several threads share (decoding).
+// values are made ready for them (other types, rope, qk_norm, pages, rows a multiple of 4 KB apart) or exceed 1 MB a
+// head; and with threads and more than 1024 keys up to 16 MB for rows whose keys several threads share (decoding).
 ATTN_DEF size_t attn_workspace(const attn_desc *d);
 // Enough on one thread for what it needs by dim and vdim alone: a constant, for static arrays.
 #define ATTN_WORKSPACE(dim, vdim) ((size_t)(65536 + 1280 * ((dim) + 63) + 1536 * ((vdim) + 63)))
@@ -2578,7 +2578,8 @@ ATTN__FUNC float attn__bytes_of_row(int8_t *n, const float *x) {
 
 #define ATTN__TQ_MOST 32
 enum { ATTN__SPAN = 1024 };            // keys that are summed on their own: the row rule
-enum { ATTN__RUN = ATTN__SIZE ? 1 : 8, ATTN__APART = 1024 };    // tiles of a run; elements between rows that are copied
+enum { ATTN__RUN = ATTN__SIZE ? 1 : 8, ATTN__APART = 1024 };    // tiles of a run; rows a multiple of so many elements
+                                       // apart meet in few lines of the first cache
 // y[i] = f(a[i], b[i]), or y[i] += with add; ys 0 and add: y[0] gains the sum. s is the operator's number.
 typedef struct attn__loop_args {
     int op, add;
@@ -3717,7 +3718,7 @@ ATTN__FUNC void ATTN__FN(row)(attn__row_args *g) {
 ATTN__INL int ATTN__FN(stages)(const attn_desc *d, int keys) {
     return ((d->qk_norm || d->rope_kind) && !(keys && d->k_cache)) | (d->score == ATTN_SCORE_COSINE) << 1;
 }
-// nk rows of keys or values from k0 on, made ready once for a run; rows far apart are slow to be read more than once
+// nk rows of keys or values from k0 on, made ready once for a run; so are rows that meet in the first cache
 ATTN__OUTLINE const attn__e *ATTN__FN(take_rows)(const attn__tile_args *g, const attn__space *w, int keys, ptrdiff_t k0,
                                                  ptrdiff_t nk, ptrdiff_t *row) {
     const attn__rows *x = keys ? &g->k : &g->v;
@@ -3727,7 +3728,7 @@ ATTN__OUTLINE const attn__e *ATTN__FN(take_rows)(const attn__tile_args *g, const
     ptrdiff_t *held = w->held + 2 * keys;
     const char *p[ATTN__KT];
     *row = x->row;
-    if (!ready && x->type == ATTN__OWN_TYPE && x->col == 1 && (g->run == 1 || x->row < ATTN__APART) &&
+    if (!ready && x->type == ATTN__OWN_TYPE && x->col == 1 && (g->run == 1 || x->row % ATTN__APART) &&
         attn__rows_run(x, k0, nk) == nk) {
         held[1] = 0;                                    // products of few keys write to the buffer
         return (const attn__e *)(const void *)attn__row_at(x, k0);
@@ -7835,7 +7836,7 @@ ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
     }
 }
 // Tiles go through the keys together, block by block, where no product reads keys or values as they lie, so that one
-// making them ready does for all; where rows lie far apart; and where a head's keys and values leave the second cache.
+// making them ready does for all; where rows meet in the first cache; and where keys and values leave the second.
 ATTN__FUNC int attn__runs(const attn__plan *p) {
     const attn_desc *d = &p->d;
     const int own = p->bytes == 8 ? ATTN_F64 : ATTN_F32;
@@ -7843,7 +7844,7 @@ ATTN__FUNC int attn__runs(const attn__plan *p) {
         d->score != ATTN_SCORE_BILINEAR && d->score != ATTN_SCORE_COSINE)) return 0;
     return d->k_type != own || d->v_type != own || d->k_stride[3] != 1 || d->v_stride[3] != 1 || d->page ||
         d->score == ATTN_SCORE_COSINE || d->qk_norm || d->rope_kind ||
-        (!p->near_heads && (d->k_stride[2] >= ATTN__APART || d->v_stride[2] >= ATTN__APART)) ||
+        (p->tiles > 2 && (d->k_stride[2] % ATTN__APART == 0 || d->v_stride[2] % ATTN__APART == 0)) ||
         (!p->across && d->keys >= 1048576 / p->bytes / (d->dim + d->vdim));
 }
 // Tasks: a few more than workers, each some tiles; small calls stay whole. Heads of a group lie side by side in lanes
