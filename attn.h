@@ -4760,7 +4760,7 @@ ATTN__OUTLINE void ATTN__FN(finish)(ATTN__FN(course) *x) {
     }
 }
 ATTN__FUNC void ATTN__FN(tile)(attn__tile_args *g) {
-    const int run = g->run;
+    const int run = ATTN__RUN > 1 ? g->run : 1;
     ATTN__FN(course) all[ATTN__RUN];
     ptrdiff_t start = PTRDIFF_MAX, end = 0;
     for (int i = 0; i < run; i++) {

@@ -546,7 +546,7 @@ TEST(memory, what_it_needs_gives_the_same_bits_as_what_it_asks_for) {
             for (int i = 0; i < 3; i++) CHECK(!memcmp(saved[i], first_of(O + i), slot_bytes[O + i]));
             wipe(O); wipe(LSE); wipe(W);
         }
-        CHECK(attn_workspace(&one) < attn_workspace(&d));
+        CHECK(attn_workspace(&one) <= attn_workspace(&d));     // builds for size have no runs
     }
 }
 TEST(memory, the_workspace_grows_with_every_extent) {
