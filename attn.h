@@ -16,10 +16,12 @@
 //
 // CONTENTS      search for a tag to go to its room                                            budget (lines)
 //     // >>manual       this text                                                                      800
-//     // >>config       macros you may set, compiler and machine                            with >>manual
+//     // >>config       macros you may set                                                  with >>manual
 //     // >>api          types and functions, in the order of the rooms below                          1600
+//     // >>machine      the implementation begins: compiler, machine, what is included                  300
 //     // >>base         status, checked sizes, libm-free maths, random numbers, threads, context        600
-//     // >>tensor       shapes, strided views, broadcasting, iteration                                  700
+//     // >>tensor       storage types, shapes, strided views, broadcasting, iteration                   700
+//     // >>work         what kernels are given, and read of it as plain code                            450
 //     // >>vec          the vector vocabulary: one block for each instruction set                      1200
 //     // >>kernels      the one text compiled once per instruction set                                 2600
 //     // >>passes       re-inclusion, detection, choice                                                 250
@@ -827,10 +829,10 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, vo
 // ---- END OF API: what follows is the implementation -----------------------------------------------------------------
 
 #if defined(ATTN_IMPLEMENTATION) && (!defined(ATTN__DONE) || defined(ATTN__AGAIN))
-#ifndef ATTN__AGAIN // ======== base and tensor: compiled once ========
+#ifndef ATTN__AGAIN // ======== machine, base, tensor, work: compiled once ========
 #define ATTN__DONE
 // -------------------------------------------------------------------------------------------------------------------
-// >>base
+// >>machine
 #include <string.h>
 #ifndef ATTN_NO_STDLIB
 #include <stdlib.h>
@@ -1036,6 +1038,84 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, vo
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+#define ATTN__TEXT_(x) #x
+#define ATTN__TEXT(x) ATTN__TEXT_(x)
+ATTN_DEF const char *attn_build_info(void) {
+    return "attn.h " ATTN__TEXT(ATTN_VERSION_MAJOR) "." ATTN__TEXT(ATTN_VERSION_MINOR) "."
+        ATTN__TEXT(ATTN_VERSION_PATCH)
+#if defined(__clang__)
+        ", clang " ATTN__TEXT(__clang_major__)
+#elif defined(__TINYC__)
+        ", tcc"
+#elif defined(__GNUC__)
+        ", gcc " ATTN__TEXT(__GNUC__)
+#elif defined(_MSC_VER)
+        ", msvc"
+#endif
+#ifdef __cplusplus
+        " C++"
+#endif
+        ", passes scalar"
+#if !defined(ATTN_NO_F64) && !defined(ATTN_NO_DISPATCH)
+        " f64"
+#endif
+#if defined(ATTN_SIMDE_NEON)
+        " simde(neon)"
+#elif defined(ATTN_USE_SIMDE)
+        " simde(avx2)"
+#endif
+#if ATTN__ARM
+        " neon"
+#endif
+#if ATTN__ARM82
+        " neon82"
+#endif
+#if ATTN__ARM86
+        " neon86"
+#endif
+#if ATTN__X86
+        " avx2"
+#ifndef ATTN_NO_AVX512
+        " avx512"
+#ifndef ATTN_NO_AVX512V
+        " avx512v"
+#endif
+#endif
+#endif
+#ifdef ATTN_ONLY_KERNELS
+        ", only-kernels"
+#endif
+#ifdef ATTN_NO_DISPATCH
+        ", no-dispatch"
+#endif
+#ifdef ATTN_NO_SIMD
+        ", no-simd"
+#endif
+#ifdef ATTN_NO_STDLIB
+        ", no-stdlib"
+#endif
+#ifdef ATTN_NO_STDIO
+        ", no-stdio"
+#endif
+#if ATTN__PTHREAD
+        ", pthread"
+#elif ATTN__WIN32
+        ", win32 threads"
+#else
+        ", no threads"
+#endif
+#ifdef ATTN_STATIC
+        ", static"
+#endif
+#ifdef __FAST_MATH__
+        ", fast-math (the row rule is then not promised with clang)"
+#endif
+        ;
+}
+
+// -------------------------------------------------------------------------------------------------------------------
+// >>base
 
 // ---- status and sizes
 
@@ -1632,9 +1712,146 @@ ATTN__FUNC attn_tensor *attn__fail_number(attn_ctx *c, attn_status s, const char
     attn__wrong(&t, s, what, x, why);
     return &c->empty;
 }
+#endif // ATTN_ONLY_KERNELS
 
 // -------------------------------------------------------------------------------------------------------------------
 // >>tensor
+
+// ---- storage types: f16, bf16 and ggml's blocks of 32 (an f16 scale d, in q4_1 an f16 offset m, then 8 or 4 bits
+// each)
+
+ATTN__FUNC float attn__from_f16(uint16_t h) {
+    uint32_t u = (uint32_t)(h & 0x7fffu) << 13;
+    float x;
+    if ((h & 0x7c00u) == 0x7c00u) u |= 0x7f800000u;
+    else if (h & 0x7c00u) u += 112u << 23;
+    else {                                             // subnormal: an integer times 2^-24
+        x = (float)(h & 0x3ffu) * 5.9604644775390625e-8f;
+        return h & 0x8000u ? -x : x;
+    }
+    u |= (uint32_t)(h & 0x8000u) << 16;
+    memcpy(&x, &u, 4);
+    return x;
+}
+ATTN__FUNC uint16_t attn__to_f16(float x) {            // nearest even
+    uint32_t u, m, sign;
+    memcpy(&u, &x, 4);
+    sign = u >> 16 & 0x8000u; u &= 0x7fffffffu;
+    if (u > 0x7f800000u) return (uint16_t)(sign | 0x7e00u);
+    if (u >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u);
+    if (u >= 0x38800000u) { u += 0xfffu + (u >> 13 & 1); return (uint16_t)(sign | ((u - 0x38000000u) >> 13)); }
+    if (u < 0x33000000u) return (uint16_t)sign;
+    m = (u & 0x7fffffu) | 0x800000u;
+    {
+        const uint32_t shift = 126 - (u >> 23), rest = m & ((1u << shift) - 1), half = 1u << (shift - 1);
+        m >>= shift;
+        m += rest > half || (rest == half && (m & 1));
+    }
+    return (uint16_t)(sign | m);
+}
+ATTN__INL float attn__from_bf16(uint16_t h) {
+    const uint32_t u = (uint32_t)h << 16;
+    float x;
+    memcpy(&x, &u, 4);
+    return x;
+}
+ATTN__FUNC uint16_t attn__to_bf16(float x) {           // nearest even
+    uint32_t u;
+    memcpy(&u, &x, 4);
+    if ((u & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(u >> 16 | 64u);
+    return (uint16_t)((u + 0x7fffu + (u >> 16 & 1)) >> 16);
+}
+ATTN__INL uint16_t attn__u16(const void *p) { uint16_t h; memcpy(&h, p, 2); return h; }
+ATTN__INL float attn__word(const void *p) { float x; memcpy(&x, p, 4); return x; }    // 32 bits of any meaning
+// element i of a row
+ATTN__FUNC double attn__stored(int type, const void *row, ptrdiff_t i) {
+    const char *p = (const char *)row + attn__bytes(type, i);
+    const uint8_t *b = (const uint8_t *)p;
+    const int at = (int)(i % 32);
+    float x;
+    double y;
+    switch (type) {
+    case ATTN_F64: memcpy(&y, p, 8); return y;
+    case ATTN_F16: return (double)attn__from_f16(attn__u16(p));
+    case ATTN_BF16: return (double)attn__from_bf16(attn__u16(p));
+    case ATTN_Q8_0: return (double)(attn__from_f16(attn__u16(p)) * (float)(int8_t)b[2 + at]);
+    case ATTN_Q4_0: return (double)(attn__from_f16(attn__u16(p)) * (float)((b[2 + at % 16] >> (at / 16 * 4) & 15) - 8));
+    case ATTN_Q4_1:
+        x = (float)(b[4 + at % 16] >> (at / 16 * 4) & 15) * attn__from_f16(attn__u16(p));
+        return (double)(x + attn__from_f16(attn__u16(p + 2)));
+    default: memcpy(&x, p, 4); return (double)x;
+    }
+}
+// y[i .. n-1] = elements of a row, col apart; the type is asked once
+ATTN__FUNC void attn__widen(float *y, int type, const char *p, ptrdiff_t col, ptrdiff_t i, ptrdiff_t n) {
+    if (type == ATTN_BF16) for (; i < n; i++) y[i] = attn__from_bf16(attn__u16(p + 2 * i * col));
+    else if (type == ATTN_F16) for (; i < n; i++) y[i] = attn__from_f16(attn__u16(p + 2 * i * col));
+    else if (type == ATTN_Q8_0 && i % 32 == 0) for (; i < n; i += 32) {
+        const char *block = p + i / 32 * 34;
+        const float d = attn__from_f16(attn__u16(block));
+        for (ptrdiff_t u = 0; u < 32 && i + u < n; u++) y[i + u] = d * (float)((const int8_t *)block)[2 + u];
+    }
+    else for (; i < n; i++) y[i] = (float)attn__stored(type, p, i * col);
+}
+ATTN__FUNC void attn__store(int type, void *row, ptrdiff_t i, double x) {   // of types with one element in a block
+    char *p = (char *)row + i * attn__types[type].bytes;
+    const float f = (float)x;
+    uint16_t h;
+    switch (type) {
+    case ATTN_F64: memcpy(p, &x, 8); break;
+    case ATTN_F16: h = attn__to_f16(f); memcpy(p, &h, 2); break;
+    case ATTN_BF16: h = attn__to_bf16(f); memcpy(p, &h, 2); break;
+    default: memcpy(p, &f, 4); break;
+    }
+}
+// 32 numbers -> one block, rounded as ggml does. source  ggml (MIT), the format of its blocks
+ATTN__FUNC void attn__quantise(int type, void *block, const float *x) {
+    uint8_t *p = (uint8_t *)block;
+    float low = x[0], high = x[0], most = 0, d, inverse;
+    uint16_t h;
+    for (int i = 0; i < 32; i++) {
+        const float a = x[i] < 0 ? -x[i] : x[i];
+        if (a > (most < 0 ? -most : most)) most = x[i];
+        if (x[i] < low) low = x[i];
+        if (x[i] > high) high = x[i];
+    }
+    d = type == ATTN_Q8_0 ? (most < 0 ? -most : most) / 127 : type == ATTN_Q4_0 ? most / -8 : (high - low) / 15;
+    inverse = d != 0 ? 1 / d : 0;
+    h = attn__to_f16(d); memcpy(p, &h, 2); p += 2;
+    if (type == ATTN_Q8_0) {
+        for (int i = 0; i < 32; i++) p[i] = (uint8_t)(int8_t)(x[i] * inverse + (x[i] * inverse < 0 ? -0.5f : 0.5f));
+        return;
+    }
+    if (type == ATTN_Q4_1) { h = attn__to_f16(low); memcpy(p, &h, 2); p += 2; }
+    for (int i = 0; i < 16; i++) {
+        int n[2];
+        for (int k = 0; k < 2; k++) {
+            const float y = type == ATTN_Q4_1 ? (x[i + 16 * k] - low) * inverse + 0.5f : x[i + 16 * k] * inverse + 8.5f;
+            n[k] = y < 15 ? (int)y : 15;
+        }
+        p[i] = (uint8_t)(n[0] | n[1] << 4);
+    }
+}
+
+// 32 numbers of q in 8 bits, as q8_0 but for the scale: f32, so that no q is too large or too small for it; NaN where
+// one of them is no number
+ATTN__FUNC float attn__bytes_of_row(int8_t *n, const float *x) {
+    uint32_t most = 0;
+    float top, inverse;
+    for (int i = 0; i < 32; i++) {
+        uint32_t u;
+        memcpy(&u, x + i, 4);
+        u &= 0x7fffffffu;
+        if (u > most) most = u;
+    }
+    memcpy(&top, &most, 4);
+    inverse = top > 1e-30f && most < 0x7f800000u ? 127 / top : 0;
+    for (int i = 0; i < 32; i++) n[i] = inverse == 0 ? 0 : (int8_t)(x[i] * inverse + (x[i] < 0 ? -0.5f : 0.5f));
+    return most < 0x7f800000u ? top / 127 : (float)attn__from_bits_d(ATTN__D_NAN);
+}
+
+#ifndef ATTN_ONLY_KERNELS
+// ---- shapes, views, iteration
 
 ATTN__FUNC int attn__is_float(int type) { return type == ATTN_F32 || type == ATTN_F64; }
 ATTN_DEF ptrdiff_t attn_count(const attn_tensor *t) {
@@ -1790,6 +2007,381 @@ ATTN__FUNC attn__node *attn__record_op(attn_ctx *c, int op, attn_tensor *y, attn
     return n;
 }
 #endif // ATTN_ONLY_KERNELS
+
+// -------------------------------------------------------------------------------------------------------------------
+// >>work
+//
+// What the kernels are given, the same for every pass, and what they read of it as plain code.
+
+// ---- arguments of the kernels: one struct each, the same for every pass
+
+#define ATTN__TQ_MOST 32
+enum { ATTN__SPAN = 1024 };            // keys that are summed on their own: the row rule
+enum { ATTN__RUN = ATTN__SIZE ? 1 : 8, ATTN__APART = 1024 };    // tiles of a run; rows a multiple of so many elements
+                                       // apart meet in few lines of the first cache
+// y[i] = f(a[i], b[i]), or y[i] += with add; ys 0 and add: y[0] gains the sum. s is the operator's number.
+typedef struct attn__loop_args {
+    int op, add;
+    ptrdiff_t n, ys, as, bs;
+    void *y;
+    const void *a, *b;
+    double s;
+} attn__loop_args;
+// Rows first .. first+rows-1 of a softmax, or of a norm: weight, bias, eps, kind
+typedef struct attn__softmax_args {
+    const void *x;
+    void *y;
+    ptrdiff_t rows, cols, x_row, y_row, per, first;
+    const int32_t *lengths;
+    float masked_score;
+    int log, kind;
+    const void *weight, *bias;
+    double eps;
+} attn__softmax_args;
+// c[i*crs + j*ccs] = alpha sum over p of a[i*ars + p*acs] b[p*brs + j*bcs], added to c with add
+typedef struct attn__gemm_args {
+    const void *a, *b;
+    void *c, *work;
+    ptrdiff_t m, n, k, ars, acs, brs, bcs, crs, ccs;
+    double alpha;
+    int add, a_type, b_type;
+} attn__gemm_args;
+// A panel of w rows or columns, k deep: x[i * step + p * along] times s -> t[p * w + i]; or four full ones of
+// contiguous columns. n: so many are there, from this one on
+typedef struct attn__pack_panel_args {
+    int four, type;
+    void *t;
+    const void *x;
+    ptrdiff_t step, along, n, w, k;
+    double s;
+} attn__pack_panel_args;
+// One panel of w rows (n real) of a against one of TQ columns (cols real) of b
+typedef struct attn__gemm_panel_args {
+    const void *a, *b;
+    void *c, *work;
+    ptrdiff_t w, n, cols, k, ars, acs, ldb, crs, ccs;
+    int add;
+} attn__gemm_panel_args;
+// Element i of an array; of blocks the first element
+ATTN__INL const char *attn__at(int type, const void *p, ptrdiff_t i) {
+    return (const char *)p + attn__bytes(type, i);
+}
+// Where the keys or values of one entry and head lie.
+typedef struct attn__rows {
+    const char *at;                   // token 0; with pages page 0, slot 0
+    ptrdiff_t row, col;               // elements
+    // page > 0: token j in slot j % page of page table[j / page]; ring > 0: in slot j % ring
+    ptrdiff_t page, page_step, ring;
+    const int32_t *table;
+    int type;
+} attn__rows;
+ATTN__FUNC const char *attn__row_at(const attn__rows *x, ptrdiff_t j) {
+    ptrdiff_t e = (x->ring ? j % x->ring : j) * x->row;
+    if (x->page) e = x->table[j / x->page] * x->page_step + j % x->page * x->row;
+    return x->at + attn__bytes(x->type, e);
+}
+// How many of n rows from j on lie `row` apart.
+ATTN__FUNC ptrdiff_t attn__rows_run(const attn__rows *x, ptrdiff_t j, ptrdiff_t n) {
+    const ptrdiff_t run = x->ring ? x->ring - j % x->ring : x->page ? x->page - j % x->page : n;
+    return run < n ? run : n;
+}
+// Addresses of n rows from j on
+ATTN__FUNC void attn__rows_list(const char **p, const attn__rows *x, ptrdiff_t j, ptrdiff_t n) {
+    const ptrdiff_t step = attn__bytes(x->type, x->row);
+    for (ptrdiff_t i = 0, run; i < n; i += run) {
+        const char *at = attn__row_at(x, j + i);
+        run = attn__rows_run(x, j + i, n - i);
+        for (ptrdiff_t r = 0; r < run; r++) p[i + r] = at + r * step;
+    }
+}
+// Touches rows in the order of memory (by columns is up to a fifth slower), some lines at a time.
+typedef struct attn__ahead { const char *const *row, *const *last, *at; ptrdiff_t i, run, lines; } attn__ahead;
+// n rows of so many bytes from row[0] on, in so many times
+ATTN__INL attn__ahead attn__ahead_of(const char *const *row, ptrdiff_t n, ptrdiff_t bytes, ptrdiff_t times) {
+    const int dense = row[n - 1] - row[0] == (n - 1) * bytes;
+    const ptrdiff_t all = dense ? (n * bytes + 63) / 64 : n * ((bytes + 63) / 64);
+    const attn__ahead x = { row, row + n - 1, row[0], 0, dense ? PTRDIFF_MAX - 64 : bytes, (all + times - 1) / times };
+    return x;
+}
+ATTN__INL void attn__touch_ahead(attn__ahead *x) {
+    for (ptrdiff_t n = 0; n < x->lines; n++) {
+        ATTN__PREFETCH_NEAR(x->at + x->i);
+        if ((x->i += 64) >= x->run && x->row < x->last) { x->i = 0; x->at = *++x->row; }
+    }
+}
+typedef struct attn__table attn__table;
+// The arrays of a tile in the workspace: its own, and those that the tiles of a run share, in bytes together.
+// held: k0 and nk of the keys and of the values that k and v hold, made ready for all of them
+typedef struct attn__space {
+    void *q, *o[2], *sum, *rows, *spare, *wide[3], *whole;
+    void *s, *k, *v, *line, *add;
+    uint32_t *vis;
+    ptrdiff_t *held;
+    size_t own, shared;
+} attn__space;
+ATTN__FUNC int attn__two_passes(const attn_desc *d) {  // weights that depend on all scores of the row at once
+    return d->norm == ATTN_NORM_TOP_K || d->norm == ATTN_NORM_HARD || d->norm == ATTN_NORM_SPARSEMAX ||
+           d->norm == ATTN_NORM_ENTMAX15;
+}
+ATTN__FUNC void attn__layout(attn__space *w, void *work, void *own, const attn_desc *d, int bytes, int tile,
+                             int block) {
+    const size_t e = (size_t)bytes, tq = (size_t)tile, kt = (size_t)block, dk = (size_t)d->dim, dv = (size_t)d->vdim;
+    w->own = w->shared = 0;
+    w->vis = (uint32_t *)attn__carve(work, &w->shared, kt * sizeof(uint32_t));
+    w->held = (ptrdiff_t *)attn__carve(work, &w->shared, 4 * sizeof(ptrdiff_t));
+    w->s = attn__carve(work, &w->shared, kt * tq * e);
+    w->k = attn__carve(work, &w->shared, dk * kt * e);
+    w->v = attn__carve(work, &w->shared, dv * kt * e);
+    w->line = attn__carve(work, &w->shared, (kt + tq) * e);
+    w->add = attn__carve(work, &w->shared, kt * tq * e);
+    w->q = attn__carve(own, &w->own, dk * tq * e);
+    w->o[0] = attn__carve(own, &w->own, dv * tq * e);
+    w->o[1] = attn__carve(own, &w->own, dv * tq * e);
+    w->sum = attn__carve(own, &w->own, dv * tq * e);
+    w->rows = attn__carve(own, &w->own, dk * tq * e);
+    w->spare = attn__carve(own, &w->own, dk * tq * e);
+    for (int i = 0; d->score == ATTN_SCORE_ADDITIVE && i < 3; i++)
+        w->wide[i] = attn__carve(own, &w->own, (size_t)(d->score_width + 4) * tq * e);   // products come 4 at least
+    w->whole = attn__two_passes(d) ? attn__carve(own, &w->own, (size_t)(d->ring ? d->ring + ATTN__SPAN + tile
+                                                                        : d->keys) * tq * e) : NULL;
+}
+// One tile of attention: up to TQ rows that read the same key head. Row `lane` is query[lane] of head[lane].
+typedef struct attn__tile_args {
+    const attn_desc *d;               // every default filled in
+    attn__rows k, v;
+    ptrdiff_t b, start, end;          // entry; keys start .. end-1 are worked, from a span's edge on
+    ptrdiff_t tree;                   // the first key that is a node
+    int worker;
+    // With kept (dv + 3) TQ elements a span: spans from .. to-1 are left there, or with `fold` found there
+    void *kept;
+    ptrdiff_t from, to;
+    int fold;
+    int64_t offset;                   // p_i = i + offset
+    int lanes, in_line;               // rows in use; in_line: queries that follow each other, of one head
+    int masks, every;                 // masks: more than limits hides keys; every: hidden keys are computed too
+    int adds, shaped;                 // adds: bias or tables; shaped: a stage that no product can end with
+    int dead;                         // so many lanes from the end are no rows
+    const attn__table *table;
+    int words_k, words_v;             // ATTN__BF16_WORDS, ATTN__I8_WORDS: what the overlay multiplies
+    int run;                          // tiles from this one on that read the same keys, block by block together
+    void *work, *own;                 // shared by them, this one's
+    attn__ahead ahead;                // rows of the next block's bias or mask, touched during this one's products
+    const char *ahead_row[ATTN__TQ_MOST];
+    ptrdiff_t lo_least, lo_most, hi_least, hi_most;
+    const void *next_k, *next_v, *next_q;   // of the next key head, touched meanwhile; NULL = none
+    void *next_o;
+    ptrdiff_t next_row, next_rows, next_calls, next_due;
+    const void *bias[ATTN__TQ_MOST];
+    void *lse[ATTN__TQ_MOST], *weights[ATTN__TQ_MOST];
+    const uint8_t *keep[ATTN__TQ_MOST], *drop[ATTN__TQ_MOST];
+    // the others are written for every tile
+    const void *q[ATTN__TQ_MOST];
+    void *o[ATTN__TQ_MOST];
+    ptrdiff_t query[ATTN__TQ_MOST], head[ATTN__TQ_MOST];
+    ptrdiff_t lo[ATTN__TQ_MOST], hi[ATTN__TQ_MOST];    // keys lo .. hi-1 exist for the row
+    double scale[ATTN__TQ_MOST], slope[ATTN__TQ_MOST];
+    double rest[ATTN__TQ_MOST];       // with words_k: what the scores are times after the product
+} attn__tile_args;
+// One row of q or k in the pass's own type: y from p, through the stages of FN(ready)
+typedef struct attn__row_args {
+    const attn_desc *d;
+    void *y;
+    const void *p;
+    int type, stages;
+    ptrdiff_t col, n;
+    const float *factor;
+    int64_t position;
+} attn__row_args;
+// A step of a tile by the products of an overlay: q, k and weights are words there
+typedef struct attn__words_args {
+    attn__tile_args *g;
+    const attn__space *w;
+    int few;                          // rows one by one, not in lanes
+    ptrdiff_t k0, nk;
+    void *top, *out;                  // maximum of the scores outside from .. to-1; o
+    ptrdiff_t from, to;
+    const void *in;                   // o so far
+    int test;                         // some lane does not see some key
+    int row, rows, type;              // few: of this row or four
+    const char *const *at;            // where the keys or values lie
+    const ptrdiff_t *column;
+    void *t, *l;                      // scores or weights of the keys; their sum
+    ptrdiff_t o_row, ahead;
+} attn__words_args;
+typedef struct attn__peak_args { ptrdiff_t loops; double flops; } attn__peak_args;
+typedef struct attn__dot_args { const void *x, *y; ptrdiff_t n; float f; int32_t i; } attn__dot_args;
+
+// Every kernel, once; a pass that lacks one does not compile. DOTS are what the overlays replace.
+#define ATTN__KERNELS(K) K(loop) K(softmax) K(norm) K(pack_panel) K(gemm_panel) K(gemv) K(tile) K(row) K(peak)
+#define ATTN__DOTS(K) K(dot_bf16) K(dot_i8)
+#define ATTN__WORDS(K) K(words_q) K(words_scores) K(words_outputs) K(words_few) K(words_columns)
+typedef attn__softmax_args attn__norm_args;
+typedef attn__gemm_args attn__gemv_args;
+typedef attn__dot_args attn__dot_bf16_args;
+typedef attn__dot_args attn__dot_i8_args;
+typedef attn__words_args attn__words_q_args, attn__words_scores_args, attn__words_outputs_args, attn__words_few_args,
+    attn__words_columns_args;
+enum { ATTN__BF16_WORDS = 1, ATTN__I8_WORDS = 2 };
+struct attn__table {
+#define ATTN__ROW(name) void (*name)(attn__##name##_args *);
+    ATTN__KERNELS(ATTN__ROW)
+    ATTN__DOTS(ATTN__ROW)
+    ATTN__WORDS(ATTN__ROW)             // of overlays, else NULL
+#undef ATTN__ROW
+    void (*words_peak)(attn__peak_args *);
+    int words;                         // ATTN__BF16_WORDS, ATTN__I8_WORDS
+    int bytes, tq, kt, mr, r2, r1, mc, kc, nc, in_place;     // of an element; shapes that plans and workspaces follow
+};
+
+// What the loop kernel computes; g is b where it is a gradient.
+enum { ATTN__LOOP_COPY, ATTN__LOOP_ADD, ATTN__LOOP_SUB, ATTN__LOOP_MUL, ATTN__LOOP_DIV, ATTN__LOOP_SCALE,
+       ATTN__LOOP_SQUARE, ATTN__LOOP_EXP, ATTN__LOOP_TANH, ATTN__LOOP_ERF, ATTN__LOOP_RELU, ATTN__LOOP_MUL_SCALE,
+       ATTN__LOOP_TANH_GRAD, ATTN__LOOP_RELU_GRAD, ATTN__LOOP_SQUARE_SUB, ATTN__LOOP_LOG, ATTN__LOOP_SQRT,
+       ATTN__LOOP_SIGMOID, ATTN__LOOP_SILU, ATTN__LOOP_GELU, ATTN__LOOP_GELU_TANH };
+
+// ---- attention: what a tile reads of the desc beside arrays. Plain code, compiled once: it is off where its field is
+// zero
+
+// Clears vis[r], bit of a lane, where document, block or tree hides key k0 + r from it.
+ATTN__FUNC void attn__hide_more(const attn__tile_args *g, uint32_t *vis, ptrdiff_t k0, ptrdiff_t nk, int tq) {
+    const attn_desc *d = g->d;
+    const ptrdiff_t cells_k = d->block_mask ? (d->keys + d->block_k - 1) / d->block_k : 0;
+    const ptrdiff_t cells_q = d->block_mask ? (d->queries + d->block_q - 1) / d->block_q : 0;
+    uint32_t docs = 0, cells = 0;
+    for (ptrdiff_t r = 0; r < nk; r++) {
+        const ptrdiff_t j = k0 + r;
+        if (d->doc_k) {                                // ids and blocks come in runs: bits are kept from key to key
+            const int32_t *id = d->doc_k + g->b * d->keys + j;
+            if (r == 0 || id[0] != id[-1]) {
+                docs = 0;
+                for (int u = 0; u < tq; u++) docs |= (uint32_t)(d->doc_q[g->b * d->queries + g->query[u]] == *id) << u;
+            }
+            vis[r] &= docs;
+        }
+        if (d->block_mask) {
+            if (r == 0 || j % d->block_k == 0) {
+                cells = 0;
+                for (int u = 0; u < tq; u++) {
+                    const ptrdiff_t plane = d->block_heads > 1 ? g->head[u] : 0;
+                    const ptrdiff_t at = (plane * cells_q + g->query[u] / d->block_q) * cells_k + j / d->block_k;
+                    cells |= (uint32_t)(d->block_mask[at] != 0) << u;
+                }
+            }
+            vis[r] &= cells;
+        }
+        if (d->tree_parent && j >= g->tree) for (int u = 0; u < tq; u++) {
+            ptrdiff_t node = g->query[u];
+            while (node > j - g->tree) node = d->tree_parent[node];
+            if (node != j - g->tree) vis[r] &= ~((uint32_t)1 << u);
+        }
+    }
+}
+// Keys k0 .. k0+nk-1; those from .. to-1 of them are hidden from some lane. vis is filled for all where to > from.
+typedef void attn__mask_words(uint64_t *word, const uint8_t *const *p, ptrdiff_t at);
+typedef struct attn__part { ptrdiff_t k0, nk, from, to; } attn__part;
+// vis[r] loses the bit of each lane that the bytes of its row hide; 64 keys at a time, turned by halves of a square of
+// bits. words is the pass's, where it has one.
+ATTN__FUNC void attn__mask_bytes(uint32_t *vis, const uint8_t *const *row, ptrdiff_t k0, ptrdiff_t nk, ptrdiff_t col,
+                                 int drop, int tq, attn__mask_words *words) {
+    for (ptrdiff_t r = 0; r < nk; r += 64) {
+        const ptrdiff_t n = nk - r < 64 ? nk - r : 64;
+        uint64_t bits[32] = { 0 }, half = 0xffff;
+        if (words && col == 1 && n == 64) words(bits, row, k0 + r);
+        else for (int lane = 0; lane < tq; lane++) {
+            const uint8_t *p = row[lane] + (k0 + r) * col;
+            for (ptrdiff_t i = 0; i < n; i++) bits[lane] |= (uint64_t)(p[i * col] != 0) << i;
+        }
+        for (int lane = 0; drop && lane < tq; lane++) bits[lane] = ~bits[lane];
+        half |= half << 32;
+        for (int j = 16; j; j >>= 1, half ^= half << j) for (int i = 0; i < 32; i = (i + j + 1) & ~j) {
+            const uint64_t x = ((bits[i] >> j) ^ bits[i + j]) & half;
+            bits[i] ^= x << j; bits[i + j] ^= x;
+        }
+        for (ptrdiff_t i = 0; i < n; i++) vis[r + i] &= (uint32_t)(bits[i % 32] >> (i / 32 * 32));
+    }
+}
+// Which keys of the block a lane of tq sees: vis[r] has bit `lane` for key k0 + r. Keys at the ends that no lane sees
+// are left off. 0 when none is seen.
+ATTN__FUNC int attn__visible(const attn__tile_args *g, uint32_t *vis, ptrdiff_t k0, ptrdiff_t nk, int tq, attn__part *p,
+                             attn__mask_words *words) {
+    const uint32_t all = (uint32_t)(((uint64_t)1 << tq) - 1);
+    ptrdiff_t lo = k0, hi = k0 + nk, n;
+    int plain;
+    if (!g->every) {
+        if (lo < g->lo_least) lo = g->lo_least;
+        if (hi > g->hi_most) hi = g->hi_most;
+        if (lo >= hi) return 0;
+    }
+    plain = lo >= g->lo_most && hi <= g->hi_least;
+    p->k0 = lo; p->nk = n = hi - lo; p->from = p->to = 0;
+    if (plain && !g->masks) return 1;
+    for (ptrdiff_t r = 0; r < n; r++) vis[r] = plain ? all : 0;
+    if (!plain) {                                       // a lane's bit turns where its keys begin and where they end
+        for (int i = 0; i < tq; i++) {
+            const ptrdiff_t x = g->lo[i] > lo ? g->lo[i] - lo : 0, y = g->hi[i] < hi ? g->hi[i] - lo : n;
+            if (x < y) vis[x] ^= (uint32_t)1 << i;
+            if (x < y && y < n) vis[y] ^= (uint32_t)1 << i;
+        }
+        for (ptrdiff_t r = 1; r < n; r++) vis[r] ^= vis[r - 1];
+    }
+    if (g->keep[0]) attn__mask_bytes(vis, g->keep, lo, n, g->d->keep_stride[3], 0, tq, words);
+    if (g->drop[0]) attn__mask_bytes(vis, g->drop, lo, n, g->d->drop_stride[3], 1, tq, words);
+    if (g->masks > 1) attn__hide_more(g, vis, lo, n, tq);
+    if (!g->every) {
+        ptrdiff_t skip = 0;
+        while (n > 0 && vis[n - 1] == 0) n--;
+        while (skip < n && vis[skip] == 0) skip++;
+        if (n == 0) return 0;
+        if (skip) memmove(vis, vis + skip, sizeof *vis * (size_t)(n - skip));
+        p->k0 += skip; p->nk = n -= skip;
+    }
+    while (n > 0 && vis[n - 1] == all) n--;
+    while (p->from < n && vis[p->from] == all) p->from++;
+    p->to = n;
+    return 1;
+}
+// Row of the relative table for query i at p and key j. source  Raffel et al. 2020 (T5), Liu et al. 2021 (Swin)
+ATTN__FUNC ptrdiff_t attn__rel_row(const attn_desc *d, ptrdiff_t i, int64_t p, ptrdiff_t j) {
+    int64_t x = (int64_t)j - p, n = d->rel_count, base = 0;
+    if (d->rel_kind == ATTN_REL_WINDOW_2D)
+        return (i / d->rel_width - j / d->rel_width + d->rel_height - 1) * (2 * (ptrdiff_t)d->rel_width - 1) +
+               i % d->rel_width - j % d->rel_width + d->rel_width - 1;
+    if (d->rel_kind == ATTN_REL_OFFSET) return (ptrdiff_t)((x < -(n / 2) ? -(n / 2) : x > n / 2 ? n / 2 : x) + n / 2);
+    if (d->rel_both_ways) { n /= 2; base = x > 0 ? n : 0; x = x < 0 ? -x : x; }
+    else x = x < 0 ? -x : 0;
+    // log-spaced; an exact power belongs to the bucket that it starts
+    if (x >= n / 2) {
+        const double half = (double)(n / 2);
+        const double share = attn__log_d((double)x / half) / attn__log_d((double)d->rel_max_distance / half);
+        x = share >= 1 ? n - 1 : n / 2 + (int64_t)(share * (1 + 1e-9) * (double)(n - n / 2));
+        if (x > n - 1) x = n - 1;
+    }
+    return (ptrdiff_t)(base + x);
+}
+// The slope of head h for H heads: a geometric series where H is a power of two, else every other term of the next
+// one's as well. source  Press et al. 2022
+ATTN__FUNC double attn__slope(const attn_desc *d, ptrdiff_t h) {
+    ptrdiff_t n = 1;
+    if (d->alibi_slopes) return (double)d->alibi_slopes[h];
+    while (2 * n <= d->heads) n *= 2;
+    return attn__exp_d(-0.69314718055994531 * 8 * (h < n ? (double)(h + 1) / (double)n
+                                                   : (double)(2 * (h - n) + 1) / (double)(2 * n)));
+}
+// factor[r]: 0 or 1 / (1 - p) for key k0 + r
+ATTN__FUNC void attn__dropout(const attn_desc *d, ptrdiff_t b, ptrdiff_t h, ptrdiff_t i, ptrdiff_t k0, ptrdiff_t nk,
+                              double *factor) {
+    const double keep = d->dropout < 1 ? 1 / (1 - (double)d->dropout) : 0, limit = (double)d->dropout * 4294967296.0;
+    const uint8_t *given = d->keep_weights ? d->keep_weights + ((b * d->heads + h) * d->queries + i) * d->keys : NULL;
+    uint32_t word[4], counter[4], key[2];
+    counter[1] = (uint32_t)i; counter[2] = (uint32_t)h; counter[3] = (uint32_t)b;
+    key[0] = (uint32_t)d->seed; key[1] = (uint32_t)(d->seed >> 32);
+    for (ptrdiff_t r = 0; r < nk; r++) {
+        const ptrdiff_t j = k0 + r;
+        if (given) { factor[r] = given[j] ? keep : 0; continue; }
+        if (r == 0 || j % 4 == 0) { counter[0] = (uint32_t)(j / 4); attn_philox(counter, key, word); }
+        factor[r] = (double)word[j % 4] >= limit ? keep : 0;
+    }
+}
 
 #define ATTN__ISA scalar
 #define ATTN__LANES 1
@@ -2439,511 +3031,6 @@ ATTN__INL void ATTN__FN(x_sums)(int32x4_t *y, int32x4_t *r) {
 
 // -------------------------------------------------------------------------------------------------------------------
 // >>kernels
-#ifndef ATTN__AGAIN // ======== arguments of the kernels, and what they read as plain code: compiled once ========
-
-// ---- storage types: f16, bf16 and ggml's blocks of 32 (an f16 scale d, in q4_1 an f16 offset m, then 8 or 4 bits
-// each)
-
-ATTN__FUNC float attn__from_f16(uint16_t h) {
-    uint32_t u = (uint32_t)(h & 0x7fffu) << 13;
-    float x;
-    if ((h & 0x7c00u) == 0x7c00u) u |= 0x7f800000u;
-    else if (h & 0x7c00u) u += 112u << 23;
-    else {                                             // subnormal: an integer times 2^-24
-        x = (float)(h & 0x3ffu) * 5.9604644775390625e-8f;
-        return h & 0x8000u ? -x : x;
-    }
-    u |= (uint32_t)(h & 0x8000u) << 16;
-    memcpy(&x, &u, 4);
-    return x;
-}
-ATTN__FUNC uint16_t attn__to_f16(float x) {            // nearest even
-    uint32_t u, m, sign;
-    memcpy(&u, &x, 4);
-    sign = u >> 16 & 0x8000u; u &= 0x7fffffffu;
-    if (u > 0x7f800000u) return (uint16_t)(sign | 0x7e00u);
-    if (u >= 0x477ff000u) return (uint16_t)(sign | 0x7c00u);
-    if (u >= 0x38800000u) { u += 0xfffu + (u >> 13 & 1); return (uint16_t)(sign | ((u - 0x38000000u) >> 13)); }
-    if (u < 0x33000000u) return (uint16_t)sign;
-    m = (u & 0x7fffffu) | 0x800000u;
-    {
-        const uint32_t shift = 126 - (u >> 23), rest = m & ((1u << shift) - 1), half = 1u << (shift - 1);
-        m >>= shift;
-        m += rest > half || (rest == half && (m & 1));
-    }
-    return (uint16_t)(sign | m);
-}
-ATTN__INL float attn__from_bf16(uint16_t h) {
-    const uint32_t u = (uint32_t)h << 16;
-    float x;
-    memcpy(&x, &u, 4);
-    return x;
-}
-ATTN__FUNC uint16_t attn__to_bf16(float x) {           // nearest even
-    uint32_t u;
-    memcpy(&u, &x, 4);
-    if ((u & 0x7fffffffu) > 0x7f800000u) return (uint16_t)(u >> 16 | 64u);
-    return (uint16_t)((u + 0x7fffu + (u >> 16 & 1)) >> 16);
-}
-ATTN__INL uint16_t attn__u16(const void *p) { uint16_t h; memcpy(&h, p, 2); return h; }
-ATTN__INL float attn__word(const void *p) { float x; memcpy(&x, p, 4); return x; }    // 32 bits of any meaning
-// element i of a row
-ATTN__FUNC double attn__stored(int type, const void *row, ptrdiff_t i) {
-    const char *p = (const char *)row + attn__bytes(type, i);
-    const uint8_t *b = (const uint8_t *)p;
-    const int at = (int)(i % 32);
-    float x;
-    double y;
-    switch (type) {
-    case ATTN_F64: memcpy(&y, p, 8); return y;
-    case ATTN_F16: return (double)attn__from_f16(attn__u16(p));
-    case ATTN_BF16: return (double)attn__from_bf16(attn__u16(p));
-    case ATTN_Q8_0: return (double)(attn__from_f16(attn__u16(p)) * (float)(int8_t)b[2 + at]);
-    case ATTN_Q4_0: return (double)(attn__from_f16(attn__u16(p)) * (float)((b[2 + at % 16] >> (at / 16 * 4) & 15) - 8));
-    case ATTN_Q4_1:
-        x = (float)(b[4 + at % 16] >> (at / 16 * 4) & 15) * attn__from_f16(attn__u16(p));
-        return (double)(x + attn__from_f16(attn__u16(p + 2)));
-    default: memcpy(&x, p, 4); return (double)x;
-    }
-}
-// y[i .. n-1] = elements of a row, col apart; the type is asked once
-ATTN__FUNC void attn__widen(float *y, int type, const char *p, ptrdiff_t col, ptrdiff_t i, ptrdiff_t n) {
-    if (type == ATTN_BF16) for (; i < n; i++) y[i] = attn__from_bf16(attn__u16(p + 2 * i * col));
-    else if (type == ATTN_F16) for (; i < n; i++) y[i] = attn__from_f16(attn__u16(p + 2 * i * col));
-    else if (type == ATTN_Q8_0 && i % 32 == 0) for (; i < n; i += 32) {
-        const char *block = p + i / 32 * 34;
-        const float d = attn__from_f16(attn__u16(block));
-        for (ptrdiff_t u = 0; u < 32 && i + u < n; u++) y[i + u] = d * (float)((const int8_t *)block)[2 + u];
-    }
-    else for (; i < n; i++) y[i] = (float)attn__stored(type, p, i * col);
-}
-ATTN__FUNC void attn__store(int type, void *row, ptrdiff_t i, double x) {   // of types with one element in a block
-    char *p = (char *)row + i * attn__types[type].bytes;
-    const float f = (float)x;
-    uint16_t h;
-    switch (type) {
-    case ATTN_F64: memcpy(p, &x, 8); break;
-    case ATTN_F16: h = attn__to_f16(f); memcpy(p, &h, 2); break;
-    case ATTN_BF16: h = attn__to_bf16(f); memcpy(p, &h, 2); break;
-    default: memcpy(p, &f, 4); break;
-    }
-}
-// 32 numbers -> one block, rounded as ggml does. source  ggml (MIT), the format of its blocks
-ATTN__FUNC void attn__quantise(int type, void *block, const float *x) {
-    uint8_t *p = (uint8_t *)block;
-    float low = x[0], high = x[0], most = 0, d, inverse;
-    uint16_t h;
-    for (int i = 0; i < 32; i++) {
-        const float a = x[i] < 0 ? -x[i] : x[i];
-        if (a > (most < 0 ? -most : most)) most = x[i];
-        if (x[i] < low) low = x[i];
-        if (x[i] > high) high = x[i];
-    }
-    d = type == ATTN_Q8_0 ? (most < 0 ? -most : most) / 127 : type == ATTN_Q4_0 ? most / -8 : (high - low) / 15;
-    inverse = d != 0 ? 1 / d : 0;
-    h = attn__to_f16(d); memcpy(p, &h, 2); p += 2;
-    if (type == ATTN_Q8_0) {
-        for (int i = 0; i < 32; i++) p[i] = (uint8_t)(int8_t)(x[i] * inverse + (x[i] * inverse < 0 ? -0.5f : 0.5f));
-        return;
-    }
-    if (type == ATTN_Q4_1) { h = attn__to_f16(low); memcpy(p, &h, 2); p += 2; }
-    for (int i = 0; i < 16; i++) {
-        int n[2];
-        for (int k = 0; k < 2; k++) {
-            const float y = type == ATTN_Q4_1 ? (x[i + 16 * k] - low) * inverse + 0.5f : x[i + 16 * k] * inverse + 8.5f;
-            n[k] = y < 15 ? (int)y : 15;
-        }
-        p[i] = (uint8_t)(n[0] | n[1] << 4);
-    }
-}
-
-// 32 numbers of q in 8 bits, as q8_0 but for the scale: f32, so that no q is too large or too small for it; NaN where
-// one of them is no number
-ATTN__FUNC float attn__bytes_of_row(int8_t *n, const float *x) {
-    uint32_t most = 0;
-    float top, inverse;
-    for (int i = 0; i < 32; i++) {
-        uint32_t u;
-        memcpy(&u, x + i, 4);
-        u &= 0x7fffffffu;
-        if (u > most) most = u;
-    }
-    memcpy(&top, &most, 4);
-    inverse = top > 1e-30f && most < 0x7f800000u ? 127 / top : 0;
-    for (int i = 0; i < 32; i++) n[i] = inverse == 0 ? 0 : (int8_t)(x[i] * inverse + (x[i] < 0 ? -0.5f : 0.5f));
-    return most < 0x7f800000u ? top / 127 : (float)attn__from_bits_d(ATTN__D_NAN);
-}
-
-// ---- arguments of the kernels: one struct each, the same for every pass
-
-#define ATTN__TQ_MOST 32
-enum { ATTN__SPAN = 1024 };            // keys that are summed on their own: the row rule
-enum { ATTN__RUN = ATTN__SIZE ? 1 : 8, ATTN__APART = 1024 };    // tiles of a run; rows a multiple of so many elements
-                                       // apart meet in few lines of the first cache
-// y[i] = f(a[i], b[i]), or y[i] += with add; ys 0 and add: y[0] gains the sum. s is the operator's number.
-typedef struct attn__loop_args {
-    int op, add;
-    ptrdiff_t n, ys, as, bs;
-    void *y;
-    const void *a, *b;
-    double s;
-} attn__loop_args;
-// Rows first .. first+rows-1 of a softmax, or of a norm: weight, bias, eps, kind
-typedef struct attn__softmax_args {
-    const void *x;
-    void *y;
-    ptrdiff_t rows, cols, x_row, y_row, per, first;
-    const int32_t *lengths;
-    float masked_score;
-    int log, kind;
-    const void *weight, *bias;
-    double eps;
-} attn__softmax_args;
-// c[i*crs + j*ccs] = alpha sum over p of a[i*ars + p*acs] b[p*brs + j*bcs], added to c with add
-typedef struct attn__gemm_args {
-    const void *a, *b;
-    void *c, *work;
-    ptrdiff_t m, n, k, ars, acs, brs, bcs, crs, ccs;
-    double alpha;
-    int add, a_type, b_type;
-} attn__gemm_args;
-// A panel of w rows or columns, k deep: x[i * step + p * along] times s -> t[p * w + i]; or four full ones of
-// contiguous columns. n: so many are there, from this one on
-typedef struct attn__pack_panel_args {
-    int four, type;
-    void *t;
-    const void *x;
-    ptrdiff_t step, along, n, w, k;
-    double s;
-} attn__pack_panel_args;
-// One panel of w rows (n real) of a against one of TQ columns (cols real) of b
-typedef struct attn__gemm_panel_args {
-    const void *a, *b;
-    void *c, *work;
-    ptrdiff_t w, n, cols, k, ars, acs, ldb, crs, ccs;
-    int add;
-} attn__gemm_panel_args;
-// Element i of an array; of blocks the first element
-ATTN__INL const char *attn__at(int type, const void *p, ptrdiff_t i) {
-    return (const char *)p + attn__bytes(type, i);
-}
-// Where the keys or values of one entry and head lie.
-typedef struct attn__rows {
-    const char *at;                   // token 0; with pages page 0, slot 0
-    ptrdiff_t row, col;               // elements
-    // page > 0: token j in slot j % page of page table[j / page]; ring > 0: in slot j % ring
-    ptrdiff_t page, page_step, ring;
-    const int32_t *table;
-    int type;
-} attn__rows;
-ATTN__FUNC const char *attn__row_at(const attn__rows *x, ptrdiff_t j) {
-    ptrdiff_t e = (x->ring ? j % x->ring : j) * x->row;
-    if (x->page) e = x->table[j / x->page] * x->page_step + j % x->page * x->row;
-    return x->at + attn__bytes(x->type, e);
-}
-// How many of n rows from j on lie `row` apart.
-ATTN__FUNC ptrdiff_t attn__rows_run(const attn__rows *x, ptrdiff_t j, ptrdiff_t n) {
-    const ptrdiff_t run = x->ring ? x->ring - j % x->ring : x->page ? x->page - j % x->page : n;
-    return run < n ? run : n;
-}
-// Addresses of n rows from j on
-ATTN__FUNC void attn__rows_list(const char **p, const attn__rows *x, ptrdiff_t j, ptrdiff_t n) {
-    const ptrdiff_t step = attn__bytes(x->type, x->row);
-    for (ptrdiff_t i = 0, run; i < n; i += run) {
-        const char *at = attn__row_at(x, j + i);
-        run = attn__rows_run(x, j + i, n - i);
-        for (ptrdiff_t r = 0; r < run; r++) p[i + r] = at + r * step;
-    }
-}
-// Touches rows in the order of memory (by columns is up to a fifth slower), some lines at a time.
-typedef struct attn__ahead { const char *const *row, *const *last, *at; ptrdiff_t i, run, lines; } attn__ahead;
-// n rows of so many bytes from row[0] on, in so many times
-ATTN__INL attn__ahead attn__ahead_of(const char *const *row, ptrdiff_t n, ptrdiff_t bytes, ptrdiff_t times) {
-    const int dense = row[n - 1] - row[0] == (n - 1) * bytes;
-    const ptrdiff_t all = dense ? (n * bytes + 63) / 64 : n * ((bytes + 63) / 64);
-    const attn__ahead x = { row, row + n - 1, row[0], 0, dense ? PTRDIFF_MAX - 64 : bytes, (all + times - 1) / times };
-    return x;
-}
-ATTN__INL void attn__touch_ahead(attn__ahead *x) {
-    for (ptrdiff_t n = 0; n < x->lines; n++) {
-        ATTN__PREFETCH_NEAR(x->at + x->i);
-        if ((x->i += 64) >= x->run && x->row < x->last) { x->i = 0; x->at = *++x->row; }
-    }
-}
-typedef struct attn__table attn__table;
-// The arrays of a tile in the workspace: its own, and those that the tiles of a run share, in bytes together.
-// held: k0 and nk of the keys and of the values that k and v hold, made ready for all of them
-typedef struct attn__space {
-    void *q, *o[2], *sum, *rows, *spare, *wide[3], *whole;
-    void *s, *k, *v, *line, *add;
-    uint32_t *vis;
-    ptrdiff_t *held;
-    size_t own, shared;
-} attn__space;
-ATTN__FUNC int attn__two_passes(const attn_desc *d) {  // weights that depend on all scores of the row at once
-    return d->norm == ATTN_NORM_TOP_K || d->norm == ATTN_NORM_HARD || d->norm == ATTN_NORM_SPARSEMAX ||
-           d->norm == ATTN_NORM_ENTMAX15;
-}
-ATTN__FUNC void attn__layout(attn__space *w, void *work, void *own, const attn_desc *d, int bytes, int tile,
-                             int block) {
-    const size_t e = (size_t)bytes, tq = (size_t)tile, kt = (size_t)block, dk = (size_t)d->dim, dv = (size_t)d->vdim;
-    w->own = w->shared = 0;
-    w->vis = (uint32_t *)attn__carve(work, &w->shared, kt * sizeof(uint32_t));
-    w->held = (ptrdiff_t *)attn__carve(work, &w->shared, 4 * sizeof(ptrdiff_t));
-    w->s = attn__carve(work, &w->shared, kt * tq * e);
-    w->k = attn__carve(work, &w->shared, dk * kt * e);
-    w->v = attn__carve(work, &w->shared, dv * kt * e);
-    w->line = attn__carve(work, &w->shared, (kt + tq) * e);
-    w->add = attn__carve(work, &w->shared, kt * tq * e);
-    w->q = attn__carve(own, &w->own, dk * tq * e);
-    w->o[0] = attn__carve(own, &w->own, dv * tq * e);
-    w->o[1] = attn__carve(own, &w->own, dv * tq * e);
-    w->sum = attn__carve(own, &w->own, dv * tq * e);
-    w->rows = attn__carve(own, &w->own, dk * tq * e);
-    w->spare = attn__carve(own, &w->own, dk * tq * e);
-    for (int i = 0; d->score == ATTN_SCORE_ADDITIVE && i < 3; i++)
-        w->wide[i] = attn__carve(own, &w->own, (size_t)(d->score_width + 4) * tq * e);   // products come 4 at least
-    w->whole = attn__two_passes(d) ? attn__carve(own, &w->own, (size_t)(d->ring ? d->ring + ATTN__SPAN + tile
-                                                                        : d->keys) * tq * e) : NULL;
-}
-// One tile of attention: up to TQ rows that read the same key head. Row `lane` is query[lane] of head[lane].
-typedef struct attn__tile_args {
-    const attn_desc *d;               // every default filled in
-    attn__rows k, v;
-    ptrdiff_t b, start, end;          // entry; keys start .. end-1 are worked, from a span's edge on
-    ptrdiff_t tree;                   // the first key that is a node
-    int worker;
-    // With kept (dv + 3) TQ elements a span: spans from .. to-1 are left there, or with `fold` found there
-    void *kept;
-    ptrdiff_t from, to;
-    int fold;
-    int64_t offset;                   // p_i = i + offset
-    int lanes, in_line;               // rows in use; in_line: queries that follow each other, of one head
-    int masks, every;                 // masks: more than limits hides keys; every: hidden keys are computed too
-    int adds, shaped;                 // adds: bias or tables; shaped: a stage that no product can end with
-    int dead;                         // so many lanes from the end are no rows
-    const attn__table *table;
-    int words_k, words_v;             // ATTN__BF16_WORDS, ATTN__I8_WORDS: what the overlay multiplies
-    int run;                          // tiles from this one on that read the same keys, block by block together
-    void *work, *own;                 // shared by them, this one's
-    attn__ahead ahead;                // rows of the next block's bias or mask, touched during this one's products
-    const char *ahead_row[ATTN__TQ_MOST];
-    ptrdiff_t lo_least, lo_most, hi_least, hi_most;
-    const void *next_k, *next_v, *next_q;   // of the next key head, touched meanwhile; NULL = none
-    void *next_o;
-    ptrdiff_t next_row, next_rows, next_calls, next_due;
-    const void *bias[ATTN__TQ_MOST];
-    void *lse[ATTN__TQ_MOST], *weights[ATTN__TQ_MOST];
-    const uint8_t *keep[ATTN__TQ_MOST], *drop[ATTN__TQ_MOST];
-    // the others are written for every tile
-    const void *q[ATTN__TQ_MOST];
-    void *o[ATTN__TQ_MOST];
-    ptrdiff_t query[ATTN__TQ_MOST], head[ATTN__TQ_MOST];
-    ptrdiff_t lo[ATTN__TQ_MOST], hi[ATTN__TQ_MOST];    // keys lo .. hi-1 exist for the row
-    double scale[ATTN__TQ_MOST], slope[ATTN__TQ_MOST];
-    double rest[ATTN__TQ_MOST];       // with words_k: what the scores are times after the product
-} attn__tile_args;
-// One row of q or k in the pass's own type: y from p, through the stages of FN(ready)
-typedef struct attn__row_args {
-    const attn_desc *d;
-    void *y;
-    const void *p;
-    int type, stages;
-    ptrdiff_t col, n;
-    const float *factor;
-    int64_t position;
-} attn__row_args;
-// A step of a tile by the products of an overlay: q, k and weights are words there
-typedef struct attn__words_args {
-    attn__tile_args *g;
-    const attn__space *w;
-    int few;                          // rows one by one, not in lanes
-    ptrdiff_t k0, nk;
-    void *top, *out;                  // maximum of the scores outside from .. to-1; o
-    ptrdiff_t from, to;
-    const void *in;                   // o so far
-    int test;                         // some lane does not see some key
-    int row, rows, type;              // few: of this row or four
-    const char *const *at;            // where the keys or values lie
-    const ptrdiff_t *column;
-    void *t, *l;                      // scores or weights of the keys; their sum
-    ptrdiff_t o_row, ahead;
-} attn__words_args;
-typedef struct attn__peak_args { ptrdiff_t loops; double flops; } attn__peak_args;
-typedef struct attn__dot_args { const void *x, *y; ptrdiff_t n; float f; int32_t i; } attn__dot_args;
-
-// Every kernel, once; a pass that lacks one does not compile. DOTS are what the overlays replace.
-#define ATTN__KERNELS(K) K(loop) K(softmax) K(norm) K(pack_panel) K(gemm_panel) K(gemv) K(tile) K(row) K(peak)
-#define ATTN__DOTS(K) K(dot_bf16) K(dot_i8)
-#define ATTN__WORDS(K) K(words_q) K(words_scores) K(words_outputs) K(words_few) K(words_columns)
-typedef attn__softmax_args attn__norm_args;
-typedef attn__gemm_args attn__gemv_args;
-typedef attn__dot_args attn__dot_bf16_args;
-typedef attn__dot_args attn__dot_i8_args;
-typedef attn__words_args attn__words_q_args, attn__words_scores_args, attn__words_outputs_args, attn__words_few_args,
-    attn__words_columns_args;
-enum { ATTN__BF16_WORDS = 1, ATTN__I8_WORDS = 2 };
-struct attn__table {
-#define ATTN__ROW(name) void (*name)(attn__##name##_args *);
-    ATTN__KERNELS(ATTN__ROW)
-    ATTN__DOTS(ATTN__ROW)
-    ATTN__WORDS(ATTN__ROW)             // of overlays, else NULL
-#undef ATTN__ROW
-    void (*words_peak)(attn__peak_args *);
-    int words;                         // ATTN__BF16_WORDS, ATTN__I8_WORDS
-    int bytes, tq, kt, mr, r2, r1, mc, kc, nc, in_place;     // of an element; shapes that plans and workspaces follow
-};
-
-// What the loop kernel computes; g is b where it is a gradient.
-enum { ATTN__LOOP_COPY, ATTN__LOOP_ADD, ATTN__LOOP_SUB, ATTN__LOOP_MUL, ATTN__LOOP_DIV, ATTN__LOOP_SCALE,
-       ATTN__LOOP_SQUARE, ATTN__LOOP_EXP, ATTN__LOOP_TANH, ATTN__LOOP_ERF, ATTN__LOOP_RELU, ATTN__LOOP_MUL_SCALE,
-       ATTN__LOOP_TANH_GRAD, ATTN__LOOP_RELU_GRAD, ATTN__LOOP_SQUARE_SUB, ATTN__LOOP_LOG, ATTN__LOOP_SQRT,
-       ATTN__LOOP_SIGMOID, ATTN__LOOP_SILU, ATTN__LOOP_GELU, ATTN__LOOP_GELU_TANH };
-
-// ---- attention: what a tile reads of the desc beside arrays. Plain code, compiled once: it is off where its field is
-// zero
-
-// Clears vis[r], bit of a lane, where document, block or tree hides key k0 + r from it.
-ATTN__FUNC void attn__hide_more(const attn__tile_args *g, uint32_t *vis, ptrdiff_t k0, ptrdiff_t nk, int tq) {
-    const attn_desc *d = g->d;
-    const ptrdiff_t cells_k = d->block_mask ? (d->keys + d->block_k - 1) / d->block_k : 0;
-    const ptrdiff_t cells_q = d->block_mask ? (d->queries + d->block_q - 1) / d->block_q : 0;
-    uint32_t docs = 0, cells = 0;
-    for (ptrdiff_t r = 0; r < nk; r++) {
-        const ptrdiff_t j = k0 + r;
-        if (d->doc_k) {                                // ids and blocks come in runs: bits are kept from key to key
-            const int32_t *id = d->doc_k + g->b * d->keys + j;
-            if (r == 0 || id[0] != id[-1]) {
-                docs = 0;
-                for (int u = 0; u < tq; u++) docs |= (uint32_t)(d->doc_q[g->b * d->queries + g->query[u]] == *id) << u;
-            }
-            vis[r] &= docs;
-        }
-        if (d->block_mask) {
-            if (r == 0 || j % d->block_k == 0) {
-                cells = 0;
-                for (int u = 0; u < tq; u++) {
-                    const ptrdiff_t plane = d->block_heads > 1 ? g->head[u] : 0;
-                    const ptrdiff_t at = (plane * cells_q + g->query[u] / d->block_q) * cells_k + j / d->block_k;
-                    cells |= (uint32_t)(d->block_mask[at] != 0) << u;
-                }
-            }
-            vis[r] &= cells;
-        }
-        if (d->tree_parent && j >= g->tree) for (int u = 0; u < tq; u++) {
-            ptrdiff_t node = g->query[u];
-            while (node > j - g->tree) node = d->tree_parent[node];
-            if (node != j - g->tree) vis[r] &= ~((uint32_t)1 << u);
-        }
-    }
-}
-// Keys k0 .. k0+nk-1; those from .. to-1 of them are hidden from some lane. vis is filled for all where to > from.
-typedef void attn__mask_words(uint64_t *word, const uint8_t *const *p, ptrdiff_t at);
-typedef struct attn__part { ptrdiff_t k0, nk, from, to; } attn__part;
-// vis[r] loses the bit of each lane that the bytes of its row hide; 64 keys at a time, turned by halves of a square of
-// bits. words is the pass's, where it has one.
-ATTN__FUNC void attn__mask_bytes(uint32_t *vis, const uint8_t *const *row, ptrdiff_t k0, ptrdiff_t nk, ptrdiff_t col,
-                                 int drop, int tq, attn__mask_words *words) {
-    for (ptrdiff_t r = 0; r < nk; r += 64) {
-        const ptrdiff_t n = nk - r < 64 ? nk - r : 64;
-        uint64_t bits[32] = { 0 }, half = 0xffff;
-        if (words && col == 1 && n == 64) words(bits, row, k0 + r);
-        else for (int lane = 0; lane < tq; lane++) {
-            const uint8_t *p = row[lane] + (k0 + r) * col;
-            for (ptrdiff_t i = 0; i < n; i++) bits[lane] |= (uint64_t)(p[i * col] != 0) << i;
-        }
-        for (int lane = 0; drop && lane < tq; lane++) bits[lane] = ~bits[lane];
-        half |= half << 32;
-        for (int j = 16; j; j >>= 1, half ^= half << j) for (int i = 0; i < 32; i = (i + j + 1) & ~j) {
-            const uint64_t x = ((bits[i] >> j) ^ bits[i + j]) & half;
-            bits[i] ^= x << j; bits[i + j] ^= x;
-        }
-        for (ptrdiff_t i = 0; i < n; i++) vis[r + i] &= (uint32_t)(bits[i % 32] >> (i / 32 * 32));
-    }
-}
-// Which keys of the block a lane of tq sees: vis[r] has bit `lane` for key k0 + r. Keys at the ends that no lane sees
-// are left off. 0 when none is seen.
-ATTN__FUNC int attn__visible(const attn__tile_args *g, uint32_t *vis, ptrdiff_t k0, ptrdiff_t nk, int tq, attn__part *p,
-                             attn__mask_words *words) {
-    const uint32_t all = (uint32_t)(((uint64_t)1 << tq) - 1);
-    ptrdiff_t lo = k0, hi = k0 + nk, n;
-    int plain;
-    if (!g->every) {
-        if (lo < g->lo_least) lo = g->lo_least;
-        if (hi > g->hi_most) hi = g->hi_most;
-        if (lo >= hi) return 0;
-    }
-    plain = lo >= g->lo_most && hi <= g->hi_least;
-    p->k0 = lo; p->nk = n = hi - lo; p->from = p->to = 0;
-    if (plain && !g->masks) return 1;
-    for (ptrdiff_t r = 0; r < n; r++) vis[r] = plain ? all : 0;
-    if (!plain) {                                       // a lane's bit turns where its keys begin and where they end
-        for (int i = 0; i < tq; i++) {
-            const ptrdiff_t x = g->lo[i] > lo ? g->lo[i] - lo : 0, y = g->hi[i] < hi ? g->hi[i] - lo : n;
-            if (x < y) vis[x] ^= (uint32_t)1 << i;
-            if (x < y && y < n) vis[y] ^= (uint32_t)1 << i;
-        }
-        for (ptrdiff_t r = 1; r < n; r++) vis[r] ^= vis[r - 1];
-    }
-    if (g->keep[0]) attn__mask_bytes(vis, g->keep, lo, n, g->d->keep_stride[3], 0, tq, words);
-    if (g->drop[0]) attn__mask_bytes(vis, g->drop, lo, n, g->d->drop_stride[3], 1, tq, words);
-    if (g->masks > 1) attn__hide_more(g, vis, lo, n, tq);
-    if (!g->every) {
-        ptrdiff_t skip = 0;
-        while (n > 0 && vis[n - 1] == 0) n--;
-        while (skip < n && vis[skip] == 0) skip++;
-        if (n == 0) return 0;
-        if (skip) memmove(vis, vis + skip, sizeof *vis * (size_t)(n - skip));
-        p->k0 += skip; p->nk = n -= skip;
-    }
-    while (n > 0 && vis[n - 1] == all) n--;
-    while (p->from < n && vis[p->from] == all) p->from++;
-    p->to = n;
-    return 1;
-}
-// Row of the relative table for query i at p and key j. source  Raffel et al. 2020 (T5), Liu et al. 2021 (Swin)
-ATTN__FUNC ptrdiff_t attn__rel_row(const attn_desc *d, ptrdiff_t i, int64_t p, ptrdiff_t j) {
-    int64_t x = (int64_t)j - p, n = d->rel_count, base = 0;
-    if (d->rel_kind == ATTN_REL_WINDOW_2D)
-        return (i / d->rel_width - j / d->rel_width + d->rel_height - 1) * (2 * (ptrdiff_t)d->rel_width - 1) +
-               i % d->rel_width - j % d->rel_width + d->rel_width - 1;
-    if (d->rel_kind == ATTN_REL_OFFSET) return (ptrdiff_t)((x < -(n / 2) ? -(n / 2) : x > n / 2 ? n / 2 : x) + n / 2);
-    if (d->rel_both_ways) { n /= 2; base = x > 0 ? n : 0; x = x < 0 ? -x : x; }
-    else x = x < 0 ? -x : 0;
-    // log-spaced; an exact power belongs to the bucket that it starts
-    if (x >= n / 2) {
-        const double half = (double)(n / 2);
-        const double share = attn__log_d((double)x / half) / attn__log_d((double)d->rel_max_distance / half);
-        x = share >= 1 ? n - 1 : n / 2 + (int64_t)(share * (1 + 1e-9) * (double)(n - n / 2));
-        if (x > n - 1) x = n - 1;
-    }
-    return (ptrdiff_t)(base + x);
-}
-// The slope of head h for H heads: a geometric series where H is a power of two, else every other term of the next
-// one's as well. source  Press et al. 2022
-ATTN__FUNC double attn__slope(const attn_desc *d, ptrdiff_t h) {
-    ptrdiff_t n = 1;
-    if (d->alibi_slopes) return (double)d->alibi_slopes[h];
-    while (2 * n <= d->heads) n *= 2;
-    return attn__exp_d(-0.69314718055994531 * 8 * (h < n ? (double)(h + 1) / (double)n
-                                                   : (double)(2 * (h - n) + 1) / (double)(2 * n)));
-}
-// factor[r]: 0 or 1 / (1 - p) for key k0 + r
-ATTN__FUNC void attn__dropout(const attn_desc *d, ptrdiff_t b, ptrdiff_t h, ptrdiff_t i, ptrdiff_t k0, ptrdiff_t nk,
-                              double *factor) {
-    const double keep = d->dropout < 1 ? 1 / (1 - (double)d->dropout) : 0, limit = (double)d->dropout * 4294967296.0;
-    const uint8_t *given = d->keep_weights ? d->keep_weights + ((b * d->heads + h) * d->queries + i) * d->keys : NULL;
-    uint32_t word[4], counter[4], key[2];
-    counter[1] = (uint32_t)i; counter[2] = (uint32_t)h; counter[3] = (uint32_t)b;
-    key[0] = (uint32_t)d->seed; key[1] = (uint32_t)(d->seed >> 32);
-    for (ptrdiff_t r = 0; r < nk; r++) {
-        const ptrdiff_t j = k0 + r;
-        if (given) { factor[r] = given[j] ? keep : 0; continue; }
-        if (r == 0 || j % 4 == 0) { counter[0] = (uint32_t)(j / 4); attn_philox(counter, key, word); }
-        factor[r] = (double)word[j % 4] >= limit ? keep : 0;
-    }
-}
-#endif // not ATTN__AGAIN
 
 #ifndef ATTN__OVERLAY
 
@@ -5391,7 +5478,7 @@ static const attn__table ATTN__FN(table) = {
 // >>passes
 //
 // One stanza a pass: target on, name and lanes, this file again, target off. gcc's push_options keeps the
-// floating-point mode of >>base; intrinsics are functions with targets of their own.
+// floating-point mode of >>machine; intrinsics are functions with targets of their own.
 #if defined(__clang__)
 #define ATTN__TARGET_ON(set) ATTN__PRAGMA(clang attribute push(__attribute__((target(set))), apply_to = function))
 #define ATTN__TARGET_OFF ATTN__PRAGMA(clang attribute pop)
@@ -5634,81 +5721,6 @@ ATTN_DEF double attn_peak_loop(ptrdiff_t loops, int isa, int arith) {
     g.loops = loops; g.flops = 0;
     if (!arith) t->peak(&g); else if (t->words & ATTN__BF16_WORDS) t->words_peak(&g);
     return g.flops;
-}
-
-#define ATTN__TEXT_(x) #x
-#define ATTN__TEXT(x) ATTN__TEXT_(x)
-ATTN_DEF const char *attn_build_info(void) {
-    return "attn.h " ATTN__TEXT(ATTN_VERSION_MAJOR) "." ATTN__TEXT(ATTN_VERSION_MINOR) "."
-        ATTN__TEXT(ATTN_VERSION_PATCH)
-#if defined(__clang__)
-        ", clang " ATTN__TEXT(__clang_major__)
-#elif defined(__TINYC__)
-        ", tcc"
-#elif defined(__GNUC__)
-        ", gcc " ATTN__TEXT(__GNUC__)
-#elif defined(_MSC_VER)
-        ", msvc"
-#endif
-#ifdef __cplusplus
-        " C++"
-#endif
-        ", passes scalar"
-#if !defined(ATTN_NO_F64) && !defined(ATTN_NO_DISPATCH)
-        " f64"
-#endif
-#if defined(ATTN_SIMDE_NEON)
-        " simde(neon)"
-#elif defined(ATTN_USE_SIMDE)
-        " simde(avx2)"
-#endif
-#if ATTN__ARM
-        " neon"
-#endif
-#if ATTN__ARM82
-        " neon82"
-#endif
-#if ATTN__ARM86
-        " neon86"
-#endif
-#if ATTN__X86
-        " avx2"
-#ifndef ATTN_NO_AVX512
-        " avx512"
-#ifndef ATTN_NO_AVX512V
-        " avx512v"
-#endif
-#endif
-#endif
-#ifdef ATTN_ONLY_KERNELS
-        ", only-kernels"
-#endif
-#ifdef ATTN_NO_DISPATCH
-        ", no-dispatch"
-#endif
-#ifdef ATTN_NO_SIMD
-        ", no-simd"
-#endif
-#ifdef ATTN_NO_STDLIB
-        ", no-stdlib"
-#endif
-#ifdef ATTN_NO_STDIO
-        ", no-stdio"
-#endif
-#if ATTN__PTHREAD
-        ", pthread"
-#elif ATTN__WIN32
-        ", win32 threads"
-#else
-        ", no threads"
-#endif
-#ifdef ATTN_STATIC
-        ", static"
-#endif
-#ifdef __FAST_MATH__
-        ", fast-math (the row rule is then not promised with clang)"
-#endif
-        ;
 }
 
 ATTN__LIGHT_ON
