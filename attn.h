@@ -2046,10 +2046,11 @@ typedef struct attn__gemm_args {
     double alpha;
     int add, a_type, b_type;
 } attn__gemm_args;
-// A panel of w rows or columns, k deep: x[i * step + p * along] times s -> t[p * w + i]; or four full ones of
+// A panel of w rows or columns, k deep: x[i * step + p * along] times s -> t[p * w + i]; or PANELS full ones of
 // contiguous columns. n: so many are there, from this one on
+enum { ATTN__PANELS = 8 };
 typedef struct attn__pack_panel_args {
-    int four, type;
+    int many, type;
     void *t;
     const void *x;
     ptrdiff_t step, along, n, w, k;
@@ -2090,8 +2091,12 @@ ATTN__FUNC void attn__rows_list(const char **p, const attn__rows *x, ptrdiff_t j
     const ptrdiff_t step = attn__bytes(x->type, x->row);
     for (ptrdiff_t i = 0, run; i < n; i += run) {
         const char *at = attn__row_at(x, j + i);
+        ptrdiff_t r = 0;
         run = attn__rows_run(x, j + i, n - i);
-        for (ptrdiff_t r = 0; r < run; r++) p[i + r] = at + r * step;
+        for (; r + 4 <= run; r += 4, at += 4 * step) {
+            p[i + r] = at; p[i + r + 1] = at + step; p[i + r + 2] = at + 2 * step; p[i + r + 3] = at + 3 * step;
+        }
+        for (; r < run; r++, at += step) p[i + r] = at;
     }
 }
 // Touches rows in the order of memory (by columns is up to a fifth slower), some lines at a time.
@@ -2405,7 +2410,8 @@ ATTN__FUNC void attn__dropout(const attn_desc *d, ptrdiff_t b, ptrdiff_t h, ptrd
 //     _seen _bad                     magnitudes joined to a running maximum; did any reach Inf or NaN
 //     _of_bf16(p) _of_f16(p) _of_i8(p)   LANES elements of that type; left out where there is no instruction
 //     _of_u4(p, n)                   4 bits of LANES bytes, from bit n on; beside _of_i8
-//     attn__f16_at(p)                one f16 as a float, beside _of_i8
+//     _chosen(a, p, n) _from_8()     lanes of a by those; -8 .. 7. Only where 16 lanes can be chosen from
+//     attn__f16_at(p) _f16(p)        one f16 as a float; in every lane: beside _of_i8
 //     attn__bits64(p)                bits of 64 bytes that are not 0; only where there is an instruction
 //     _fma_at(acc, s, i, v)          acc + s[i] v with a packet of ATTN__PACKET scalars read at once
 //     _swap(a) _twice(p)             neighbours exchanged; LANES / 2 elements at p, each in two lanes
@@ -2551,10 +2557,15 @@ ATTN__FUNC void attn__dropout(const attn_desc *d, ptrdiff_t b, ptrdiff_t h, ptrd
 #define attn__v_of_bf16(p) _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(ATTN__H(p)), 16))
 #define attn__v_of_f16(p) _mm512_cvtph_ps(ATTN__H(p))
 #define attn__f16_at(p) _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(attn__u16(p))))
+#define attn__v_f16(p) _mm512_cvtph_ps(_mm256_set1_epi16((short)attn__u16(p)))
 #define attn__v_of_i8(p) _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))))
 #define attn__v_of_u4(p, n) \
     _mm512_cvtepi32_ps(_mm512_and_si512(_mm512_srl_epi32(_mm512_cvtepu8_epi32(_mm_loadu_si128( \
         (const __m128i *)(const void *)(p))), _mm_cvtsi32_si128(n)), _mm512_set1_epi32(15)))
+#define attn__v_chosen(a, p, n) \
+    _mm512_permutexvar_ps(_mm512_srlv_epi32(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))), \
+                                            _mm512_set1_epi32(n)), a)
+#define attn__v_from_8() _mm512_set_ps(7, 6, 5, 4, 3, 2, 1, 0, -1, -2, -3, -4, -5, -6, -7, -8)
 #define attn__v_swap(a) _mm512_permute_ps(a, 0xb1)
 ATTN__INL __m512 ATTN__FN(twice)(const float *p) {
     const __m512i x = _mm512_cvtepu32_epi64(ATTN__H(p));
@@ -2673,6 +2684,7 @@ ATTN__INL attn__v ATTN__FN(twice)(const float *p) {
 #ifndef ATTN__BY_SIMDE
 #define attn__v_of_f16(p) _mm256_cvtph_ps(ATTN__H(p))
 #define attn__f16_at(p) _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(attn__u16(p))))
+#define attn__v_f16(p) _mm256_cvtph_ps(_mm_set1_epi16((short)attn__u16(p)))
 #else
 #define attn__f16_at(p) attn__from_f16(attn__u16(p))
 #endif
@@ -2973,17 +2985,23 @@ ATTN__INL void ATTN__FN(zip)(__m512 *x, const char *p, const char *r) {
     x[0] = _mm512_castsi512_ps(_mm512_permutex2var_epi16(a, from, b));
     x[1] = _mm512_castsi512_ps(_mm512_permutex2var_epi16(a, _mm512_add_epi32(from, next), b));
 }
-ATTN__INL __m256i ATTN__FN(half_block)(const char *p, int type) {
-    __m128i a;
-    if (type == ATTN_Q8_0) return _mm256_xor_si256(ATTN__H(p + 2), _mm256_set1_epi8((char)-128));
-    a = _mm_loadu_si128((const __m128i *)(const void *)(p + (type == ATTN_Q4_0 ? 2 : 4)));
-    return _mm256_and_si256(_mm256_set_m128i(_mm_srli_epi16(a, 4), a), _mm256_set1_epi8(15));
-}
 ATTN__INL __m512 ATTN__FN(x_block)(const char *p, int type, ptrdiff_t i, ptrdiff_t n) {
-    const ptrdiff_t bytes = attn__types[type].bytes;
-    const __m512i a = _mm512_castsi256_si512(ATTN__FN(half_block)(p + i / 32 * bytes, type));
-    return _mm512_castsi512_ps(_mm512_inserti64x4(a, i + 32 < n ? ATTN__FN(half_block)(p + (i / 32 + 1) * bytes, type)
-                                                  : _mm256_setzero_si256(), 1));
+    const int both = i + 32 < n, head = type == ATTN_Q4_1 ? 2 : 1, words = head + 8;       // of 16 bits, in a block
+    p += i / 32 * attn__types[type].bytes;
+    if (type == ATTN_Q8_0) {
+        const __m256i top = _mm256_set1_epi8((char)-128);
+        const __m512i a = _mm512_castsi256_si512(_mm256_xor_si256(ATTN__H(p + 2), top));
+        return _mm512_castsi512_ps(_mm512_inserti64x4(a, both ? _mm256_xor_si256(ATTN__H(p + 36), top)
+                                                      : _mm256_setzero_si256(), 1));
+    } else {                                            // two blocks at once: twice the bytes of each, then one half
+        const __m512i from = _mm512_add_epi16(_mm512_broadcast_i32x4(_mm_set_epi16(7, 6, 5, 4, 3, 2, 1, 0)),
+                                              _mm512_inserti64x4(_mm512_set1_epi16((short)head),
+                                                                 _mm256_set1_epi16((short)(head + words)), 1));
+        const __m512i four = _mm512_broadcast_i64x4(_mm256_set_epi64x(0x4000400040004, 0x4000400040004, 0, 0));
+        const __m512i a = _mm512_maskz_loadu_epi16(((__mmask32)1 << (both ? 2 * words : words)) - 1, p);
+        return _mm512_castsi512_ps(_mm512_and_si512(_mm512_srlv_epi16(_mm512_permutexvar_epi16(from, a), four),
+                                                    _mm512_set1_epi8(15)));
+    }
 }
 ATTN__INL void ATTN__FN(x_sums)(__m512i *y, __m512i *r) {
     __m512i low, high;
@@ -3480,6 +3498,9 @@ ATTN__INL int ATTN__FN(loads)(int type) {               // are rows of this type
 #endif
     return type == ATTN__OWN_TYPE;
 }
+#ifndef attn__v_f16
+#define attn__v_f16(p) attn__v_set(attn__f16_at(p))
+#endif
 // The types that vectors read: F(TYPE) a case. ATTN__LOAD_TYPE(p, i, c): elements i .. of the row at p, where c is
 // ATTN__SCALE_TYPE(p, i), the same for all of a block.
 #define ATTN__BLOCK(p, i, bytes) ((p) + (size_t)(i) / 32 * (bytes))
@@ -3487,14 +3508,19 @@ ATTN__INL int ATTN__FN(loads)(int type) {               // are rows of this type
 #define ATTN__LOAD_BF16(p, i, c) ((void)(c), attn__v_of_bf16((p) + 2 * (i)))
 #define ATTN__LOAD_F16(p, i, c) ((void)(c), attn__v_of_f16((p) + 2 * (i)))
 #define ATTN__LOAD_Q8_0(p, i, c) attn__v_mul(c, attn__v_of_i8(ATTN__BLOCK(p, i, 34) + 2 + (size_t)(i) % 32))
+#ifdef attn__v_chosen                                   // all 16 values of a block, and one of them for each
+#define ATTN__LOAD_Q4_0(p, i, c) attn__v_chosen(c, ATTN__BLOCK(p, i, 18) + 2 + (i) % 16, (int)((i) % 32 / 16 * 4))
+#define ATTN__SCALE_Q4_0(p, i) attn__v_mul(attn__v_from_8(), attn__v_f16(ATTN__BLOCK(p, i, 18)))
+#else
 #define ATTN__LOAD_Q4_0(p, i, c) \
     attn__v_mul(attn__v_sub(attn__v_of_u4(ATTN__BLOCK(p, i, 18) + 2 + (i) % 16, (int)((i) % 32 / 16 * 4)), \
                             attn__v_set(8)), c)
+#define ATTN__SCALE_Q4_0(p, i) attn__v_f16(ATTN__BLOCK(p, i, 18))
+#endif
 #define ATTN__SCALE_OWN(p, i) attn__v_set(0)
 #define ATTN__SCALE_BF16(p, i) attn__v_set(0)
 #define ATTN__SCALE_F16(p, i) attn__v_set(0)
-#define ATTN__SCALE_Q8_0(p, i) attn__v_set(attn__f16_at(ATTN__BLOCK(p, i, 34)))
-#define ATTN__SCALE_Q4_0(p, i) attn__v_set(attn__f16_at(ATTN__BLOCK(p, i, 18)))
+#define ATTN__SCALE_Q8_0(p, i) attn__v_f16(ATTN__BLOCK(p, i, 34))
 #define ATTN__LOAD(TYPE, p, i) ATTN__LOAD_##TYPE(p, i, ATTN__SCALE_##TYPE(p, i))
 #ifdef attn__v_of_bf16
 #define ATTN__TYPE_BF16(F) case ATTN_BF16: F(BF16);
@@ -3590,12 +3616,13 @@ ATTN__OUTLINE void ATTN__FN(unpack)(void *const *y, ptrdiff_t at, int lanes, con
             attn__v_store_n((attn__e *)y[lane + i] + at + p, n - p, attn__v_load(z + i * ATTN__LANES));
     }
 }
-// Four full panels of TQ columns at once from contiguous rows: longer runs of a row, and the rows to come are touched.
-ATTN__OUTLINE void ATTN__FN(pack_four)(attn__e *t, const attn__e *b, ptrdiff_t brs, ptrdiff_t k) {
+// Full panels of TQ columns at once from contiguous rows: longer runs of a row, and the rows to come are touched.
+ATTN__OUTLINE void ATTN__FN(pack_panels)(attn__e *t, const attn__e *b, ptrdiff_t brs, ptrdiff_t k) {
     for (ptrdiff_t p = 0; p < k; p++, b += brs, t += ATTN__TQ) {
         if (p + 16 < k)
-            for (int j = 0; j < 4 * ATTN__TQ; j += 64 / (int)sizeof(attn__e)) ATTN__PREFETCH(b + 16 * brs + j);
-        ATTN__UNROLL for (int q = 0; q < 4; q++) ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++)
+            for (int j = 0; j < ATTN__PANELS * ATTN__TQ; j += 64 / (int)sizeof(attn__e))
+                ATTN__PREFETCH(b + 16 * brs + j);
+        ATTN__UNROLL for (int q = 0; q < ATTN__PANELS; q++) ATTN__UNROLL for (int j = 0; j < ATTN__QV; j++)
             attn__v_store(t + q * ATTN__TQ * k + j * ATTN__LANES, attn__v_load(b + q * ATTN__TQ + j * ATTN__LANES));
     }
 }
@@ -3607,7 +3634,7 @@ ATTN__FUNC void ATTN__FN(pack_panel)(attn__pack_panel_args *g) {
     attn__e line[MOST * DEEP];
     attn__v c[MOST / ATTN__LANES];
     for (int i = 0; i < MOST / ATTN__LANES; i++) c[i] = attn__v_set((attn__e)g->s);
-    if (g->four) ATTN__FN(pack_four)((attn__e *)g->t, (const attn__e *)g->x, g->along, g->k);
+    if (g->many) ATTN__FN(pack_panels)((attn__e *)g->t, (const attn__e *)g->x, g->along, g->k);
     else for (ptrdiff_t p0 = 0; p0 < g->k; p0 += DEEP) {
         const ptrdiff_t k = g->k - p0 < DEEP ? g->k - p0 : (ptrdiff_t)DEEP;
         const ptrdiff_t run = attn__bytes(g->type, k);
@@ -3646,6 +3673,8 @@ ATTN__FUNC void ATTN__FN(gemm_panel)(attn__gemm_panel_args *g) {
     if (!whole && g->add) for (ptrdiff_t i = 0; i < g->w; i++) for (ptrdiff_t j = 0; j < ATTN__TQ; j++)
         t[i * ATTN__TQ + j] = i < g->n && j < cols ? c[i * g->crs + j * g->ccs] : 0;
     if (whole) t = c;
+    for (ptrdiff_t i = g->w; whole && g->add && i < 2 * g->w; i++)      // the next panel's sums begin with c too
+        for (int j = 0; j < ATTN__TQ; j += 64 / (int)sizeof(attn__e)) ATTN__PREFETCH_NEAR(c + i * g->crs + j);
     ATTN__COLS(g->w)(t, whole ? g->crs : ATTN__TQ, g->add ? t : NULL, (const attn__e *)g->a, g->ars, g->acs,
                      (const attn__e *)g->b, g->ldb, g->k, NULL, 0);
     if (!whole) for (ptrdiff_t i = 0; i < g->n; i++) for (ptrdiff_t j = 0; j < cols; j++)
@@ -5446,7 +5475,10 @@ static const attn__table ATTN__FN(table) = {
 #undef attn__v_of_f16
 #undef attn__v_of_i8
 #undef attn__v_of_u4
+#undef attn__v_chosen
+#undef attn__v_from_8
 #undef attn__f16_at
+#undef attn__v_f16
 #undef ATTN__H
 #undef ATTN__FEW_AHEAD
 #undef ATTN__FEW_KEYS
@@ -6060,10 +6092,11 @@ ATTN__FUNC void attn__mm_end(const attn__mm_plan *p, const attn__gemm_args *g, p
 ATTN__FUNC void attn__gemm(const attn__mm_plan *plan, const attn__gemm_args *g, char *c0, const char *bias) {
     const attn__table *t = plan->table;
     const ptrdiff_t e = t->bytes, tq = t->tq, nc = g->n;
-    // Small problems read a and b where they lie; a must not need alpha and every panel of rows must be full size.
-    const int little = t->in_place && g->k * g->n <= 8192 && g->m <= 256;
+    // Few rows of a read b where it lies, if its rows are near each other; a small problem reads a so as well, if that
+    // does not need alpha and its panel of rows is full.
+    const int few = t->in_place && g->m <= 256, little = few && g->k * g->n <= 8192;
     const int direct_a = little && g->alpha == 1.0 && g->a_type == plan->type;
-    const int direct_b = little && g->bcs == 1 && g->b_type == plan->type;
+    const int direct_b = (little || (few && g->brs < ATTN__APART)) && g->bcs == 1 && g->b_type == plan->type;
     char *pa = (char *)g->work + t->mr * tq * e, *pb = pa + (plan->mc * plan->kc + 64) * e;
     attn__pack_panel_args pack;
     attn__gemm_panel_args x;
@@ -6073,8 +6106,9 @@ ATTN__FUNC void attn__gemm(const attn__mm_plan *plan, const attn__gemm_args *g, 
         x.k = pack.k = kc; x.add = g->add || pc > 0;
         pack.step = g->bcs; pack.along = g->brs; pack.s = 1; pack.type = g->b_type;
         for (ptrdiff_t j = 0; j < nc; j += pack.w) {
-            pack.n = nc - j; pack.four = g->bcs == 1 && g->b_type == plan->type && pack.n >= 4 * tq;
-            pack.w = pack.four ? 4 * tq : tq;
+            pack.n = nc - j;
+            pack.many = g->bcs == 1 && g->b_type == plan->type && pack.n >= ATTN__PANELS * tq;
+            pack.w = pack.many ? ATTN__PANELS * tq : tq;
             if (direct_b && pack.n >= tq) continue;
             pack.t = pb + j * kc * e; pack.x = attn__at(g->b_type, g->b, pc * g->brs + j * g->bcs);
             t->pack_panel(&pack);
@@ -6083,7 +6117,7 @@ ATTN__FUNC void attn__gemm(const attn__mm_plan *plan, const attn__gemm_args *g, 
             const ptrdiff_t mc = g->m - ic < plan->mc ? g->m - ic : plan->mc;
             const char *a = attn__at(g->a_type, g->a, ic * g->ars + pc * g->acs);
             char *c = (char *)g->c + ic * g->crs * e;
-            pack.step = g->ars; pack.along = g->acs; pack.s = g->alpha; pack.four = 0; pack.type = g->a_type;
+            pack.step = g->ars; pack.along = g->acs; pack.s = g->alpha; pack.many = 0; pack.type = g->a_type;
             for (ptrdiff_t i = 0; i < mc; i += pack.w) {
                 pack.n = mc - i; pack.w = attn__panel(t, mc - i);
                 if (direct_a && pack.n >= pack.w) continue;
