@@ -3240,7 +3240,7 @@ ATTN__FUNC void ATTN__FN(loop)(attn__loop_args *g) {
 // ---- row softmax: maximum, exponentials with their sum, division
 
 ATTN__FUNC void ATTN__FN(softmax_row)(attn__e *y, const attn__e *x, ptrdiff_t n, ptrdiff_t cols, attn__e masked,
-                                      int log) {
+                                      int log, ptrdiff_t next) {
     const attn__v log2e = attn__v_set(ATTN__C(1.4426950408889634));
     attn__v m[4], s[4], top, by = attn__v_set(1), less = attn__v_set(0);
     attn__e peak, total, hidden = 0, t[ATTN__LANES];
@@ -3259,6 +3259,7 @@ ATTN__FUNC void ATTN__FN(softmax_row)(attn__e *y, const attn__e *x, ptrdiff_t n,
             const attn__v p = ATTN__P(attn__v_load(x + i + u * ATTN__LANES));
             s[u] = attn__v_add(s[u], p);
             if (!log) attn__v_store(y + i + u * ATTN__LANES, p);
+            ATTN__PREFETCH_NEAR(x + next + i + u * ATTN__LANES);        // of the next row
         }
     for (; i < n; i += ATTN__LANES) {
         const attn__v p = ATTN__P(attn__v_load_n(x + i, n - i, ATTN__NEG_INF));
@@ -3286,7 +3287,7 @@ ATTN__FUNC void ATTN__FN(softmax)(attn__softmax_args *g) {
     for (ptrdiff_t r = 0; r < g->rows; r++) {
         const ptrdiff_t n = g->lengths ? g->lengths[(g->first + r) / g->per] : g->cols;
         ATTN__FN(softmax_row)((attn__e *)g->y + r * g->y_row, (const attn__e *)g->x + r * g->x_row, n, g->cols,
-                              (attn__e)g->masked_score, g->log);
+                              (attn__e)g->masked_score, g->log, r + 1 < g->rows ? g->x_row : 0);
     }
     attn__v_end();
 }
