@@ -3707,20 +3707,23 @@ ATTN__OUTLINE ptrdiff_t ATTN__FN(lines)(const char **to, int *type, const char *
 ATTN__FUNC void ATTN__FN(gemv)(attn__gemm_args *g) {
     const int down = g->bcs == 1;                       // rows of b are added up; else each is a dot product
     const ptrdiff_t most = down ? g->k : g->n, along = down ? g->n : g->k, step = down ? g->brs : g->bcs;
+    const ptrdiff_t turns = most / ATTN__LINES;         // rows that far apart: streams that go on from turn to turn
     const ptrdiff_t bytes = attn__types[g->b_type].bytes, shift = attn__types[g->b_type].elements > 1 ? 5 : 0;
     const attn__e *a = (const attn__e *)g->a;
     attn__e *c = (attn__e *)g->c, z[ATTN__LINES * ATTN__WIDE];
     if (!g->add) memset(c, 0, (size_t)g->n * sizeof *c);
-    for (ptrdiff_t j = 0; j < most; j += ATTN__LINES) {
-        const int rows = most - j < ATTN__LINES ? (int)(most - j) : ATTN__LINES;
+    for (ptrdiff_t t = 0; t < turns + (most % ATTN__LINES > 0); t++) {
+        const ptrdiff_t apart = t < turns ? turns : 1, j = t < turns ? t : ATTN__LINES * turns;
+        const int rows = t < turns ? ATTN__LINES : (int)(most - j);
         // the next rows are touched where widening leaves the loads too far apart to overlap
-        const ptrdiff_t next = g->b_type != ATTN__OWN_TYPE && j + 2 * ATTN__LINES <= most ? ATTN__LINES * step : 0;
+        const ptrdiff_t next = g->b_type != ATTN__OWN_TYPE && t + 1 < turns ? step : 0;
         const ptrdiff_t ahead = (bytes * next) >> shift;
         const char *row[ATTN__LINES], *to[ATTN__LINES];
         attn__v s[ATTN__LINES];
         ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) {
-            row[u] = attn__at(g->b_type, g->b, (j + (u < rows ? u : 0)) * step);
-            s[u] = attn__v_set(down && u < rows ? a[(j + u) * g->acs] * (attn__e)g->alpha : 0);
+            const ptrdiff_t at = j + (u < rows ? u * apart : 0);
+            row[u] = attn__at(g->b_type, g->b, at * step);
+            s[u] = attn__v_set(down && u < rows ? a[at * g->acs] * (attn__e)g->alpha : 0);
         }
         for (ptrdiff_t p = 0, i, n; p < along; p += n) {
             int type = g->b_type;
@@ -3759,7 +3762,7 @@ ATTN__FUNC void ATTN__FN(gemv)(attn__gemm_args *g) {
             }
         }
         if (!down) ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) if (u < rows) {
-            c[j + u] += (attn__e)g->alpha * attn__v_hsum(s[u]);
+            c[j + u * apart] += (attn__e)g->alpha * attn__v_hsum(s[u]);
         }
     }
     attn__v_end();
