@@ -2110,7 +2110,7 @@ ATTN__INL attn__ahead attn__ahead_of(const char *const *row, ptrdiff_t n, ptrdif
 }
 ATTN__INL void attn__touch_ahead(attn__ahead *x) {
     for (ptrdiff_t n = 0; n < x->lines; n++) {
-        ATTN__PREFETCH_NEAR(x->at + x->i);
+        ATTN__PREFETCH(x->at + x->i);
         if ((x->i += 64) >= x->run && x->row < x->last) { x->i = 0; x->at = *++x->row; }
     }
 }
@@ -4518,7 +4518,7 @@ ATTN__OUTLINE void ATTN__FN(few_rest)(attn__e *t, const attn__e *q, ptrdiff_t dk
 // t[g][i] = q[g] . k[i] for FEW_KEYS keys and one row or four
 ATTN__OUTLINE void ATTN__FN(few_scores)(attn__e *t, const attn__e *q, ptrdiff_t dk, const char *const *k, int type,
                                         int rows, ptrdiff_t ahead) {
-    attn__ahead touch = attn__ahead_of(k + ahead, ATTN__FEW_KEYS, attn__bytes(type, dk), 2 * (dk / ATTN__LANES) + 1);
+    attn__ahead touch = attn__ahead_of(k + ahead, ATTN__FEW_KEYS, attn__bytes(type, dk), 2 * (dk / ATTN__LANES));
     attn__v a[2][4], r[ATTN__LANES];
     ptrdiff_t d = 0;
     ATTN__UNROLL for (int g = 0; g < 4; g++) a[0][g] = a[1][g] = attn__v_set(0);
@@ -5251,7 +5251,7 @@ ATTN__OUTLINE void ATTN__FN(pairs_few)(const attn__words_args *a, attn__v *s, co
     for (ptrdiff_t i = 0; i < n; i += ATTN__LANES) {
         attn__v r[ATTN__LANES];
         ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) {
-            ATTN__PREFETCH_NEAR(k[u + a->ahead] + 4 * i);
+            ATTN__PREFETCH(k[u + a->ahead] + 4 * i);
             r[u] = attn__v_load_n((const attn__e *)(const void *)k[u] + i, n - i, 0);
         }
         ATTN__FN(transpose)(r);
