@@ -1028,9 +1028,9 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, vo
 #elif ATTN__GNU
 #pragma GCC push_options
 #pragma GCC optimize("fp-contract=off", "no-fast-math")
-// A tenth of the time to compile, and these loops gain nothing by them (but by the last cores that take instructions in
+// A fifth of the time to compile, and these loops gain nothing by them (but by the last cores that take instructions in
 // order may).
-#pragma GCC optimize("no-tree-pre", "no-tree-dominator-opts")
+#pragma GCC optimize("no-tree-pre", "no-tree-dominator-opts", "no-tree-ccp", "no-tree-pta")
 #if defined(__x86_64__)
 #pragma GCC optimize("no-schedule-insns2")
 #endif
@@ -4434,17 +4434,18 @@ ATTN__OUTLINE void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptr
     attn__part p;
     // nobody sees any: bits stay, keys are not read
     if (!attn__visible(g, w->vis, k0, nk, ATTN__TQ, &p, ATTN__FN(mask_words))) return;
+    k0 = p.k0; nk = p.nk;                               // likewise
     if (w->whole) {
-        memcpy(s, (attn__e *)w->whole + (p.k0 - g->start) * ATTN__TQ, sizeof(attn__e) * (size_t)(p.nk * ATTN__TQ));
+        memcpy(s, (attn__e *)w->whole + (k0 - g->start) * ATTN__TQ, sizeof(attn__e) * (size_t)(nk * ATTN__TQ));
         p.from = p.to = 0;
         ATTN__FN(unsee)(s, w->vis, &p);
         ATTN__LANES_OF(j) top[j] = z->m[j];
         if (d->norm == ATTN_NORM_TOP_K) {
             ATTN__LANES_OF(j) top[j] = attn__v_set(ATTN__NEG_INF);
-            ATTN__FN(shape)(g, w, &p, 0, 0, p.nk, top);
+            ATTN__FN(shape)(g, w, &p, 0, 0, nk, top);
         }
     } else ATTN__FN(scores)(g, w, &p, top);
-    if (g->weights[0] && d->weights_stage == ATTN_WEIGHTS_SOFTMAX) ATTN__FN(keep_scores)(g, s, p.k0, p.nk);
+    if (g->weights[0] && d->weights_stage == ATTN_WEIGHTS_SOFTMAX) ATTN__FN(keep_scores)(g, s, k0, nk);
     in = z->begun ? o : NULL;
     z->begun = 1;
     if (ATTN__FN(is_softmax)(d)) {
@@ -4454,14 +4455,14 @@ ATTN__OUTLINE void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptr
             ATTN__LANES_OF(j) { f[j] = ATTN__FN(rescale)(&z->m[j], top[j]); z->l[j] = attn__v_mul(z->l[j], f[j]); }
             if (in) ATTN__FN(scale_lanes)(o, dv, f);
         }
-        ATTN__LANES_OF(j) { shift[j] = ATTN__FN(shift_of)(z->m[j]); l[j] = z->l[j]; }
-        for (ptrdiff_t r = 0; r < p.nk; r++) ATTN__UNROLL ATTN__LANES_OF(j) {
+        ATTN__UNROLL ATTN__LANES_OF(j) { shift[j] = ATTN__FN(shift_of)(z->m[j]); l[j] = z->l[j]; }
+        for (ptrdiff_t r = 0; r < nk; r++) ATTN__UNROLL ATTN__LANES_OF(j) {
             attn__e *x = s + r * ATTN__TQ + j * ATTN__LANES;
             const attn__v y = ATTN__FN(weigh)(&shift[j], attn__v_load(x));
             l[j] = attn__v_add(l[j], y); attn__v_store(x, y);
         }
         ATTN__LANES_OF(j) z->l[j] = l[j];
-    } else for (ptrdiff_t r = 0; r < p.nk; r++) ATTN__LANES_OF(j) {
+    } else for (ptrdiff_t r = 0; r < nk; r++) ATTN__LANES_OF(j) {
         attn__e *x = s + r * ATTN__TQ + j * ATTN__LANES;
         const attn__v y = ATTN__FN(weight)(d, attn__v_load(x), z->m[j], z->tau[j]);
         z->l[j] = attn__v_add(z->l[j], y); attn__v_store(x, y);
@@ -4469,15 +4470,15 @@ ATTN__OUTLINE void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptr
     if (d->dropout > 0 || d->keep_weights) ATTN__FN(drop_out)(g, s, &p);
     if (ATTN__LANES > 1 && g->words_v) {
         attn__words_args a;
-        a.g = g; a.w = w; a.few = 0; a.k0 = p.k0; a.nk = p.nk; a.in = in; a.test = p.to > p.from;
+        a.g = g; a.w = w; a.few = 0; a.k0 = k0; a.nk = nk; a.in = in; a.test = p.to > p.from;
         if (a.test) *at = 1 - *at;                      // as below
         a.out = w->o[*at];
         g->table->words_outputs(&a);
         return;
     }
-    v = ATTN__FN(take_rows)(g, w, 0, p.k0, p.nk, &row);
-    if (2 * (p.to - p.from) > p.nk) { p.from = 0; p.to = p.nk; }
-    if (p.to <= p.from) { ATTN__FN(outputs)(o, in, s, v, row, p.nk, dv, g->lanes, 0); return; }
+    v = ATTN__FN(take_rows)(g, w, 0, k0, nk, &row);
+    if (2 * (p.to - p.from) > nk) { p.from = 0; p.to = nk; }
+    if (p.to <= p.from) { ATTN__FN(outputs)(o, in, s, v, row, nk, dv, g->lanes, 0); return; }
     if (p.from > 0) { ATTN__FN(outputs)(o, in, s, v, row, p.from, dv, g->lanes, 0); in = o; }
     {                                                   // o goes to the other buffer: the keys can be done again
         const attn__e *ps = s + p.from * ATTN__TQ, *pv = v + p.from * row;
@@ -4485,7 +4486,7 @@ ATTN__OUTLINE void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptr
         if (ATTN__FN(outputs)(o, in, ps, pv, row, p.to - p.from, dv, g->lanes, 1))
             ATTN__FN(outputs_guarded)(o, in, ps, pv, row, p.to - p.from, dv, w->vis + p.from);
     }
-    if (p.to < p.nk) ATTN__FN(outputs)(o, o, s + p.to * ATTN__TQ, v + p.to * row, row, p.nk - p.to, dv, g->lanes, 0);
+    if (p.to < nk) ATTN__FN(outputs)(o, o, s + p.to * ATTN__TQ, v + p.to * row, row, nk - p.to, dv, g->lanes, 0);
 }
 
 #if ATTN__LANES > 1
