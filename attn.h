@@ -225,6 +225,7 @@ ATTN_DEF const char *attn_type_str(int type);
 
 // How to run tasks side by side. run must call task(arg, i, worker) for each i in 0..n-1 and return when all are done;
 // worker is in 0..workers-1 and never the same in two calls at once. OpenMP, TBB or a job system in a few lines.
+// Without run, or with workers 0 or 1, calls do their work themselves.
 typedef struct attn_parallel {
     void (*run)(void *user, void (*task)(void *arg, ptrdiff_t i, int worker), void *arg, ptrdiff_t n);
     void *user;
@@ -270,7 +271,8 @@ typedef struct attn_matmul_desc {
     void *c;                          // must not lie over a or b
     ptrdiff_t m, n, k;                // 0 is fine: k = 0 leaves beta c
     int32_t trans_a, trans_b;         // 1: a is stored [k,m], b is stored [n,k]
-    ptrdiff_t a_row, a_col;           // elements from one stored row (column) to the next; both 0 = contiguous
+    ptrdiff_t a_row, a_col;           // elements from one stored row (column) to the next; both 0 = contiguous,
+                                      // one alone repeats
     ptrdiff_t b_row, b_col;
     ptrdiff_t c_row, c_col;
     ptrdiff_t batch;                  // 0 = 1
@@ -403,8 +405,8 @@ typedef struct attn_desc {
     const int32_t *key_lengths;       // [B]: keys j >= length do not exist
     const int32_t *query_lengths;     // [B]: rows i >= length are zeros
     const int32_t *row_lengths;       // [B,N]: keys row i may see
-    float masked_score;               // 0 = hidden keys are left out; else every key 0..M-1 takes part, hidden ones
-                                      // with this score
+    float masked_score;               // 0 = hidden keys are left out; else every key 0..M-1 (of a cache: in use) takes
+                                      // part, hidden ones with this score
     // -- masks and bias
     const uint8_t *keep;              // 1 = may attend (PyTorch's SDPA, ONNX)
     const uint8_t *drop;              // 1 = may not (PyTorch's MultiheadAttention); both set: they intersect
@@ -426,7 +428,7 @@ typedef struct attn_desc {
     const float *rel_table;           // [rel_count,H]; 2-D: [(2 height - 1)(2 width - 1),H]
     int32_t rel_count;                // OFFSET: odd, row = clamp(j - p_i) + rel_count / 2. T5: buckets of j - p_i
     int32_t rel_max_distance, rel_both_ways;      // T5
-    int32_t rel_height, rel_width;    // WINDOW_2D (Swin): token = y width + x,
+    int32_t rel_height, rel_width;    // WINDOW_2D (Swin): i (not p_i), j = y width + x,
                                       // row (yi - yj + height - 1)(2 width - 1) + xi - xj + width - 1
     // -- score
     int32_t score;                    // ATTN_SCORE_
@@ -461,7 +463,8 @@ typedef struct attn_desc {
                                       // lse is [H,T]
     // -- cache, instead of k and v: tokens 0 .. key_lengths[b]-1 are in it; keys is its capacity
     void *k_cache, *v_cache;          // [B,Hk,keys,D]; k_type, v_type, k_stride, v_stride are the cache's
-    const void *k_new, *v_new;        // attn_append: [B,Hk,new_keys,D], of q_type
+    const void *k_new, *v_new;        // attn_append: [B,Hk,new_keys,D], of q_type; v_new NULL where v_cache is part of
+                                      // k_cache (a shared latent)
     ptrdiff_t new_keys;
     ptrdiff_t k_new_stride[4], v_new_stride[4];
     const int32_t *block_table;       // [B,pages_per_row] of page numbers: token t lies in page table[b][t / page],
@@ -474,7 +477,7 @@ typedef struct attn_desc {
     int32_t weights_stage;            // ATTN_WEIGHTS_: scores are scaled, capped after softcap, biased after tables and
                                       // masks (-inf)
     void *weights;                    // [B,H,N,M] contiguous, f32 (f64 for f64); NULL = not wanted. Stages scores and
-                                      // capped hold every key, hidden ones too
+                                      // capped hold every key, hidden ones too (of a cache: those in use)
     void *lse;                        // [B,H,N] f32 (f64 for f64): natural log of the sum of exp of the scores and
                                       // sinks; -inf where there are none
     // -- gradients (attn_bwd, later)
@@ -483,7 +486,8 @@ typedef struct attn_desc {
     void *grad_w_score, *grad_w_q, *grad_w_k, *grad_w_v, *grad_kernel_width;
     int32_t grad_type, accumulate;
     // -- execution
-    void *workspace;                  // NULL = one allocation for the call; 64-byte alignment is made inside
+    void *workspace;                  // NULL = one allocation for the call; 64-byte alignment is made inside; lies
+                                      // over no array of the desc
     size_t workspace_bytes;
     const attn_parallel *parallel;    // NULL = this thread
     int32_t isa;                      // cap on the instruction set; 0 = the best
@@ -1028,9 +1032,14 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, vo
 #elif ATTN__GNU
 #pragma GCC push_options
 #pragma GCC optimize("fp-contract=off", "no-fast-math")
+#if ATTN__SIZE
+#pragma GCC optimize("no-move-loop-invariants", "no-tree-loop-im", "no-tree-scev-cprop")    // 2 % less code
+#pragma GCC optimize("no-thread-jumps", "no-tree-dominator-opts", "no-optimize-sibling-calls")
+#else
 // A fifth of the time to compile, and these loops gain nothing by them (but by the last cores that take instructions in
 // order may).
 #pragma GCC optimize("no-tree-pre", "no-tree-dominator-opts", "no-tree-ccp", "no-tree-pta")
+#endif
 #if defined(__x86_64__)
 #pragma GCC optimize("no-schedule-insns2")
 #endif
@@ -1402,11 +1411,11 @@ ATTN_DEF void attn_philox(const uint32_t counter[4], const uint32_t key[2], uint
 // ---- threads
 
 typedef void (*attn__task)(void *arg, ptrdiff_t i, int worker);
+ATTN__FUNC int attn__workers(const attn_parallel *p) { return p && p->run && p->workers > 1 ? p->workers : 1; }
 ATTN__FUNC void attn__run(const attn_parallel *p, attn__task task, void *arg, ptrdiff_t n) {
-    if (p && p->workers > 1 && n > 1) { p->run(p->user, task, arg, n); return; }
+    if (attn__workers(p) > 1 && n > 1) { p->run(p->user, task, arg, n); return; }
     for (ptrdiff_t i = 0; i < n; i++) task(arg, i, 0);
 }
-ATTN__FUNC int attn__workers(const attn_parallel *p) { return p && p->workers > 1 ? p->workers : 1; }
 
 #ifndef ATTN_NO_THREADS
 #if ATTN__PTHREAD
@@ -2348,9 +2357,10 @@ ATTN__FUNC int attn__visible(const attn__tile_args *g, uint32_t *vis, ptrdiff_t 
 // Row of the relative table for query i at p and key j. source  Raffel et al. 2020 (T5), Liu et al. 2021 (Swin)
 ATTN__FUNC ptrdiff_t attn__rel_row(const attn_desc *d, ptrdiff_t i, int64_t p, ptrdiff_t j) {
     int64_t x = (int64_t)j - p, n = d->rel_count, base = 0;
-    if (d->rel_kind == ATTN_REL_WINDOW_2D)
-        return (i / d->rel_width - j / d->rel_width + d->rel_height - 1) * (2 * (ptrdiff_t)d->rel_width - 1) +
-               i % d->rel_width - j % d->rel_width + d->rel_width - 1;
+    if (d->rel_kind == ATTN_REL_WINDOW_2D) {
+        const ptrdiff_t width = d->rel_width;
+        return (i / width - j / width + d->rel_height - 1) * (2 * width - 1) + i % width - j % width + width - 1;
+    }
     if (d->rel_kind == ATTN_REL_OFFSET) return (ptrdiff_t)((x < -(n / 2) ? -(n / 2) : x > n / 2 ? n / 2 : x) + n / 2);
     if (d->rel_both_ways) { n /= 2; base = x > 0 ? n : 0; x = x < 0 ? -x : x; }
     else x = x < 0 ? -x : 0;
@@ -2369,8 +2379,11 @@ ATTN__FUNC double attn__slope(const attn_desc *d, ptrdiff_t h) {
     ptrdiff_t n = 1;
     if (d->alibi_slopes) return (double)d->alibi_slopes[h];
     while (2 * n <= d->heads) n *= 2;
-    return attn__exp_d(-0.69314718055994531 * 8 * (h < n ? (double)(h + 1) / (double)n
-                                                   : (double)(2 * (h - n) + 1) / (double)(2 * n)));
+    {
+        const double x = 8 * (h < n ? (double)(h + 1) / (double)n : (double)(2 * (h - n) + 1) / (double)(2 * n));
+        const int whole = (int)x;                       // 2^-whole is exact
+        return attn__exp_d(-0.69314718055994531 * (x - whole)) / (double)(1 << whole);
+    }
 }
 // factor[r]: 0 or 1 / (1 - p) for key k0 + r
 ATTN__FUNC void attn__dropout(const attn_desc *d, ptrdiff_t b, ptrdiff_t h, ptrdiff_t i, ptrdiff_t k0, ptrdiff_t nk,
@@ -4285,7 +4298,7 @@ ATTN__OUTLINE attn__v ATTN__FN(weight)(const attn_desc *d, attn__v s, attn__v m,
     attn__v x = one;
     switch (d->norm) {
     case ATTN_NORM_SIGMOID:
-        x = attn__v_div(one, attn__v_add(one, ATTN__FN(exp)(attn__v_sub(attn__v_set(-(attn__e)d->sigmoid_bias), s))));
+        x = ATTN__FN(gate)(ATTN__LOOP_SIGMOID, attn__v_add(s, attn__v_set((attn__e)d->sigmoid_bias)));
         break;
     case ATTN_NORM_RELU: x = attn__v_max(zero, s);
     x = d->relu_div != 0 ? attn__v_div(x, attn__v_set((attn__e)d->relu_div)) : x; break;
@@ -4324,7 +4337,9 @@ ATTN__OUTLINE void ATTN__FN(threshold)(const attn_desc *d, attn__e *s, ptrdiff_t
         for (int j = 0; j < ATTN__QV; j++) attn__v_store(t + j * ATTN__LANES, z->m[j]);
         for (attn__u bit = sign; top_k > 1; bit >>= 1) {
             for (int i = 0; i < ATTN__TQ; i++) {
-                const attn__u u = at[i] | bit, plain = u & sign ? u ^ sign : ~u;
+                const attn__u u = at[i] | bit, least_u = sign | (attn__u)ATTN__INF_BITS;
+                attn__u plain = u & sign ? u ^ sign : ~u;
+                if (plain > least_u) plain = least_u;   // a NaN below -inf: what comparing makes of it is the flags'
                 memcpy(t + i, &plain, sizeof plain);
             }
             if (!bit) break;
@@ -5922,7 +5937,7 @@ ATTN__FUNC ptrdiff_t attn__reach(ptrdiff_t m, ptrdiff_t n, ptrdiff_t batch, ptrd
     x = attn__add_size(attn__add_size(x, attn__mul_size(batch - 1, bs)), 1);
     return attn__mul_size(x, bytes);
 }
-ATTN__FUNC attn_status attn__mm_overlap(const attn__mm_plan *p, attn__text *why) {
+ATTN__FUNC attn_status attn__mm_overlap(const attn__mm_plan *p, const attn_matmul_desc *d, attn__text *why) {
     const attn__gemm_args *g = &p->g;
     const ptrdiff_t x = attn__types[g->b_type].elements, row = x > 1 ? 1 : g->brs;         // b in blocks
     const ptrdiff_t na[4] = { 1, p->batch, g->m, g->k }, nb[4] = { 1, p->batch, g->k / x, g->n };
@@ -5933,11 +5948,18 @@ ATTN__FUNC attn_status attn__mm_overlap(const attn__mm_plan *p, attn__text *why)
     const attn__set b = attn__set_of(g->b, nb, sb, attn__types[g->b_type].bytes);
     const attn__set c = attn__set_of(g->c, nc, sc, attn__types[p->c_type].bytes);
     const attn__set y = attn__set_of(p->bias, ny, NULL, p->bytes);
+    const ptrdiff_t nw[4] = { 1, 1, 1, (ptrdiff_t)d->workspace_bytes };
+    const attn__set w = attn__set_of(d->workspace, nw, NULL, 1);
     if (attn__meets_itself(&c, nc, sc))
         return attn__wrong(why, ATTN_ERR_OVERLAP, "c_row", g->crs, "elements of c lie over each other");
     if (g->k > 0 && attn__meet(&c, &a)) { attn__say(why, "c lies over a"); return ATTN_ERR_OVERLAP; }
     if (g->k > 0 && attn__meet(&c, &b)) { attn__say(why, "c lies over b"); return ATTN_ERR_OVERLAP; }
     if (p->bias && attn__meet(&c, &y)) { attn__say(why, "c lies over bias"); return ATTN_ERR_OVERLAP; }
+    if (d->workspace && (attn__meet(&w, &c) || (g->k > 0 && (attn__meet(&w, &a) || attn__meet(&w, &b))) ||
+                         (p->bias && attn__meet(&w, &y)))) {
+        attn__say(why, "workspace lies over a, b, c or bias");
+        return ATTN_ERR_OVERLAP;
+    }
     return ATTN_OK;
 }
 // A type that an array may have; 0 becomes the arithmetic's own.
@@ -6014,7 +6036,7 @@ ATTN__FUNC attn_status attn__mm_check(const attn_matmul_desc *user, int type, in
         return attn__wrong(why, ATTN_ERR_RANGE, "n", d.n, "b does not fit in memory");
     if (attn__reach(d.m, d.n, p->batch, g->crs, g->ccs, p->c_batch, attn__types[d.c_type].bytes) < 0)
         return attn__wrong(why, ATTN_ERR_RANGE, "n", d.n, "c does not fit in memory");
-    return values ? attn__mm_overlap(p, why) : ATTN_OK;
+    return values ? attn__mm_overlap(p, &d, why) : ATTN_OK;
 }
 // How many rows a panel of `left` rows takes: the smallest size of the microkernel that holds them, at most mr.
 ATTN__FUNC ptrdiff_t attn__panel(const attn__table *t, ptrdiff_t left) {
@@ -7269,6 +7291,26 @@ ATTN__FUNC attn_status attn__wrong_at(attn__text *t, attn_status s, const char *
     attn__say(t, field); attn__say(t, "["); attn__say_int(t, (int64_t)i);
     return attn__wrong(t, s, "]", value, why);
 }
+// A number of at most six decimals
+ATTN__FUNC attn_status attn__wrong_number(attn__text *t, const char *field, double x, const char *why) {
+    int64_t whole;
+    attn__say(t, field);
+    attn__say(t, attn__bits_d(x) >> 63 ? " = -" : " = ");
+    x = attn__from_bits_d(attn__bits_d(x) & ~ATTN__D_SIGN);
+    if (!attn__finite(x)) attn__say(t, attn__bits_d(x) > ATTN__D_INF ? "NaN" : "Inf");
+    else if (x >= 1e9) attn__say(t, "over 1e9");
+    else {
+        x += 5e-7; whole = (int64_t)x; x -= (double)whole;
+        attn__say_int(t, whole);
+        if (x > 1e-6) attn__say(t, ".");
+        for (double rest = 1e-6; x > rest; rest *= 10, x -= (double)whole) {
+            whole = (int64_t)(x *= 10);
+            attn__say_int(t, whole);
+        }
+    }
+    attn__say(t, ": "); attn__say(t, why);
+    return ATTN_ERR_RANGE;
+}
 // All-zero strides are contiguous [n0,n1,n2,n3]; with mask, [N,M] shared by the first two axes.
 ATTN__FUNC attn_status attn__fill_strides(ptrdiff_t s[4], ptrdiff_t n1, ptrdiff_t n2, ptrdiff_t n3, int mask,
                                           const char *field,
@@ -7282,42 +7324,62 @@ ATTN__FUNC attn_status attn__fill_strides(ptrdiff_t s[4], ptrdiff_t n1, ptrdiff_
 }
 #define ATTN__REFUSE(wrong, status, name, value, words) \
     if (wrong) return attn__wrong(why, status, name, value, words)
-#define ATTN__REFUSE_ENUM(field, count) \
-    ATTN__REFUSE((uint32_t)d->field >= (count), ATTN_ERR_RANGE, #field, d->field, "no such value")
 #define ATTN__NEED(needed, field) if ((needed) && !d->field) return attn__missing(why, #field)
 
+// Fields that are judged alone: whole numbers low..high ('i' int32_t, 'z' ptrdiff_t), finite floats ('f'; 'p' not below
+// 0; 'u' in 0..1).
+typedef struct attn__range { const char *name; int32_t high; uint16_t at; char low, kind; } attn__range;
+#define ATTN__RANGE(field, kind, low, high) { #field, high, offsetof(attn_desc, field), low, kind }
+#define ATTN__ENUM(field, count) ATTN__RANGE(field, 'i', 0, (count) - 1)
+static const attn__range attn__ranges[] = {
+    ATTN__ENUM(q_type, ATTN_TYPE_COUNT), ATTN__ENUM(k_type, ATTN_TYPE_COUNT), ATTN__ENUM(v_type, ATTN_TYPE_COUNT),
+    ATTN__ENUM(o_type, ATTN_TYPE_COUNT), ATTN__ENUM(bias_type, ATTN_TYPE_COUNT),
+    ATTN__ENUM(grad_type, ATTN_TYPE_COUNT), ATTN__ENUM(arith, ATTN_ARITH_COUNT),
+    ATTN__ENUM(qk_norm, ATTN_QK_NORM_COUNT), ATTN__ENUM(align, ATTN_ALIGN_COUNT),
+    ATTN__ENUM(causal, ATTN_CAUSAL_COUNT), ATTN__ENUM(rel_kind, ATTN_REL_COUNT), ATTN__ENUM(score, ATTN_SCORE_COUNT),
+    ATTN__ENUM(norm, ATTN_NORM_COUNT), ATTN__ENUM(rope_kind, ATTN_ROPE_COUNT),
+    ATTN__ENUM(weights_stage, ATTN_WEIGHTS_COUNT), ATTN__ENUM(isa, ATTN_ISA_COUNT),
+    ATTN__RANGE(ring, 'i', 0, INT32_MAX), ATTN__RANGE(batch, 'z', 0, INT32_MAX),
+    ATTN__RANGE(heads, 'z', 1, INT32_MAX), ATTN__RANGE(kv_heads, 'z', 0, INT32_MAX),
+    ATTN__RANGE(queries, 'z', 0, INT32_MAX), ATTN__RANGE(keys, 'z', 0, INT32_MAX), ATTN__RANGE(dim, 'z', 1, 65536),
+    ATTN__RANGE(vdim, 'z', 0, 65536), ATTN__RANGE(scale, 'f', 0, 0), ATTN__RANGE(norm_eps, 'p', 0, 0),
+    ATTN__RANGE(softcap, 'p', 0, 0), ATTN__RANGE(masked_score, 'f', 0, 0), ATTN__RANGE(dropout, 'u', 0, 0),
+    ATTN__RANGE(relu_div, 'p', 0, 0), ATTN__RANGE(sigmoid_bias, 'f', 0, 0)
+};
+ATTN__FUNC attn_status attn__check_ranges(const attn_desc *d, attn__text *why) {
+    for (size_t i = 0; i < sizeof attn__ranges / sizeof *attn__ranges; i++) {
+        const attn__range *r = &attn__ranges[i];
+        const char *at = (const char *)d + r->at;
+        if (r->kind == 'i' || r->kind == 'z') {
+            int32_t word;
+            ptrdiff_t x;
+            if (r->kind == 'i') { memcpy(&word, at, sizeof word); x = word; } else memcpy(&x, at, sizeof x);
+            if (x >= r->low && x <= r->high) continue;
+            attn__wrong(why, ATTN_OK, r->name, x, "outside ");
+            attn__say_int(why, r->low); attn__say(why, ".."); attn__say_int(why, r->high);
+            return r->kind == 'z' && x < r->low ? ATTN_ERR_SHAPE : ATTN_ERR_RANGE;
+        } else {
+            float x;
+            memcpy(&x, at, sizeof x);
+            if (attn__finite((double)x) && (r->kind == 'f' || x >= 0) && (r->kind != 'u' || x <= 1)) continue;
+            return attn__wrong_number(why, r->name, (double)x, r->kind == 'u' ? "outside 0..1" : r->kind == 'p'
+                                      ? "negative, Inf or NaN" : "Inf or NaN");
+        }
+    }
+    return ATTN_OK;
+}
 ATTN__FUNC attn_status attn__check_sizes(attn_desc *d, attn__text *why) {
-#define ATTN__SIZED(field) ATTN__REFUSE(d->field < 0, ATTN_ERR_SHAPE, #field, d->field, "negative")
-    ATTN__SIZED(batch); ATTN__SIZED(heads); ATTN__SIZED(kv_heads); ATTN__SIZED(queries); ATTN__SIZED(keys);
-    ATTN__SIZED(dim); ATTN__SIZED(vdim);
-#undef ATTN__SIZED
-    if (d->heads == 0) return attn__wrong(why, ATTN_ERR_SHAPE, "heads", 0, "at least 1");
-    if (d->dim == 0) return attn__wrong(why, ATTN_ERR_SHAPE, "dim", 0, "at least 1");
     if (!d->batch) d->batch = 1;
     if (!d->kv_heads) d->kv_heads = d->heads;
     if (!d->vdim) d->vdim = d->dim;
     if (d->ring && !d->keys) d->keys = INT32_MAX;
-    if (d->heads % d->kv_heads)
-        return attn__wrong(why, ATTN_ERR_SHAPE, "heads", d->heads, "not a multiple of kv_heads");
-    if (d->keys > INT32_MAX) return attn__wrong(why, ATTN_ERR_RANGE, "keys", d->keys, "beyond 2^31 - 1");
-    if (d->queries > INT32_MAX) return attn__wrong(why, ATTN_ERR_RANGE, "queries", d->queries, "beyond 2^31 - 1");
-    if (d->dim > 65536) return attn__wrong(why, ATTN_ERR_RANGE, "dim", d->dim, "beyond 65536");
-    if (d->vdim > 65536) return attn__wrong(why, ATTN_ERR_RANGE, "vdim", d->vdim, "beyond 65536");
+    if (d->heads % d->kv_heads) {
+        attn__wrong(why, ATTN_OK, "heads", d->heads, "not a multiple of kv_heads = ");
+        attn__say_int(why, d->kv_heads);
+        return ATTN_ERR_SHAPE;
+    }
     if (attn__mul_size(attn__mul_size(d->batch, d->heads), attn__mul_size(d->queries, 8)) < 0)
-        return attn__wrong(why, ATTN_ERR_RANGE, "queries", d->queries,
-                           "batch x heads x queries does not fit");
-    return ATTN_OK;
-}
-ATTN__FUNC attn_status attn__check_words(const attn_desc *d, attn__text *why) {
-    ATTN__REFUSE_ENUM(q_type, ATTN_TYPE_COUNT); ATTN__REFUSE_ENUM(k_type, ATTN_TYPE_COUNT);
-    ATTN__REFUSE_ENUM(v_type, ATTN_TYPE_COUNT); ATTN__REFUSE_ENUM(o_type, ATTN_TYPE_COUNT);
-    ATTN__REFUSE_ENUM(bias_type, ATTN_TYPE_COUNT); ATTN__REFUSE_ENUM(grad_type, ATTN_TYPE_COUNT);
-    ATTN__REFUSE_ENUM(arith, ATTN_ARITH_COUNT); ATTN__REFUSE_ENUM(qk_norm, ATTN_QK_NORM_COUNT);
-    ATTN__REFUSE_ENUM(align, ATTN_ALIGN_COUNT); ATTN__REFUSE_ENUM(causal, ATTN_CAUSAL_COUNT);
-    ATTN__REFUSE_ENUM(rel_kind, ATTN_REL_COUNT); ATTN__REFUSE_ENUM(score, ATTN_SCORE_COUNT);
-    ATTN__REFUSE_ENUM(norm, ATTN_NORM_COUNT); ATTN__REFUSE_ENUM(rope_kind, ATTN_ROPE_COUNT);
-    ATTN__REFUSE_ENUM(weights_stage, ATTN_WEIGHTS_COUNT); ATTN__REFUSE_ENUM(isa, ATTN_ISA_COUNT);
-    if (!attn__finite((double)d->scale)) return attn__wrong(why, ATTN_ERR_RANGE, "scale", ATTN__UNSAID, "Inf or NaN");
+        return attn__wrong(why, ATTN_ERR_RANGE, "batch", d->batch, "batch x heads x queries does not fit");
     return ATTN_OK;
 }
 // What is not there yet, and what has no meaning together.
@@ -7393,17 +7455,8 @@ ATTN__FUNC attn_status attn__check_axes(const attn_desc *d, int values, attn__te
     const int t5 = d->rel_kind == ATTN_REL_T5, compact = d->score >= ATTN_SCORE_GAUSSIAN &&
         d->score <= ATTN_SCORE_TRICUBE;
     const ptrdiff_t turned = d->rope_dim ? d->rope_dim : d->dim;
-    ATTN__REFUSE(d->scale < 0 && (compact || d->score == ATTN_SCORE_NEG_L2), ATTN_ERR_RANGE, "scale", ATTN__UNSAID,
-                 "negative for a distance");
-    ATTN__REFUSE(!(d->norm_eps >= 0) || !attn__finite((double)d->norm_eps), ATTN_ERR_RANGE, "norm_eps", ATTN__UNSAID,
-                 "negative, Inf or NaN");
-    ATTN__REFUSE(!(d->softcap >= 0) || !attn__finite((double)d->softcap), ATTN_ERR_RANGE, "softcap", ATTN__UNSAID,
-                 "negative, Inf or NaN");
-    ATTN__REFUSE(!attn__finite((double)d->masked_score), ATTN_ERR_RANGE, "masked_score", ATTN__UNSAID, "Inf or NaN");
-    ATTN__REFUSE(!(d->dropout >= 0 && d->dropout <= 1), ATTN_ERR_RANGE, "dropout", ATTN__UNSAID, "outside 0 <= p <= 1");
-    ATTN__REFUSE(!(d->relu_div >= 0) || !attn__finite((double)d->relu_div), ATTN_ERR_RANGE, "relu_div", ATTN__UNSAID,
-                 "negative, Inf or NaN");
-    ATTN__REFUSE(!attn__finite((double)d->sigmoid_bias), ATTN_ERR_RANGE, "sigmoid_bias", ATTN__UNSAID, "Inf or NaN");
+    if (d->scale < 0 && (compact || d->score == ATTN_SCORE_NEG_L2))
+        return attn__wrong_number(why, "scale", (double)d->scale, "negative for a distance");
     ATTN__REFUSE(d->norm == ATTN_NORM_TOP_K && d->top_k < 1, ATTN_ERR_RANGE, "top_k", d->top_k, "at least 1");
     ATTN__REFUSE(d->score == ATTN_SCORE_ADDITIVE && (d->score_width < 1 || d->score_width > 65536), ATTN_ERR_RANGE,
                  "score_width", d->score_width, "outside 1..65536");
@@ -7426,9 +7479,9 @@ ATTN__FUNC attn_status attn__check_axes(const attn_desc *d, int values, attn__te
                                                        (int64_t)d->rel_height * d->rel_width < d->keys),
                  ATTN_ERR_SHAPE, "rel_height", d->rel_height, "queries or keys beyond height x width");
     ATTN__REFUSE(d->ring && d->keys == INT32_MAX &&
-                 (d->weights || d->bias || d->keep || d->drop || d->keep_weights || d->doc_k),
+                 (d->weights || d->bias || d->keep || d->drop || d->keep_weights || d->doc_k || d->block_mask ||
+                  d->rope_k_pos),
                  ATTN_ERR_RANGE, "keys", d->keys, "no end, beside an array of a column a key");
-    ATTN__REFUSE(d->ring < 0, ATTN_ERR_RANGE, "ring", d->ring, "negative");
     ATTN__REFUSE(d->block_table && d->page < 1, ATTN_ERR_RANGE, "page", d->page, "at least 1");
     ATTN__REFUSE(d->block_table && (d->page_count < 0 || d->pages_per_row < 0), ATTN_ERR_SHAPE,
                  d->page_count < 0 ? "page_count" : "pages_per_row",
@@ -7446,10 +7499,10 @@ ATTN__FUNC attn_status attn__check_axes(const attn_desc *d, int values, attn__te
     ATTN__NEED(d->k_cache != NULL, key_lengths);
     return ATTN_OK;
 }
-ATTN__FUNC attn_status attn__check_each(const int32_t *x, ptrdiff_t n, int64_t low, int64_t high, const char *name,
-                                        const char *why_not,
-                                        attn__text *why) {
-    for (ptrdiff_t i = 0; x && i < n; i++)
+// x[i] .. x[n-1]
+ATTN__FUNC attn_status attn__check_each(const int32_t *x, ptrdiff_t i, ptrdiff_t n, int64_t low, int64_t high,
+                                        const char *name, const char *why_not, attn__text *why) {
+    for (; x && i < n; i++)
         if (x[i] < low || x[i] > high) return attn__wrong_at(why, ATTN_ERR_RANGE, name, i, x[i], why_not);
     return ATTN_OK;
 }
@@ -7470,10 +7523,10 @@ ATTN__FUNC int64_t attn__offset(const attn_desc *d, ptrdiff_t b);
 // Arrays of numbers: lengths, offsets, tables of pages, positions.
 ATTN__FUNC attn_status attn__check_lengths(const attn_desc *d, attn__text *why) {
     const ptrdiff_t n = d->batch;
-    ATTN__TRY(attn__check_each(d->key_lengths, n, 0, d->keys, "key_lengths", "outside 0..keys", why));
-    ATTN__TRY(attn__check_each(d->query_lengths, n, 0, d->queries, "query_lengths", "outside 0..queries", why));
-    ATTN__TRY(attn__check_each(d->row_lengths, n * d->queries, 0, d->keys, "row_lengths", "outside 0..keys", why));
-    ATTN__TRY(attn__check_each(d->prefix, n, 0, INT32_MAX, "prefix", "negative", why));
+    ATTN__TRY(attn__check_each(d->key_lengths, 0, n, 0, d->keys, "key_lengths", "outside 0..keys", why));
+    ATTN__TRY(attn__check_each(d->query_lengths, 0, n, 0, d->queries, "query_lengths", "outside 0..queries", why));
+    ATTN__TRY(attn__check_each(d->row_lengths, 0, n * d->queries, 0, d->keys, "row_lengths", "outside 0..keys", why));
+    ATTN__TRY(attn__check_each(d->prefix, 0, n, 0, INT32_MAX, "prefix", "negative", why));
     if (d->cu_q) ATTN__TRY(attn__check_packed(d->cu_q, n, d->queries, "cu_q", why));
     if (d->cu_k) ATTN__TRY(attn__check_packed(d->cu_k, n, d->keys, "cu_k", why));
     for (ptrdiff_t i = 0; d->tree_parent && i < d->queries; i++)
@@ -7498,9 +7551,9 @@ ATTN__FUNC attn_status attn__check_lengths(const attn_desc *d, attn__text *why) 
     }
     if (d->rope_kind) {
         const int64_t last = (int64_t)d->rope_positions - 1;
-        ATTN__TRY(attn__check_each(d->rope_q_pos, n * d->queries, 0, last, "rope_q_pos", "outside the table", why));
+        ATTN__TRY(attn__check_each(d->rope_q_pos, 0, n * d->queries, 0, last, "rope_q_pos", "outside the table", why));
         if (!d->k_cache)
-            ATTN__TRY(attn__check_each(d->rope_k_pos, n * d->keys, 0, last, "rope_k_pos", "outside the table", why));
+            ATTN__TRY(attn__check_each(d->rope_k_pos, 0, n * d->keys, 0, last, "rope_k_pos", "outside the table", why));
         if (!d->rope_k_pos && !d->k_cache && d->keys - 1 > last)
             return attn__wrong(why, ATTN_ERR_RANGE, "rope_positions", last + 1, "fewer than keys");
         for (ptrdiff_t b = 0; !d->rope_q_pos && b < n; b++) {
@@ -7532,6 +7585,7 @@ ATTN__FUNC attn__extents attn__extents_of(const attn_desc *d, int values) {
     return x;
 }
 // An array of the desc: what the overlap test asks of it
+#define ATTN__OUTPUTS 4                                  // come first: o, lse, weights, workspace
 typedef struct attn__array { const char *name; const void *at; const ptrdiff_t *n, *stride; int type; } attn__array;
 ATTN__FUNC uintptr_t attn__array_end(const attn__array *a) {
     ptrdiff_t last = 0;
@@ -7564,13 +7618,62 @@ ATTN__FUNC attn_status attn__check_apart(const attn__array *x, const attn__array
 ATTN__FUNC attn_status attn__check_extent(const ptrdiff_t n[4], const ptrdiff_t s[4], int type, const char *name,
                                           attn__text *why) {
     ptrdiff_t x = 0;
-    for (int i = 0; i < 4; i++) x = attn__add_size(x, attn__mul_size(n[i] ? n[i] - 1 : 0, s[i]));
-    if (attn__mul_size(attn__add_size(x, 1), attn__types[type].bytes) < 0)
-        return attn__wrong_at(why, ATTN_ERR_RANGE, name, 2, s[2], "the array does not fit in memory");
+    for (int i = 0; i < 4; i++) {
+        x = attn__add_size(x, attn__mul_size(n[i] ? n[i] - 1 : 0, s[i]));
+        if (attn__mul_size(attn__add_size(x, 1), attn__types[type].bytes) < 0)
+            return attn__wrong_at(why, ATTN_ERR_RANGE, name, i, s[i], "the array does not fit in memory");
+    }
     for (int i = 0; i < 4 && attn__types[type].elements > 1; i++)
         if (i < 3 ? s[i] % attn__types[type].elements : s[i] != 1)
             return attn__wrong_at(why, ATTN_ERR_RANGE, name, i, s[i], i < 3 ? "not whole blocks of 32"
                                   : "blocks lie along the last axis");
+    return ATTN_OK;
+}
+// The desc's smaller inputs, one run of a x b elements each
+enum { ATTN__N_1, ATTN__N_B, ATTN__N_B1, ATTN__N_H, ATTN__N_N, ATTN__N_M, ATTN__N_D, ATTN__N_W, ATTN__N_REL,
+       ATTN__N_ROPE, ATTN__N_TURNS, ATTN__N_PAGES, ATTN__N_BLOCKS, ATTN__N_COUNT };
+typedef struct attn__input { const char *name; uint16_t at; uint8_t a, b, type; } attn__input;
+#define ATTN__INPUT(field, a, b, type) { #field, offsetof(attn_desc, field), ATTN__N_##a, ATTN__N_##b, type }
+static const attn__input attn__inputs[] = {
+    ATTN__INPUT(logit_scale, 1, H, ATTN_F32), ATTN__INPUT(q_norm, 1, D, ATTN_F32), ATTN__INPUT(k_norm, 1, D, ATTN_F32),
+    ATTN__INPUT(query_offsets, 1, B, ATTN_I32), ATTN__INPUT(key_lengths, 1, B, ATTN_I32),
+    ATTN__INPUT(query_lengths, 1, B, ATTN_I32), ATTN__INPUT(row_lengths, B, N, ATTN_I32),
+    ATTN__INPUT(block_mask, 1, BLOCKS, ATTN_U8), ATTN__INPUT(doc_q, B, N, ATTN_I32),
+    ATTN__INPUT(doc_k, B, M, ATTN_I32), ATTN__INPUT(prefix, 1, B, ATTN_I32), ATTN__INPUT(tree_parent, 1, N, ATTN_I32),
+    ATTN__INPUT(alibi_slopes, 1, H, ATTN_F32), ATTN__INPUT(rel_table, REL, H, ATTN_F32),
+    ATTN__INPUT(w_score, D, D, ATTN_F32), ATTN__INPUT(w_q, W, D, ATTN_F32), ATTN__INPUT(w_k, W, D, ATTN_F32),
+    ATTN__INPUT(w_v, 1, W, ATTN_F32), ATTN__INPUT(kernel_width, 1, H, ATTN_F32), ATTN__INPUT(sink, 1, H, ATTN_F32),
+    ATTN__INPUT(rope_cos, ROPE, TURNS, ATTN_F32), ATTN__INPUT(rope_sin, ROPE, TURNS, ATTN_F32),
+    ATTN__INPUT(rope_q_pos, B, N, ATTN_I32), ATTN__INPUT(rope_k_pos, B, M, ATTN_I32),
+    ATTN__INPUT(cu_q, 1, B1, ATTN_I32), ATTN__INPUT(cu_k, 1, B1, ATTN_I32),
+    ATTN__INPUT(block_table, B, PAGES, ATTN_I32)
+};
+ATTN__FUNC attn_status attn__check_inputs(const attn_desc *d, const attn__array *out, const uintptr_t *end,
+                                          attn__text *why) {
+    ptrdiff_t n[ATTN__N_COUNT];
+    int known = 0;
+    for (size_t i = 0; i < sizeof attn__inputs / sizeof *attn__inputs; i++) {
+        const attn__input *x = &attn__inputs[i];
+        attn__array a;
+        ptrdiff_t shape[4];
+        memcpy(&a.at, (const char *)d + x->at, sizeof a.at);
+        if (!a.at) continue;
+        if (!known) {                                   // nearly no call has any
+            n[ATTN__N_1] = 1; n[ATTN__N_B] = d->batch; n[ATTN__N_B1] = d->batch + 1; n[ATTN__N_H] = d->heads;
+            n[ATTN__N_N] = d->queries; n[ATTN__N_M] = d->keys; n[ATTN__N_D] = d->dim; n[ATTN__N_W] = d->score_width;
+            n[ATTN__N_REL] = d->rel_kind == ATTN_REL_WINDOW_2D ? (2 * (ptrdiff_t)d->rel_height - 1) *
+                (2 * (ptrdiff_t)d->rel_width - 1) : d->rel_count;
+            n[ATTN__N_ROPE] = d->rope_positions; n[ATTN__N_TURNS] = (d->rope_dim ? d->rope_dim : d->dim) / 2;
+            n[ATTN__N_PAGES] = d->pages_per_row;
+            n[ATTN__N_BLOCKS] = d->block_mask ? d->block_heads * ((d->queries - 1) / d->block_q + 1) *
+                ((d->keys + d->block_k - 1) / d->block_k) : 0;
+            known = 1;
+        }
+        shape[0] = shape[1] = 1; shape[2] = n[x->a]; shape[3] = n[x->b];
+        a.name = x->name; a.n = shape; a.stride = NULL; a.type = x->type;
+        for (int j = 0; j < ATTN__OUTPUTS; j++)
+            if (end[j] > (uintptr_t)a.at) ATTN__TRY(attn__check_apart(&out[j], &a, why));
+    }
     return ATTN_OK;
 }
 ATTN__FUNC attn_status attn__check_arrays(const attn_desc *d, int values, attn__text *why) {
@@ -7580,6 +7683,9 @@ ATTN__FUNC attn_status attn__check_arrays(const attn_desc *d, int values, attn__
     ATTN__TRY(attn__check_extent(x.k, d->k_stride, d->k_type, "k_stride", why));
     ATTN__TRY(attn__check_extent(x.v, d->v_stride, d->v_type, "v_stride", why));
     ATTN__TRY(attn__check_extent(x.o, d->o_stride, d->o_type, "o_stride", why));
+    if (d->bias) ATTN__TRY(attn__check_extent(x.mask, d->bias_stride, d->bias_type, "bias_stride", why));
+    if (d->keep) ATTN__TRY(attn__check_extent(x.mask, d->keep_stride, ATTN_U8, "keep_stride", why));
+    if (d->drop) ATTN__TRY(attn__check_extent(x.mask, d->drop_stride, ATTN_U8, "drop_stride", why));
     if (d->weights && attn__mul_size(attn__mul_size(d->batch * d->heads * d->queries, d->keys), e) < 0)
         return attn__wrong(why, ATTN_ERR_RANGE, "weights", ATTN__UNSAID, "the array does not fit in memory");
     if (d->queries == 0 || !values) return ATTN_OK;
@@ -7591,8 +7697,10 @@ ATTN__FUNC attn_status attn__check_arrays(const attn_desc *d, int values, attn__
     if (d->v && d->v_cache) return attn__wrong(why, ATTN_ERR_RANGE, "v", ATTN__UNSAID, "beside v_cache");
     {
         const int f = d->q_type == ATTN_F64 ? ATTN_F64 : ATTN_F32;
-        const attn__array a[10] = { { "o", d->o, x.o, d->o_stride, d->o_type }, { "lse", d->lse, x.lse, NULL, f },
-            { "weights", d->weights, x.mask, NULL, f }, { "q", d->q, x.q, d->q_stride, d->q_type },
+        const ptrdiff_t space[4] = { 1, 1, 1, (ptrdiff_t)d->workspace_bytes };
+        const attn__array a[11] = { { "o", d->o, x.o, d->o_stride, d->o_type }, { "lse", d->lse, x.lse, NULL, f },
+            { "weights", d->weights, x.mask, NULL, f }, { "workspace", d->workspace, space, NULL, ATTN_U8 },
+            { "q", d->q, x.q, d->q_stride, d->q_type },
             { "k", d->k_cache ? d->k_cache : d->k, x.k, d->k_stride, d->k_type },
             { "v", d->v_cache ? d->v_cache : d->v, x.v, d->v_stride, d->v_type },
                 { "bias", d->bias, x.mask, d->bias_stride, d->bias_type },
@@ -7601,17 +7709,17 @@ ATTN__FUNC attn_status attn__check_arrays(const attn_desc *d, int values, attn__
         const int same = d->o == d->q && d->vdim == d->dim && d->o_type == d->q_type &&
             !memcmp(d->o_stride, d->q_stride, sizeof d->o_stride);
         const attn__set o = attn__array_set(&a[0]);
-        uintptr_t end[10];
+        uintptr_t end[11];
         if (attn__meets_itself(&o, x.o, d->o_stride)) {
             attn__say(why, "o_stride: elements of o lie over each other");
             return ATTN_ERR_OVERLAP;
         }
-        for (int i = 0; i < 10; i++) end[i] = a[i].at ? attn__array_end(&a[i]) : 0;
-        for (int i = 0; i < 3; i++) for (int j = i + 1; j < 10 && a[i].at; j++)
-            if (end[i] > (uintptr_t)a[j].at && end[j] > (uintptr_t)a[i].at && !(i == 0 && j == 3 && same))
+        for (int i = 0; i < 11; i++) end[i] = a[i].at ? attn__array_end(&a[i]) : 0;
+        for (int i = 0; i < ATTN__OUTPUTS; i++) for (int j = i + 1; j < 11 && a[i].at; j++)
+            if (end[i] > (uintptr_t)a[j].at && end[j] > (uintptr_t)a[i].at && !(i == 0 && j == 4 && same))
                 ATTN__TRY(attn__check_apart(&a[i], &a[j], why));
+        return attn__check_inputs(d, a, end, why);
     }
-    return ATTN_OK;
 }
 // [T,H,D] where sequences are packed and no stride is given
 ATTN__FUNC void attn__pack_strides(ptrdiff_t s[4], const int32_t *cu, ptrdiff_t heads, ptrdiff_t cols) {
@@ -7622,7 +7730,7 @@ ATTN__FUNC void attn__pack_strides(ptrdiff_t s[4], const int32_t *cu, ptrdiff_t 
 // may still be missing.
 ATTN__FUNC attn_status attn__check(const attn_desc *user, attn_desc *d, int values, attn__text *why) {
     ATTN__TRY(attn__take_desc(d, sizeof *d, user, why));
-    ATTN__TRY(attn__check_words(d, why));
+    ATTN__TRY(attn__check_ranges(d, why));
     ATTN__TRY(attn__check_sizes(d, why));
     ATTN__TRY(attn__check_offered(d, why));
     ATTN__TRY(attn__check_types(d, why));
@@ -8010,7 +8118,6 @@ ATTN__FUNC attn_status attn__check_append(const attn_desc *user, attn_desc *d, a
     if (d->new_keys < 0) return attn__wrong(why, ATTN_ERR_SHAPE, "new_keys", d->new_keys, "negative");
     if (!d->k_cache) return attn__missing(why, "k_cache");
     if (d->new_keys && !d->k_new) return attn__missing(why, "k_new");
-    if (d->new_keys && !d->v_new) return attn__missing(why, "v_new");
     ATTN__TRY(attn__fill_strides(d->k_new_stride, d->kv_heads, d->new_keys, d->dim, 0, "k_new_stride", why));
     ATTN__TRY(attn__fill_strides(d->v_new_stride, d->kv_heads, d->new_keys, d->vdim, 0, "v_new_stride", why));
     {
@@ -8021,7 +8128,10 @@ ATTN__FUNC attn_status attn__check_append(const attn_desc *user, attn_desc *d, a
                                    { "v_cache", d->v_cache, x.v, d->v_stride, d->v_type },
             { "k_new", d->k_new, nk, d->k_new_stride, d->q_type },
                 { "v_new", d->v_new, nv, d->v_new_stride, d->q_type } };
-        for (int i = 0; i < 2; i++) for (int j = i + 1; j < 4; j++) ATTN__TRY(attn__check_apart(&a[i], &a[j], why));
+        if (d->new_keys && !d->v_new && attn__check_apart(&a[0], &a[1], NULL) == ATTN_OK)
+            return attn__missing(why, "v_new");
+        for (int i = 0; i < 2; i++) for (int j = i + 1; j < 4; j++)
+            if (d->v_new || j > 1) ATTN__TRY(attn__check_apart(&a[i], &a[j], why));
     }
     for (ptrdiff_t b = 0; b < d->batch; b++) {
         const ptrdiff_t n = d->key_lengths[b] + d->new_keys;
@@ -8030,6 +8140,9 @@ ATTN__FUNC attn_status attn__check_append(const attn_desc *user, attn_desc *d, a
                                   "the cache is full: beyond keys");
         if (d->rope_kind && !d->rope_k_pos && n > d->rope_positions)
             return attn__wrong(why, ATTN_ERR_RANGE, "rope_positions", d->rope_positions, "fewer than tokens");
+        ATTN__TRY(attn__check_each(d->rope_kind ? d->rope_k_pos : NULL, b * d->keys + d->key_lengths[b],
+                                   b * d->keys + n, 0, (int64_t)d->rope_positions - 1, "rope_k_pos",
+                                   "outside the table", why));
         if (!d->block_table || d->new_keys == 0) continue;
         if ((n - 1) / d->page >= d->pages_per_row)
             return attn__wrong_at(why, ATTN_ERR_RANGE, "key_lengths", b, d->key_lengths[b],
@@ -8060,7 +8173,7 @@ ATTN_DEF attn_status attn_append(const attn_desc *user) {
         const ptrdiff_t *s = keys ? d.k_new_stride : d.v_new_stride;
         g.n = keys ? d.dim : d.vdim; g.col = s[3]; g.stages = keys && (d.qk_norm || d.rope_kind);
         const char *from = (const char *)(keys ? d.k_new : d.v_new);
-        for (ptrdiff_t t0 = 0; t0 < d.new_keys; t0++) {
+        for (ptrdiff_t t0 = 0; from && t0 < d.new_keys; t0++) {
             const ptrdiff_t token = d.key_lengths[b] + t0;
             union { const char *in; char *out; } row;       // the same address without const
             row.in = attn__row_at(&to, token);
@@ -8174,7 +8287,7 @@ ATTN_DEF const char *attn_explain(attn_status s, const attn_desc *d, char *text,
     attn__text t = attn__text_of(text, n);
     attn_desc full;
     attn_status again = attn__check(d, &full, 1, &t);
-    if (again == ATTN_OK && s != ATTN_OK && full.k_cache && (full.new_keys || full.k_new))
+    if (again == ATTN_OK && s != ATTN_OK && (full.new_keys || full.k_new))
         again = attn__check_append(d, &full, &t);
     if (s == ATTN_ERR_WORKSPACE && again == ATTN_OK && t.left) {
         attn__wrong(&t, s, "workspace_bytes", (int64_t)full.workspace_bytes, "attn_workspace asks for ");

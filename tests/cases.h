@@ -13,7 +13,7 @@ static size_t slot_bytes[SLOTS];
 static unsigned char *first_of(int slot) { return slots[slot].end - slot_bytes[slot]; }
 // The array of a slot anew: `bytes` bytes of 0xFF.
 static void *take(int slot, size_t bytes) {
-    if (!slots[slot].end) slots[slot] = fence_open((size_t)1 << (slot < AXES_SLOT || slot == WORK ? 25 : 21));
+    if (!slots[slot].end) slots[slot] = fence_open((size_t)1 << (slot < AXES_SLOT || slot == WORK ? 26 : 21));
     slot_bytes[slot] = bytes;
     return memset(fence_array(&slots[slot], bytes), 0xFF, bytes);
 }

@@ -94,9 +94,9 @@ TEST(misuse, types_enums_and_numbers) {
     REFUSED(RANGE, "weights_stage", "9", d.weights_stage = 9);
     REFUSED(RANGE, "isa", "99", d.isa = 99);
     REFUSED(RANGE, "isa", "-1", d.isa = -1);
-    REFUSED(RANGE, "scale", "", d.scale = (float)NAN);
-    REFUSED(RANGE, "scale", "", d.scale = (float)HUGE_VAL);
-    REFUSED(RANGE, "scale", "", d.scale = -(float)HUGE_VAL);
+    REFUSED(RANGE, "scale", "NaN", d.scale = (float)NAN);
+    REFUSED(RANGE, "scale", "= Inf", d.scale = (float)HUGE_VAL);
+    REFUSED(RANGE, "scale", "-Inf", d.scale = -(float)HUGE_VAL);
     REFUSED(RANGE, "key_lengths", "8", d.key_lengths = past);
     REFUSED(RANGE, "key_lengths", "-1", d.key_lengths = negative);
     REFUSED(RANGE, "query_lengths", "8", d.query_lengths = past);
@@ -115,6 +115,18 @@ TEST(misuse, outputs_over_inputs_or_over_themselves) {
     REFUSED(OVERLAP, "o", "bias", lay_bias(&d, 1, 1); d.o = writable(d.bias));
     REFUSED(OVERLAP, "o", "keep", d.keep = (const uint8_t *)d.o);
     REFUSED(OVERLAP, "lse", "o", d.lse = at(d.o, 0, 3));
+    REFUSED(OVERLAP, "lse", "sink", d.sink = (const float *)d.lse + 2);
+    REFUSED(OVERLAP, "o", "alibi_slopes", d.alibi_slopes = (const float *)d.o + 239);
+    REFUSED(OVERLAP, "weights", "key_lengths", static const int32_t n[2] = { 0 }; d.key_lengths = n;
+            d.weights = writable(n));
+    REFUSED(OVERLAP, "o", "row_lengths", static const int32_t n[10] = { 0 }; d.row_lengths = n;
+            d.o = writable(n + 9));
+    REFUSED(OVERLAP, "lse", "rel_table", static float table[12]; d.rel_kind = ATTN_REL_OFFSET; d.rel_count = 3;
+            d.rel_table = table; d.lse = table + 11);
+    REFUSED(OVERLAP, "workspace", "o", d.workspace = d.o; d.workspace_bytes = 4);
+    REFUSED(OVERLAP, "workspace", "k", d.workspace = writable(d.k); d.workspace_bytes = 1 << 20);
+    REFUSED(OVERLAP, "workspace", "sink", static float sink[4]; d.sink = sink; d.workspace = sink + 3;
+            d.workspace_bytes = 4);
     REFUSED(OVERLAP, "lse", "q", d.lse = writable(d.q));
     REFUSED(OVERLAP, "weights", "o", d.weights = d.o);
     REFUSED(OVERLAP, "weights", "lse", d.lse = at(d.weights, 0, 279));
@@ -163,13 +175,14 @@ TEST(misuse, axes_without_what_they_need) {
     REFUSED(RANGE, "window_left", "3", d.window_left = 3);
     REFUSED(RANGE, "window_left", "-2", d.window = 1; d.window_left = -2);
     REFUSED(RANGE, "window_right", "-9", d.window = 1; d.window_right = -9);
-    REFUSED(RANGE, "softcap", "", d.softcap = -1);
-    REFUSED(RANGE, "softcap", "", d.softcap = (float)NAN);
-    REFUSED(RANGE, "masked_score", "", d.masked_score = -(float)HUGE_VAL);
-    REFUSED(RANGE, "dropout", "", d.dropout = 1.5f);
-    REFUSED(RANGE, "dropout", "", d.dropout = -0.1f);
-    REFUSED(RANGE, "relu_div", "", d.relu_div = -1);
-    REFUSED(RANGE, "norm_eps", "", d.norm_eps = -1);
+    REFUSED(RANGE, "softcap", "-1:", d.softcap = -1);
+    REFUSED(RANGE, "softcap", "NaN", d.softcap = (float)NAN);
+    REFUSED(RANGE, "masked_score", "-Inf", d.masked_score = -(float)HUGE_VAL);
+    REFUSED(RANGE, "dropout", "= 1.5:", d.dropout = 1.5f);
+    REFUSED(RANGE, "dropout", "= -0.1:", d.dropout = -0.1f);
+    REFUSED(RANGE, "relu_div", "-1", d.relu_div = -1);
+    REFUSED(RANGE, "norm_eps", "-0.00001:", d.norm_eps = -1e-5f);
+    REFUSED(RANGE, "norm_eps", "over 1e9", d.norm_eps = -3e38f);
     REFUSED(RANGE, "top_k", "0", d.norm = ATTN_NORM_TOP_K);
     REFUSED(RANGE, "scale", "distance", d.score = ATTN_SCORE_GAUSSIAN; d.scale = -2);
     REFUSED(RANGE, "block_q", "0", d.block_mask = (const uint8_t *)ones; d.block_k = 2);
@@ -188,12 +201,49 @@ TEST(misuse, axes_without_what_they_need) {
     REFUSED(RANGE, "page", "", with_cache(&d); d.block_table = zeros);
     REFUSED(RANGE, "ring", "beside", with_cache(&d); d.ring = 8; d.block_table = zeros;
             d.page = d.page_count = d.pages_per_row = 1);
+    REFUSED(RANGE, "keep_stride[2]", "memory", d.keep = (const uint8_t *)ones;
+            set4(d.keep_stride, 0, 0, PTRDIFF_MAX, 1));
+    REFUSED(RANGE, "drop_stride[3]", "memory", d.drop = (const uint8_t *)ones;
+            set4(d.drop_stride, 0, 0, 7, PTRDIFF_MAX));
+    REFUSED(RANGE, "bias_stride[0]", "memory", d.bias = ones; set4(d.bias_stride, PTRDIFF_MAX, 0, 7, 1));
+    REFUSED(RANGE, "q_stride[1]", "memory", set4(d.q_stride, 160, PTRDIFF_MAX / 4, 8, 1));
+    REFUSED(RANGE, "keys", "no end", with_cache(&d); d.ring = 8; d.keys = 0; take(W, 0); d.weights = NULL;
+            d.block_mask = (const uint8_t *)ones; d.block_q = d.block_k = 2);
+    REFUSED(RANGE, "keys", "no end", with_cache(&d); d.ring = 8; d.keys = 0; take(W, 0); d.weights = NULL;
+            d.rope_kind = ATTN_ROPE_HALF; d.rope_cos = d.rope_sin = ones; d.rope_positions = 8; d.rope_k_pos = zeros);
+    REFUSED(SHAPE, "heads", "kv_heads = 3", d.kv_heads = 3);
+    REFUSED(RANGE, "batch", "2147483647", d.batch = PTRDIFF_MAX);
     REFUSED(SHAPE, "dim", "8", d.k_type = ATTN_Q8_0);
     REFUSED(DTYPE, "q_type", "9", d.q_type = ATTN_Q8_0);
     REFUSED(UNSUPPORTED, "arith", "1", d.arith = ATTN_ARITH_NATIVE; d.k_type = ATTN_BF16; d.isa = ATTN_ISA_SCALAR);
     REFUSED(UNSUPPORTED, "lse", "norm", d.norm = ATTN_NORM_SIGMOID);
     REFUSED(UNSUPPORTED, "sink", "norm", d.norm = ATTN_NORM_RELU; d.sink = ones; d.lse = NULL);
     REFUSED(UNSUPPORTED, "off_by_one", "norm", d.norm = ATTN_NORM_AVERAGE; d.off_by_one = 1; d.lse = NULL);
+    {   // workers without run: the call does its work itself
+        static const attn_parallel nobody = { NULL, NULL, 4 };
+        attn_desc d = good_desc();
+        d.parallel = &nobody;
+        CHECK(attn_fwd(&d) == ATTN_OK);
+        compare(&d);
+    }
+    {   // positions of new tokens; a cache that is missing
+        static const int32_t far_off[14] = { 0, 9, 0, 0, 0, 0, 0, 0, -1 };
+        static float pool[2][224], fresh[2 * 2 * 8];
+        attn_desc d = good_desc();
+        char text[256];
+        d.k = d.v = NULL; d.vdim = 8; d.queries = 0; d.k_new = d.v_new = fresh; d.new_keys = 1; d.key_lengths = one;
+        set4(d.k_stride, 0, 0, 0, 0); set4(d.v_stride, 0, 0, 0, 0);
+        CHECK(attn_append(&d) == ATTN_ERR_NULL && strstr(attn_explain(ATTN_ERR_NULL, &d, text, 256), "k_cache"));
+        d.rope_kind = ATTN_ROPE_HALF; d.rope_cos = d.rope_sin = ones; d.rope_positions = 9; d.rope_k_pos = far_off;
+        d.k_cache = pool[0]; d.v_cache = pool[1];
+        CHECK(attn_append(&d) == ATTN_ERR_RANGE);
+        CHECK(strstr(attn_explain(ATTN_ERR_RANGE, &d, text, 256), "rope_k_pos[1] = 9"));
+        d.key_lengths = zeros;                                      // entry 1 has token 0 at 7
+        CHECK(attn_append(&d) == ATTN_OK);
+        d.key_lengths = falls;                                      // 0 and 5
+        d.rope_positions = 1;
+        CHECK(attn_append(&d) == ATTN_OK);
+    }
     {   // what only values tell: the workspace of these is not 0
         attn_desc d = good_desc();
         char text[256];

@@ -543,6 +543,16 @@ TEST(edge, norms_over_one_key_many_and_equal_scores) {
         judge_again(&d);
     }
 }
+// 1 / (1 + e^x) by a compiler's reciprocal makes NaN of an infinite e^x
+TEST(edge, sigmoid_far_below_and_above) {
+    static const float bias[] = { -90, -150, -1e30f, 90, 1e30f };
+    EACH_PASS(p) EACH(i, COUNT(bias)) {
+        attn_desc d = base_case(p, 3, 20, 6, 3);
+        set_norm(&d, ATTN_NORM_SIGMOID, 0);
+        d.sigmoid_bias = bias[i];
+        judge_again(&d);
+    }
+}
 TEST(edge, norms_refuse_what_has_no_meaning) {
     EACH_PASS(p) for (int norm = 1; norm < ATTN_NORM_COUNT; norm++) {
         attn_desc d = base_case(p, 5, 9, 6, 3);
@@ -1050,6 +1060,28 @@ TEST(append, to_a_full_cache_is_refused) {
         CHECK(guards_intact());
     }
 }
+// v_cache as the first columns of k_cache (MLA): k_new alone is written, and what is read is k and its columns
+TEST(append, a_shared_latent_needs_no_v_new) {
+    enum { TOKENS = 9, D = 24, E = 16, N = 3 };
+    static const int32_t none[1] = { 0 }, all[1] = { TOKENS };
+    EACH_PASS(p) if (pass_type[p] == ATTN_F32) {
+        float k[TOKENS * D], q[2 * N * D], cache[TOKENS * D], o[2 * N * E], want[2 * N * E];
+        attn_desc d = ATTN_ZERO;
+        EACH(i, TOKENS * D) k[i] = (float)test_uniform() - 0.5f;
+        EACH(i, 2 * N * D) q[i] = (float)test_uniform() - 0.5f;
+        d.isa = pass_isa[p]; d.heads = 2; d.kv_heads = 1; d.queries = N; d.keys = TOKENS; d.dim = D; d.vdim = E;
+        d.q = q; d.k = d.v = k; d.o = want;
+        d.k_stride[0] = d.v_stride[0] = d.k_stride[1] = d.v_stride[1] = TOKENS * D;
+        d.k_stride[2] = d.v_stride[2] = D; d.k_stride[3] = d.v_stride[3] = 1;
+        CHECK(attn_fwd(&d) == ATTN_OK);
+        d.k = d.v = NULL; d.k_cache = d.v_cache = cache; d.k_new = k; d.new_keys = TOKENS; d.key_lengths = none;
+        CHECK(attn_append(&d) == ATTN_OK && !memcmp(cache, k, sizeof(k)));
+        d.v_new = k;
+        CHECK(attn_append(&d) == ATTN_ERR_OVERLAP);
+        d.v_new = NULL; d.new_keys = 0; d.key_lengths = all; d.o = o;
+        CHECK(attn_fwd(&d) == ATTN_OK && !memcmp(o, want, sizeof(o)));
+    }
+}
 
 int main(int argc, char **argv) {
     test_begin(argc, argv);
@@ -1084,6 +1116,7 @@ int main(int argc, char **argv) {
     RUN(edge, trees_that_are_chains_stars_and_forests);
     RUN(edge, sinks_great_and_small);
     RUN(edge, norms_over_one_key_many_and_equal_scores);
+    RUN(edge, sigmoid_far_below_and_above);
     RUN(edge, norms_refuse_what_has_no_meaning);
     RUN(edge, dropout_of_nothing_everything_and_by_a_mask);
     RUN(edge, philox_is_the_papers);
@@ -1104,5 +1137,6 @@ int main(int argc, char **argv) {
     RUN(merge, with_nothing_changes_no_bit_and_three_parts_associate);
     RUN(append, in_chunks_is_the_same_as_joined_arrays);
     RUN(append, to_a_full_cache_is_refused);
+    RUN(append, a_shared_latent_needs_no_v_new);
     return test_end();
 }

@@ -504,7 +504,7 @@ TEST(matmul, misuse_of_types_bias_and_activation) {
 }
 TEST(matmul, overlap_counts_each_arrays_own_elements) {
     static float room[4000];
-    attn_matmul_desc d = ATTN_ZERO;
+    attn_matmul_desc d = ATTN_ZERO, w = ATTN_ZERO;
     char *at = (char *)room;
     d.m = 4; d.n = 8; d.k = 64; d.trans_b = 1; d.b_type = ATTN_Q8_0; d.a_type = ATTN_F16; d.c_type = ATTN_BF16;
     d.c = at; d.a = at + 64; d.b = at + 64 + 512;           // c 64 bytes, a 512, b 8 * 2 * 34 = 544
@@ -517,6 +517,15 @@ TEST(matmul, overlap_counts_each_arrays_own_elements) {
     CHECK(attn_matmul_f32(&d) == ATTN_ERR_OVERLAP);
     d.c = at + 4; d.b_row = 128; d.b_col = 1; d.n = 1; d.m = 2; d.c_row = 100; d.c_col = 1;     // inside b's one row
     CHECK(attn_matmul_f32(&d) == ATTN_ERR_OVERLAP);
+    // the workspace over each array's last element, or beside
+    w.m = 4; w.n = 8; w.k = 64; w.a = at; w.b = at + 2048; w.c = at + 8192; w.bias = at + 8320; w.workspace_bytes = 4;
+    for (int i = 0; i < 4; i++) {
+        static const int after[4] = { 1024, 2048 + 2048, 8192 + 128, 8320 + 32 };
+        w.workspace = at + after[i] - 4;
+        CHECK(attn_matmul_f32(&w) == ATTN_ERR_OVERLAP);
+    }
+    w.workspace = at + 8320 + 32;
+    CHECK(attn_matmul_f32(&w) != ATTN_ERR_OVERLAP);
 }
 TEST(matmul, explain_takes_good_descriptors_and_no_room) {
     attn_matmul_desc d = small_product();

@@ -317,9 +317,10 @@ TEST(rope, misuse_has_its_status_and_writes_nothing) {
     }
     for (int given = 0; given < 2; given++) {                       // f32 to f32 wants neither workspace nor heap
         float x[8] = { 1 }, y[8] = { 7 };
+        char spare[1];
         attn_desc d = ATTN_ZERO;
         d.q = x; d.o = y; d.heads = 2; d.queries = 1; d.dim = 4;
-        if (given) { d.workspace = x; d.workspace_bytes = 1; } else heap_plan(0, 1);
+        if (given) { d.workspace = spare; d.workspace_bytes = 1; } else heap_plan(0, 1);
         CHECK(attn_rope(&d) == ATTN_OK && y[0] == 1);
         heap_plan(-1, 0);
     }
