@@ -621,7 +621,7 @@ typedef int (*attn_write)(void *user, const char *text, size_t bytes);
 // An attn_write whose user is a FILE *.
 ATTN_DEF int attn_to_file(void *file, const char *text, size_t bytes);
 #endif
-// Prints t as NumPy does (4 digits, summary beyond 1000 elements), a line break at the end.
+// Prints t as NumPy 2.4 does (4 digits, all of them at rank 0; summary beyond 1000 elements), a line break at the end.
 ATTN_DEF attn_status attn_format(const attn_tensor *t, attn_write write, void *user);
 
 // ---- depth 2: operators. Shapes broadcast from the last axis as in NumPy; types must match; negative axes count from
@@ -7112,43 +7112,88 @@ ATTN_DEF attn_tensor *attn_sdpa(attn_ctx *c, attn_tensor *q, attn_tensor *k, att
 // ---- printing, as NumPy does with 4 digits
 
 enum { ATTN__EDGE = 3, ATTN__LINE = 75 };
-typedef struct attn__style { int exponent, digits, left, tail, width, cut; } attn__style;   // tail: of e+00
-typedef struct attn__out { attn_write write; void *user; int column, failed; } attn__out;
+// tail: of e+00; all: not cut to 4 digits, as a number alone
+typedef struct attn__style { int exponent, digits, left, tail, width, cut, all; } attn__style;
+typedef struct attn__out { attn_write write; void *user; int column, failed, blanks; } attn__out;
+// digits of a number: places first .. last-1 of d count, those from `point` on are its fraction
+enum { ATTN__PLACES = 774 };          // (2^55 - 1) 5^1076, the longest, has 769
+typedef struct attn__digits { char d[ATTN__PLACES]; int first, last, point; } attn__digits;
 ATTN__FUNC int attn__find(const char *s, char ch) {
     int i = 0;
     while (s[i] && s[i] != ch) { i++; ATTN__HIDE(i); }
     return i;
 }
+// Blanks are held back: none are left at the end of a line.
 ATTN__FUNC void attn__emit(attn__out *o, const char *s) {
     const size_t n = (size_t)attn__find(s, 0);
+    for (; o->blanks > 0; o->blanks--) if (*s != '\n' && !o->failed) {
+        if (o->write(o->user, " ", 1)) o->failed = 1;
+        o->column++;
+    }
     if (o->failed || n == 0) return;
     if (o->write(o->user, s, n)) o->failed = 1;
     o->column = s[n - 1] == '\n' ? 0 : o->column + (int)n;
 }
-// |x| 10^4 rounded; x below 10^9
-ATTN__FUNC uint64_t attn__scaled(double x) { return (uint64_t)(x * 10000 + 0.5); }
-// x = mantissa 10^-4 times 10^result, mantissa in 10000..99999
-ATTN__FUNC int attn__decimal(double x, uint64_t *mantissa) {
-    int e = 0;
-    if (x == 0) { *mantissa = 0; return 0; }
-    while (x >= 1e16) { x /= 1e16; e += 16; }
-    while (x >= 10) { x /= 10; e++; }
-    while (x < 1e-15) { x *= 1e16; e -= 16; }
-    while (x < 1) { x *= 10; e--; }
-    *mantissa = attn__scaled(x);
-    if (*mantissa > 99999) { *mantissa /= 10; e++; }
-    return e;
+// m 2^e in decimal, exactly and right-aligned: for e < 0 it is m 5^-e with -e places behind the point.
+ATTN__FUNC void attn__expand(char *d, uint64_t m, int e) {
+    uint32_t w[ATTN__PLACES / 9];
+    int n = 2;
+    memset(w, 0, sizeof w);
+    w[0] = (uint32_t)(m % 1000000000); w[1] = (uint32_t)(m / 1000000000);
+    for (int k = e < 0 ? -e : e; k > 0; ) {
+        uint64_t by = 1, carry = 0;
+        for (int i = 0; i < 12 && k > 0; i++, k--) by *= e < 0 ? 5 : 2;
+        for (int i = 0; i < n; i++) {
+            carry += w[i] * by;
+            w[i] = (uint32_t)(carry % 1000000000); carry /= 1000000000;
+        }
+        if (carry) w[n++] = (uint32_t)carry;
+    }
+    for (int i = ATTN__PLACES; i-- > 0; ) {
+        uint32_t *x = w + (ATTN__PLACES - 1 - i) / 9;
+        d[i] = (char)('0' + *x % 10); *x /= 10;
+    }
 }
-ATTN__FUNC int attn__digits_used(uint64_t fraction) {          // of 4 decimals, trailing zeros left out
-    int n = 4;
-    while (n > 0 && fraction % 10 == 0) { fraction /= 10; n--; }
-    return n;
+// The fewest digits between the middles to x's neighbours in its type; of those behind the first (or without exponent:
+// behind the point) at least `least` and no more than `cut`. x >= 0. source  Steele and White 1990
+ATTN__FUNC void attn__shortest(attn__digits *r, int type, double x, int exponent, int least, int cut) {
+    const int p = type == ATTN_F64 ? 53 : type == ATTN_F32 ? 24 : type == ATTN_F16 ? 11 : 8;   // bits, lowest exponent
+    const int lowest = type == ATTN_F64 ? -1074 : type == ATTN_F32 ? -149 : type == ATTN_F16 ? -24 : -133;
+    const uint64_t bits = attn__bits_d(x), one = (uint64_t)1 << 52;
+    const int e = bits >= one ? (int)(bits >> 52) - 1075 : -1074, ulp = e + 53 - p > lowest ? e + 53 - p : lowest;
+    const uint64_t m = ((bits & (one - 1)) | (bits >= one ? one : 0)) >> (x != 0 ? ulp - e : 0);
+    char full[ATTN__PLACES], low[ATTN__PLACES], high[ATTN__PLACES], up[ATTN__PLACES];
+    int i = 0, down_fits, up_fits, nearer_up, rest = 0;
+    memset(r->d, '0', sizeof r->d);
+    r->point = x != 0 && ulp < 2 ? ATTN__PLACES + ulp - 2 : ATTN__PLACES;
+    r->first = r->point - 1; r->last = r->point;
+    if (x == 0) return;
+    attn__expand(full, 4 * m, ulp - 2); attn__expand(high, 4 * m + 2, ulp - 2);
+    attn__expand(low, 4 * m - (m == (uint64_t)1 << (p - 1) && ulp > lowest ? 1 : 2), ulp - 2);
+    while (full[i] == '0') i++;
+    cut += exponent ? i : r->point - 1;
+    if (exponent) least += i;
+    for (; ; i++) {
+        int k = i;
+        r->d[i] = full[i];
+        memcpy(up, r->d, sizeof up);
+        while (up[k] == '9') up[k--] = '0';
+        up[k]++;
+        down_fits = memcmp(r->d, low, sizeof low) >= (int)(m & 1);
+        up_fits = memcmp(up, high, sizeof high) <= -(int)(m & 1);
+        if (((down_fits || up_fits) && i >= least) || i >= cut || i == ATTN__PLACES - 1) break;
+    }
+    for (int k = i + 2; k < ATTN__PLACES; k++) rest |= full[k] != '0';
+    nearer_up = i + 1 < ATTN__PLACES && (full[i + 1] > '5' || (full[i + 1] == '5' && (rest || full[i] & 1)));
+    if (down_fits == up_fits ? nearer_up : up_fits) memcpy(r->d, up, sizeof up);
+    for (r->first = 0; r->first < ATTN__PLACES - 1 && r->d[r->first] == '0'; ) r->first++;
+    for (r->last = ATTN__PLACES; r->last > r->first + 1 && r->d[r->last - 1] == '0'; ) r->last--;
 }
 // One number in text; digits -1: as many as it needs. Returns the characters before the point.
 ATTN__FUNC int attn__number(char text[48], int type, double x, const attn__style *st, int digits) {
+    attn__digits r;
     attn__text t;
-    uint64_t m;
-    int e = 0, left;
+    int at, left;
     t.at = text; t.left = 48; *text = 0;
     if (type == ATTN_BOOL) { attn__say(&t, x != 0 ? "True" : "False"); return attn__find(text, 0); }
     if (!attn__is_float(type) && type != ATTN_F16 && type != ATTN_BF16) {
@@ -7160,20 +7205,23 @@ ATTN__FUNC int attn__number(char text[48], int type, double x, const attn__style
         return attn__find(text, 0);
     }
     if (attn__bits_d(x) >> 63) { attn__say(&t, "-"); x = -x; }
-    if (st->exponent) e = attn__decimal(x, &m); else m = attn__scaled(x);
-    attn__say_int(&t, (int64_t)(m / 10000));
-    left = attn__find(text, 0);
-    attn__say(&t, ".");
-    if (digits < 0) digits = attn__digits_used(m % 10000);
-    for (int i = 0, p = 1000; i < digits; i++, p /= 10) {
-        const char d[2] = { (char)('0' + (int)(m / (uint64_t)p % 10)), 0 };
+    attn__shortest(&r, type, x, st->exponent, digits, st->all ? ATTN__PLACES : 4);
+    at = st->exponent || r.first < r.point ? r.first : r.point - 1;
+    left = st->exponent ? at + 1 : r.point;                // places before the point end here
+    if (digits < 0) digits = r.last > left ? r.last - left : st->all && !st->exponent;
+    for (int end = left + digits; at < end || at < left; at++) {
+        const char d[2] = { at < r.last ? r.d[at] : '0', 0 };
+        if (at == left) attn__say(&t, ".");
         attn__say(&t, d);
     }
+    if (digits == 0 && !st->all) attn__say(&t, ".");
+    left = attn__find(text, '.');
     if (st->exponent) {
+        const int e = r.point - 1 - r.first, size = e < 0 ? -e : e;
         attn__say(&t, e < 0 ? "e-" : "e+");
-        if (e < 0) e = -e;
-        if (e < 10) attn__say(&t, "0");
-        attn__say_int(&t, e);
+        if (size < 100 && st->tail > 4) attn__say(&t, "0");
+        if (size < 10) attn__say(&t, "0");
+        attn__say_int(&t, size);
     }
     return left;
 }
@@ -7188,11 +7236,13 @@ ATTN__FUNC int attn__left_out(const attn_tensor *t, ptrdiff_t index) {
 }
 ATTN__FUNC attn__style attn__style_of(const attn_tensor *t) {
     attn__style s;
+    const double high = t->type == ATTN_F64 ? (t->rank ? 1e8 : 1e16) : t->type == ATTN_F16 ? 1e3 : 1e6;
+    const double low = t->rank && t->type == ATTN_F32 ? (double)1e-4f : 1e-4;   // beyond them with e+00
     double most = 0, least = 0;
     int right = 0, special = 0;
     const ptrdiff_t n = attn_count(t);
     memset(&s, 0, sizeof s);
-    s.cut = n > 1000;
+    s.cut = n > 1000; s.all = t->rank == 0;
     for (int pass = 0; pass < 2; pass++) {
         for (ptrdiff_t i = 0; i < n; i++) {
             char text[48];
@@ -7214,7 +7264,7 @@ ATTN__FUNC attn__style attn__style_of(const attn_tensor *t) {
             if (tail > s.tail) s.tail = tail;
             if (all - left - tail > right) right = all - left - tail;
         }
-        if (!pass) s.exponent = most >= 1e8 || (least > 0 && (least < 1e-4 || most / least > 1000));
+        if (!pass) s.exponent = most >= high || (least > 0 && (least < low || (!s.all && most / least > 1000)));
     }
     s.digits = right > 0 ? right - 1 : 0;
     s.width = s.left + right + s.tail;
@@ -7228,9 +7278,9 @@ ATTN__FUNC void attn__print_item(attn__out *o, const attn_tensor *t, ptrdiff_t i
     const int left = attn__number(text, t->type, x, s, s->exponent ? s->digits : -1), all = attn__find(text, 0);
     const int point = attn__finite(x) && text[left] == '.';
     int pad = point ? s->width - (s->digits + 1 + s->tail) - left : s->width - all, after = s->width - pad - all;
-    for (; pad > 0; pad--) attn__emit(o, " ");
+    if (pad > 0) o->blanks += pad;
     attn__emit(o, text);
-    for (; after > 0; after--) attn__emit(o, " ");
+    if (after > 0) o->blanks = after;
 }
 ATTN__FUNC void attn__break_line(attn__out *o, int lines, int indent) {
     for (; lines > 0; lines--) attn__emit(o, "\n");
@@ -7242,11 +7292,12 @@ ATTN__FUNC void attn__print_axis(attn__out *o, const attn_tensor *t, int axis, p
     for (ptrdiff_t i = 0; i < n; i++) {
         const int last = axis == t->rank - 1, gap = s->cut && n > 2 * ATTN__EDGE && i == ATTN__EDGE;
         if (gap) {
-            if (last) attn__emit(o, " ..."); else { attn__break_line(o, 1, axis + 1); attn__emit(o, "..."); }
+            if (last) attn__emit(o, " ...");
+            else { attn__break_line(o, t->rank - 1 - axis, axis + 1); attn__emit(o, "..."); }
             i = n - ATTN__EDGE;
         }
         if (last) {
-            if (i && o->column + 1 + s->width >= ATTN__LINE) attn__break_line(o, 1, axis + 1);
+            if (i && o->column + o->blanks + 1 + s->width >= ATTN__LINE - axis) attn__break_line(o, 1, axis + 1);
             else if (i) attn__emit(o, " ");
             attn__print_item(o, t, base + i, s);
         } else {
@@ -7266,7 +7317,7 @@ ATTN_DEF attn_status attn_format(const attn_tensor *t, attn_write write, void *u
     attn__style s;
     if (!t || !write) return ATTN_ERR_NULL;
     if (t->flags & ATTN_TENSOR_EMPTY) return ATTN_ERR_STATE;
-    o.write = write; o.user = user; o.column = o.failed = 0;
+    o.write = write; o.user = user; o.column = o.failed = o.blanks = 0;
     if (attn_count(t) == 0 && t->rank) attn__emit(&o, "[]");
     else {
         s = attn__style_of(t);

@@ -382,6 +382,29 @@ static const struct { int type, rank; ptrdiff_t shape[4]; double v[9]; const cha
     { ATTN_F32, 1, { 2 }, { 1e38, 1 }, "[1.e+38 1.e+00]" },
     { ATTN_F64, 4, { 1, 2, 3, 1 }, { -3, -2, -1, 0, 1, 2 },
       "[[[[-3.]\n   [-2.]\n   [-1.]]\n\n  [[ 0.]\n   [ 1.]\n   [ 2.]]]]" },
+    { ATTN_F64, 1, { 2 }, { 1e+100, 1.0 }, "[1.e+100 1.e+000]" },   // the longest exponent
+    { ATTN_F32, 0, { 0 }, { 0.3333333333333333 }, "0.33333334" },
+    { ATTN_F64, 0, { 0 }, { 0.3333333333333333 }, "0.3333333333333333" },
+    { ATTN_F32, 0, { 0 }, { 1e+20 }, "1e+20" },
+    { ATTN_F64, 0, { 0 }, { -123456789.123456 }, "-123456789.123456" },
+    { ATTN_F32, 0, { 0 }, { 2.0 }, "2.0" },
+    { ATTN_F64, 0, { 0 }, { 1e-05 }, "1e-05" },
+    { ATTN_F64, 0, { 0 }, { 5e-324 }, "5e-324" },
+    { ATTN_F64, 0, { 0 }, { 9007199254740992.0 }, "9007199254740992.0" },
+    { ATTN_F64, 0, { 0 }, { 1.7976931348623157e+308 }, "1.7976931348623157e+308" },
+    { ATTN_F64, 0, { 0 }, { 0.30000000000000004 }, "0.30000000000000004" },
+    { ATTN_F32, 0, { 0 }, { 0.0 }, "0.0" },
+    { ATTN_F32, 0, { 0 }, { 0.0001 }, "1e-04" },
+    { ATTN_F32, 1, { 1 }, { 1e-40 }, "[1.e-40]" },   // digits of the type
+    { ATTN_F32, 1, { 2 }, { 123456.78, 200.5 }, "[123456.78    200.5 ]" },
+    { ATTN_F16, 1, { 3 }, { 0.1, 1.0, 3.14 }, "[0.1  1.   3.14]" },
+    { ATTN_F16, 0, { 0 }, { 0.1 }, "0.1" },
+    { ATTN_F16, 1, { 3 }, { 1.0, 65504.0, 6e-08 }, "[1.00e+00 6.55e+04 5.96e-08]" },
+    { ATTN_F32, 1, { 2 }, { 0.03125, 0.09375 }, "[0.0312 0.0938]" },   // halves to even
+    { ATTN_F32, 1, { 2 }, { 1234567.0, 7654321.0 }, "[1.2346e+06 7.6543e+06]" },   // where exponents begin
+    { ATTN_F32, 1, { 2 }, { 0.0001, 0.001 }, "[0.0001 0.001 ]" },
+    { ATTN_F16, 1, { 2 }, { 1000.0, 999.0 }, "[1.00e+03 9.99e+02]" },
+    { ATTN_F64, 1, { 2 }, { 99999999.0, 100000.0 }, "[99999999.   100000.]" },
 };
 typedef struct paper { char text[4000]; size_t n; int stop; } paper;
 static int write_paper(void *user, const char *text, size_t bytes) {
@@ -404,22 +427,54 @@ static void printed(const attn_tensor *t, const char *want) {
 TEST(format, prints_as_numpy) {
     attn_ctx *c = open_with(0, 0, 0);
     for (int i = 0; i < COUNT(prints); i++) {
-        double f64[9]; float f32[9]; int32_t i32[9]; uint8_t u8[9];
+        double f64[9]; float f32[9]; int32_t i32[9]; uint16_t f16[9]; uint8_t u8[9];
         const int type = prints[i].type;
         for (int j = 0; j < 9; j++) {
             const double v = prints[i].v[j];
             f64[j] = v == NOT_A_NUMBER ? NAN : v == ENDLESS ? INFINITY : v == -ENDLESS ? -INFINITY : v;
             f32[j] = (float)f64[j];
+            f16[j] = attn__to_f16(f32[j]);
             if (type == ATTN_I32) i32[j] = (int32_t)f64[j];
             if (type == ATTN_U8 || type == ATTN_BOOL) u8[j] = (uint8_t)f64[j];
         }
         printed(attn_from(c, type, prints[i].rank, prints[i].shape, type == ATTN_F64 ? (void *)f64 : type == ATTN_F32 ?
-                          (void *)f32 : type == ATTN_I32 ? (void *)i32 : (void *)u8), prints[i].text);
+                          (void *)f32 : type == ATTN_F16 ? (void *)f16 : type == ATTN_I32 ? (void *)i32 : (void *)u8),
+                prints[i].text);
     }
+    const ptrdiff_t s[] = { 2, 2 }, wide[] = { 40, 30 }, halves[] = { 2, 20 }, deep[] = { 1, 1, 24 };
+    const ptrdiff_t sheets[] = { 40, 1, 30 };
+    attn_tensor *quarters;
     printed(attn_arange(c, ATTN_F32, 30), "[ 0.  1.  2.  3.  4.  5.  6.  7.  8.  9. 10. 11. 12. 13. 14. 15. 16. 17.\n"
                                           " 18. 19. 20. 21. 22. 23. 24. 25. 26. 27. 28. 29.]");
+    quarters = attn_slice(c, attn_scale(c, attn_arange(c, ATTN_F32, 41), 0.25), 0, 1, 40);
+    printed(quarters,                                       // no blank at the end of a line
+            "[ 0.25  0.5   0.75  1.    1.25  1.5   1.75  2.    2.25  2.5   2.75  3.\n"
+            "  3.25  3.5   3.75  4.    4.25  4.5   4.75  5.    5.25  5.5   5.75  6.\n"
+            "  6.25  6.5   6.75  7.    7.25  7.5   7.75  8.    8.25  8.5   8.75  9.\n"
+            "  9.25  9.5   9.75 10.  ]");
+    printed(attn_reshape(c, quarters, 2, halves),
+            "[[ 0.25  0.5   0.75  1.    1.25  1.5   1.75  2.    2.25  2.5   2.75  3.\n"
+            "   3.25  3.5   3.75  4.    4.25  4.5   4.75  5.  ]\n"
+            " [ 5.25  5.5   5.75  6.    6.25  6.5   6.75  7.    7.25  7.5   7.75  8.\n"
+            "   8.25  8.5   8.75  9.    9.25  9.5   9.75 10.  ]]");
+    printed(attn_broadcast(c, attn_arange(c, ATTN_F32, 24), 3, deep),       // a line leaves room for its brackets
+            "[[[ 0.  1.  2.  3.  4.  5.  6.  7.  8.  9. 10. 11. 12. 13. 14. 15. 16.\n"
+            "   17. 18. 19. 20. 21. 22. 23.]]]");
+    printed(attn_broadcast(c, attn_arange(c, ATTN_I32, 30), 3, sheets),     // an empty line around the dots
+            "[[[ 0  1  2 ... 27 28 29]]\n"
+            "\n"
+            " [[ 0  1  2 ... 27 28 29]]\n"
+            "\n"
+            " [[ 0  1  2 ... 27 28 29]]\n"
+            "\n"
+            " ...\n"
+            "\n"
+            " [[ 0  1  2 ... 27 28 29]]\n"
+            "\n"
+            " [[ 0  1  2 ... 27 28 29]]\n"
+            "\n"
+            " [[ 0  1  2 ... 27 28 29]]]");
     printed(attn_arange(c, ATTN_F32, 1001), "[   0.    1.    2. ...  998.  999. 1000.]");
-    const ptrdiff_t s[] = { 2, 2 }, wide[] = { 40, 30 };
     printed(attn_transpose(c, attn_reshape(c, attn_arange(c, ATTN_F32, 4), 2, s), 0, 1), "[[0. 2.]\n [1. 3.]]");
     printed(attn_broadcast(c, attn_arange(c, ATTN_I32, 30), 2, wide),
             "[[ 0  1  2 ... 27 28 29]\n [ 0  1  2 ... 27 28 29]\n [ 0  1  2 ... 27 28 29]\n ...\n"
