@@ -585,7 +585,8 @@ ATTN_DEF void attn_close(attn_ctx *c);
 ATTN_DEF attn_status attn_error(const attn_ctx *c);
 ATTN_DEF const char *attn_message(const attn_ctx *c);
 ATTN_DEF void attn_clear(attn_ctx *c);
-// Values made after attn_mark are given back by attn_reset; parameters and their gradients stay.
+// Values made after attn_mark are given back by attn_reset; parameters and their gradients stay. What attn_mark does
+// not give, or a mark beyond what is in use, is an error (RANGE).
 ATTN_DEF size_t attn_mark(const attn_ctx *c);
 ATTN_DEF void attn_reset(attn_ctx *c, size_t mark);
 // Bytes in use now and at most so far, parameters and values.
@@ -1683,18 +1684,6 @@ ATTN_DEF void attn_clear(attn_ctx *c) { if (c) { c->error = ATTN_OK; c->message[
 ATTN_DEF size_t attn_mark(const attn_ctx *c) { return c ? attn__place(c) : 0; }
 ATTN_DEF size_t attn_used(const attn_ctx *c) { return c ? attn__place(c) + c->param_bytes : 0; }
 ATTN_DEF size_t attn_peak(const attn_ctx *c) { return c ? c->peak : 0; }
-ATTN_DEF void attn_reset(attn_ctx *c, size_t mark) {
-    attn_tensor **link;
-    if (!c || mark > attn__place(c)) return;
-    while (c->nodes && c->nodes->place >= mark) c->nodes = c->nodes->prev;
-    for (link = &c->graded; *link; ) {                  // gradients of older values go too when they were made later
-        attn_tensor *t = *link;
-        if (t->place < mark && t->grad && t->grad->place < mark) { link = &t->next; continue; }
-        *link = t->next;
-        if (t->place < mark) { t->grad = NULL; t->next = NULL; }
-    }
-    attn__rewind(c, mark);
-}
 // The first error stays, with its text; returns the empty tensor.
 ATTN__FUNC attn__text attn__fail_text(attn_ctx *c, attn_status s, const char *op) {
     attn__text t;
@@ -1715,11 +1704,28 @@ ATTN__FUNC attn_tensor *attn__fail_shapes(attn_ctx *c, const char *op, const att
     attn__say(&t, ": "); attn__say(&t, why);
     return &c->empty;
 }
-ATTN__FUNC attn_tensor *attn__fail_number(attn_ctx *c, attn_status s, const char *op, const char *what, ptrdiff_t x,
+ATTN__FUNC attn_tensor *attn__fail_number(attn_ctx *c, attn_status s, const char *op, const char *what, int64_t x,
                                           const char *why) {
     attn__text t = attn__fail_text(c, s, op);
     attn__wrong(&t, s, what, x, why);
     return &c->empty;
+}
+ATTN_DEF void attn_reset(attn_ctx *c, size_t mark) {
+    attn_tensor **link;
+    if (!c) return;
+    if (mark > attn__place(c) || mark % 64) {
+        attn__fail_number(c, ATTN_ERR_RANGE, "attn_reset", "mark", (int64_t)mark,
+                          "not of attn_mark, or given back");
+        return;
+    }
+    while (c->nodes && c->nodes->place >= mark) c->nodes = c->nodes->prev;
+    for (link = &c->graded; *link; ) {                  // gradients of older values go too when they were made later
+        attn_tensor *t = *link;
+        if (t->place < mark && t->grad && t->grad->place < mark) { link = &t->next; continue; }
+        *link = t->next;
+        if (t->place < mark) { t->grad = NULL; t->next = NULL; }
+    }
+    attn__rewind(c, mark);
 }
 #endif // ATTN_ONLY_KERNELS
 

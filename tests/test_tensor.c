@@ -141,10 +141,33 @@ TEST(context, reset_gives_back_values_and_keeps_parameters) {
     CHECK((attn_params(c) == p && p->next == q && !q->next) || (attn_params(c) == q && q->next == p && !p->next));
     close_clean(c);
 }
+static int has(attn_ctx *c, const char *word) { return strstr(attn_message(c), word) != NULL; }
+TEST(context, reset_to_what_is_no_mark_is_an_error_and_changes_nothing) {
+    SHAPE(s, 2, 3);
+    for (int chunk = 0; chunk < 2; chunk++) {
+        attn_ctx *c = open_with(0, chunk ? 64 : 0, 0);
+        attn_tensor *t = attn_full(c, ATTN_F32, 2, s, 5);
+        const size_t here = attn_mark(c), wrong[] = { 3, here - 1, here + 1, here + 64, (size_t)1 << 40, (size_t)-1,
+                                                      (size_t)0 - 64 };
+        for (int i = 0; i < COUNT(wrong); i++) {
+            attn_reset(c, wrong[i]);
+            CHECK(attn_error(c) == ATTN_ERR_RANGE && has(c, "attn_reset") && has(c, "mark = "));
+            attn_clear(c);
+            CHECK(attn_mark(c) == here && attn_item(c, attn_sum_all(c, t)) == 30);
+            attn_reset(c, here);
+            CHECK(attn_mark(c) == here && attn_error(c) == ATTN_OK);
+        }
+        attn_reset(c, 3);
+        CHECK(has(c, "mark = 3"));
+        attn_reset(c, 0);                                   // given back all the same: the error stays
+        CHECK(attn_mark(c) == 0 && has(c, "mark = 3"));
+        attn_clear(c);
+        close_clean(c);
+    }
+}
 
 // ---- errors
 
-static int has(attn_ctx *c, const char *word) { return strstr(attn_message(c), word) != NULL; }
 // The call just made failed like that, gave the empty tensor, and its text names the words. Clears.
 static void expect(attn_ctx *c, const attn_tensor *t, attn_status s, const char *word1, const char *word2,
                    const char *word3) {
@@ -351,6 +374,7 @@ int main(int argc, char **argv) {
     RUN(context, an_error_in_between_does_no_harm);
     RUN(context, every_failed_allocation_is_an_error_and_leaks_nothing);
     RUN(context, reset_gives_back_values_and_keeps_parameters);
+    RUN(context, reset_to_what_is_no_mark_is_an_error_and_changes_nothing);
     RUN(error, the_first_stays_with_its_text_and_later_calls_do_nothing);
     RUN(error, every_kind_names_operator_and_shapes);
     RUN(make, values_are_what_was_asked);
