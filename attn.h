@@ -581,7 +581,8 @@ typedef struct attn_tensor {
 // small or there is none. A context is used by one thread at a time.
 ATTN_DEF attn_ctx *attn_open(void *mem, size_t bytes, const attn_ctx_desc *desc);
 ATTN_DEF void attn_close(attn_ctx *c);
-// First error since attn_clear, and its text: operator, argument, both shapes. "" when there is none.
+// First error since attn_clear, and its text: operator, argument, both shapes. "" when there is none. Without a context
+// (NULL) every function here and below does nothing and gives NULL or 0, or the status ATTN_ERR_NULL.
 ATTN_DEF attn_status attn_error(const attn_ctx *c);
 ATTN_DEF const char *attn_message(const attn_ctx *c);
 ATTN_DEF void attn_clear(attn_ctx *c);
@@ -1684,17 +1685,19 @@ ATTN_DEF void attn_clear(attn_ctx *c) { if (c) { c->error = ATTN_OK; c->message[
 ATTN_DEF size_t attn_mark(const attn_ctx *c) { return c ? attn__place(c) : 0; }
 ATTN_DEF size_t attn_used(const attn_ctx *c) { return c ? attn__place(c) + c->param_bytes : 0; }
 ATTN_DEF size_t attn_peak(const attn_ctx *c) { return c ? c->peak : 0; }
+// What an operator gives that failed: the empty tensor; NULL without a context.
+ATTN__FUNC attn_tensor *attn__none(attn_ctx *c) { return c ? &c->empty : NULL; }
 // The first error stays, with its text; returns the empty tensor.
 ATTN__FUNC attn__text attn__fail_text(attn_ctx *c, attn_status s, const char *op) {
     attn__text t;
-    t.at = c->message; t.left = c->error ? 0 : sizeof c->message;
-    if (!c->error) { c->error = s; c->message[0] = 0; attn__say(&t, op); attn__say(&t, ": "); }
+    t.at = c ? c->message : NULL; t.left = attn_error(c) ? 0 : sizeof c->message;
+    if (!attn_error(c)) { c->error = s; c->message[0] = 0; attn__say(&t, op); attn__say(&t, ": "); }
     return t;
 }
 ATTN__FUNC attn_tensor *attn__fail(attn_ctx *c, attn_status s, const char *op, const char *why) {
     attn__text t = attn__fail_text(c, s, op);
     attn__say(&t, why);
-    return &c->empty;
+    return attn__none(c);
 }
 ATTN__FUNC attn_tensor *attn__fail_shapes(attn_ctx *c, const char *op, const attn_tensor *a, const attn_tensor *b,
                                           const char *why) {
@@ -1702,13 +1705,13 @@ ATTN__FUNC attn_tensor *attn__fail_shapes(attn_ctx *c, const char *op, const att
     attn__say_shape(&t, a->rank, a->shape);
     if (b) { attn__say(&t, " and "); attn__say_shape(&t, b->rank, b->shape); }
     attn__say(&t, ": "); attn__say(&t, why);
-    return &c->empty;
+    return attn__none(c);
 }
 ATTN__FUNC attn_tensor *attn__fail_number(attn_ctx *c, attn_status s, const char *op, const char *what, int64_t x,
                                           const char *why) {
     attn__text t = attn__fail_text(c, s, op);
     attn__wrong(&t, s, what, x, why);
-    return &c->empty;
+    return attn__none(c);
 }
 ATTN_DEF void attn_reset(attn_ctx *c, size_t mark) {
     attn_tensor **link;
@@ -1890,10 +1893,10 @@ ATTN__FUNC int attn__is_contiguous(const attn_tensor *t) {
 // A handle of that shape; data, uninitialised, with room
 ATTN__FUNC attn_tensor *attn__new(attn_ctx *c, const char *op, int type, int rank, const ptrdiff_t *shape, int room,
                                   int param) {
-    const size_t head = (sizeof(attn_tensor) + 63) & ~(size_t)63, place = attn__place(c);
+    const size_t head = (sizeof(attn_tensor) + 63) & ~(size_t)63, place = attn_mark(c);
     ptrdiff_t n = 1;
     attn_tensor *t;
-    if (c->error) return &c->empty;
+    if (attn_error(c)) return attn__none(c);
     if (type < 0 || type >= ATTN_TYPE_COUNT || attn__types[type].elements != 1)
         return attn__fail_number(c, ATTN_ERR_DTYPE, op, "type", type, "not a plain type");
     if (rank < 0 || rank > ATTN_MAX_RANK) return attn__fail_number(c, ATTN_ERR_SHAPE, op, "rank", rank, "outside 0..6");
@@ -1919,7 +1922,7 @@ ATTN__FUNC attn_tensor *attn__new(attn_ctx *c, const char *op, int type, int ran
 }
 // Inputs of an operator: none missing, none failed; says so once. 1 = go on
 ATTN__FUNC int attn__ready(attn_ctx *c, const char *op, const attn_tensor *a, const attn_tensor *b) {
-    if (c->error) return 0;
+    if (attn_error(c)) return 0;
     if (!a || !b) { attn__fail(c, ATTN_ERR_NULL, op, "an input is NULL"); return 0; }
     if ((a->flags | b->flags) & ATTN_TENSOR_EMPTY) {
         attn__fail(c, ATTN_ERR_STATE, op, "an input failed before");
@@ -6503,7 +6506,7 @@ ATTN__FUNC int attn__float_ready(attn_ctx *c, const char *op, const attn_tensor 
 
 ATTN_DEF attn_tensor *attn_zeros(attn_ctx *c, int type, int rank, const ptrdiff_t *shape) {
     attn_tensor *t = attn__new(c, "attn_zeros", type, rank, shape, 1, 0);
-    if (!(t->flags & ATTN_TENSOR_EMPTY)) attn__zero(t);
+    if (attn_count(t) > 0) attn__zero(t);
     return t;
 }
 ATTN_DEF attn_tensor *attn_full(attn_ctx *c, int type, int rank, const ptrdiff_t *shape, double value) {
@@ -6526,7 +6529,7 @@ ATTN_DEF attn_tensor *attn_wrap(attn_ctx *c, int type, int rank, const ptrdiff_t
                                 void *data) {
     attn_tensor *t = attn__new(c, "attn_wrap", type, rank, shape, 0, 0);
     ptrdiff_t reach = 0;
-    if (t->flags & ATTN_TENSOR_EMPTY) return t;
+    if (!t || t->flags & ATTN_TENSOR_EMPTY) return t;
     if (!data && attn_count(t) > 0) return attn__fail(c, ATTN_ERR_NULL, "attn_wrap", "data is NULL");
     for (int i = 0; stride && i < rank; i++) {
         if (stride[i] < 0) return attn__fail_number(c, ATTN_ERR_RANGE, "attn_wrap", "stride", stride[i], "negative");
@@ -6539,16 +6542,16 @@ ATTN_DEF attn_tensor *attn_wrap(attn_ctx *c, int type, int rank, const ptrdiff_t
 }
 ATTN_DEF attn_tensor *attn_param(attn_ctx *c, int type, int rank, const ptrdiff_t *shape) {
     attn_tensor *t;
-    if (!c->error && !attn__is_float(type))
+    if (!attn__is_float(type))
         return attn__fail_number(c, ATTN_ERR_DTYPE, "attn_param", "type", type, "f32 or f64");
     t = attn__new(c, "attn_param", type, rank, shape, 1, 1);
-    if (t->flags & ATTN_TENSOR_EMPTY) return t;
+    if (!t || t->flags & ATTN_TENSOR_EMPTY) return t;
     attn__zero(t);
     if (c->last_param) c->last_param->next = t; else c->first_param = t;
     c->last_param = t;
     return t;
 }
-ATTN_DEF attn_tensor *attn_params(const attn_ctx *c) { return c->first_param; }
+ATTN_DEF attn_tensor *attn_params(const attn_ctx *c) { return c ? c->first_param : NULL; }
 // The i-th number of the context's stream, uniform in [0, 1) with 53 bits: two of them from a Philox block
 ATTN__FUNC double attn__draw(const attn_ctx *c, uint64_t i) {
     const uint32_t counter[4] = { (uint32_t)(i >> 1), (uint32_t)(i >> 33), 0, 0 };
@@ -6558,7 +6561,7 @@ ATTN__FUNC double attn__draw(const attn_ctx *c, uint64_t i) {
     return (double)(((uint64_t)r[2 * (i & 1)] << 21) ^ (r[2 * (i & 1) + 1] >> 11)) * (1.0 / 9007199254740992.0);
 }
 ATTN__FUNC attn_tensor *attn__fill(attn_ctx *c, attn_tensor *t, const char *op, double x, double y, int normal) {
-    if (!attn__float_ready(c, op, t, t)) return &c->empty;
+    if (!attn__float_ready(c, op, t, t)) return attn__none(c);
     for (ptrdiff_t i = 0, n = attn_count(t); i < n; i++) {
         double u = attn__draw(c, c->drawn++);
         if (normal) {
@@ -6589,7 +6592,7 @@ ATTN_DEF double attn_item(attn_ctx *c, const attn_tensor *t) {
     return attn__get(t->type, t->data);
 }
 ATTN_DEF attn_status attn_read(attn_ctx *c, const attn_tensor *t, void *out) {
-    if (!attn__ready(c, "attn_read", t, t)) return c->error;
+    if (!attn__ready(c, "attn_read", t, t)) return attn_error(c);
     if (!out && attn_count(t) > 0) { attn__fail(c, ATTN_ERR_NULL, "attn_read", "out is NULL"); return c->error; }
     attn__copy_out(out, t);
     return ATTN_OK;
@@ -6601,7 +6604,7 @@ ATTN__FUNC attn_tensor *attn__binary(attn_ctx *c, int op, const char *name, int 
     ptrdiff_t shape[ATTN_MAX_RANK];
     int rank;
     attn_tensor *y;
-    if (!attn__float_ready(c, name, a, b)) return &c->empty;
+    if (!attn__float_ready(c, name, a, b)) return attn__none(c);
     if (!attn__broadcast_shape(a, b, &rank, shape)) return attn__fail_shapes(c, name, a, b, "do not broadcast");
     y = attn__new(c, name, a->type, rank, shape, 1, 0);
     if (c->error) return y;
@@ -6624,7 +6627,7 @@ ATTN_DEF attn_tensor *attn_div(attn_ctx *c, attn_tensor *a, attn_tensor *b) {
 ATTN__FUNC attn_tensor *attn__unary(attn_ctx *c, int op, const char *name, int loop, attn_tensor *x, double s) {
     attn_tensor *y;
     attn__node *n;
-    if (!attn__float_ready(c, name, x, x)) return &c->empty;
+    if (!attn__float_ready(c, name, x, x)) return attn__none(c);
     y = attn__new(c, name, x->type, x->rank, x->shape, 1, 0);
     if (c->error) return y;
     attn__each(c, loop, 0, y, x, x, s);
@@ -6669,7 +6672,7 @@ ATTN__FUNC attn_tensor *attn__reduce(attn_ctx *c, int op, const char *name, attn
     ptrdiff_t shape[ATTN_MAX_RANK], n = 1;
     attn_tensor *y;
     attn__node *node;
-    if (!attn__float_ready(c, name, x, x) || (!all && !attn__axis(c, name, x, &axis))) return &c->empty;
+    if (!attn__float_ready(c, name, x, x) || (!all && !attn__axis(c, name, x, &axis))) return attn__none(c);
     for (int i = 0; i < x->rank; i++) {
         shape[i] = i == axis ? 1 : x->shape[i];
         if (all || i == axis) n *= x->shape[i];
@@ -6703,7 +6706,7 @@ ATTN_DEF attn_tensor *attn_mean_all(attn_ctx *c, attn_tensor *x) {
 ATTN__FUNC attn_tensor *attn__max_index(attn_ctx *c, const char *name, attn_tensor *x, int *axis, attn_tensor **y) {
     ptrdiff_t shape[ATTN_MAX_RANK], step;
     attn_tensor *index;
-    if (!attn__float_ready(c, name, x, x) || !attn__axis(c, name, x, axis)) return &c->empty;
+    if (!attn__float_ready(c, name, x, x) || !attn__axis(c, name, x, axis)) return attn__none(c);
     if (x->shape[*axis] == 0) return attn__fail_shapes(c, name, x, NULL, "an axis of extent 0 has no maximum");
     memcpy(shape, x->shape, sizeof shape);
     shape[*axis] = 1;
@@ -6728,16 +6731,16 @@ ATTN__FUNC attn_tensor *attn__max_index(attn_ctx *c, const char *name, attn_tens
     return index;
 }
 ATTN_DEF attn_tensor *attn_max(attn_ctx *c, attn_tensor *x, int axis, attn_tensor **argmax) {
-    attn_tensor *y = &c->empty, *index = attn__max_index(c, "attn_max", x, &axis, &y);
+    attn_tensor *y = NULL, *index = attn__max_index(c, "attn_max", x, &axis, &y);
     attn__node *n;
     if (argmax) *argmax = index;
-    if (c->error) return &c->empty;
+    if (attn_error(c)) return attn__none(c);
     n = attn__record_op(c, ATTN_OP_MAX, y, x, NULL);
     if (n) { n->x[1] = index; n->i[0] = axis; }
     return c->error ? &c->empty : y;
 }
 ATTN_DEF attn_tensor *attn_argmax(attn_ctx *c, attn_tensor *x, int axis) {
-    attn_tensor *y = &c->empty;
+    attn_tensor *y = NULL;
     return attn__max_index(c, "attn_argmax", x, &axis, &y);
 }
 
@@ -6751,7 +6754,7 @@ ATTN__FUNC attn_tensor *attn__viewed(attn_ctx *c, int op, attn_tensor *y, attn_t
 }
 ATTN_DEF attn_tensor *attn_contiguous(attn_ctx *c, attn_tensor *x) {
     attn_tensor *y;
-    if (!attn__ready(c, "attn_contiguous", x, x)) return &c->empty;
+    if (!attn__ready(c, "attn_contiguous", x, x)) return attn__none(c);
     if (attn__is_contiguous(x)) return x;
     y = attn__new(c, "attn_contiguous", x->type, x->rank, x->shape, 1, 0);
     if (!c->error) attn__copy_out(y->data, x);
@@ -6786,7 +6789,7 @@ ATTN_DEF attn_tensor *attn_reshape(attn_ctx *c, attn_tensor *x, int rank, const 
     ptrdiff_t full[ATTN_MAX_RANK], n = 1;
     int open = -1;
     attn_tensor *y, want;
-    if (!attn__ready(c, "attn_reshape", x, x)) return &c->empty;
+    if (!attn__ready(c, "attn_reshape", x, x)) return attn__none(c);
     if (rank < 0 || rank > ATTN_MAX_RANK)
         return attn__fail_number(c, ATTN_ERR_SHAPE, "attn_reshape", "rank", rank, "outside 0..6");
     if (rank > 0 && !shape) return attn__fail(c, ATTN_ERR_NULL, "attn_reshape", "shape is NULL");
@@ -6810,7 +6813,7 @@ ATTN_DEF attn_tensor *attn_reshape(attn_ctx *c, attn_tensor *x, int rank, const 
 }
 ATTN_DEF attn_tensor *attn_transpose(attn_ctx *c, attn_tensor *x, int axis1, int axis2) {
     attn_tensor *y;
-    if (!attn__ready(c, "attn_transpose", x, x)) return &c->empty;
+    if (!attn__ready(c, "attn_transpose", x, x)) return attn__none(c);
     if (!attn__axis(c, "attn_transpose", x, &axis1) || !attn__axis(c, "attn_transpose", x, &axis2)) return &c->empty;
     y = attn__view(c, "attn_transpose", x, x->rank, x->shape);
     if (c->error) return y;
@@ -6825,7 +6828,7 @@ ATTN__FUNC void attn__narrow(attn_tensor *y, int axis, ptrdiff_t first, ptrdiff_
 }
 ATTN_DEF attn_tensor *attn_slice(attn_ctx *c, attn_tensor *x, int axis, ptrdiff_t first, ptrdiff_t count) {
     attn_tensor *y;
-    if (!attn__ready(c, "attn_slice", x, x) || !attn__axis(c, "attn_slice", x, &axis)) return &c->empty;
+    if (!attn__ready(c, "attn_slice", x, x) || !attn__axis(c, "attn_slice", x, &axis)) return attn__none(c);
     if (first < 0 || first > x->shape[axis])
         return attn__fail_number(c, ATTN_ERR_RANGE, "attn_slice", "first", first, "outside the axis");
     if (count < 0 || count > x->shape[axis] - first)
@@ -6838,7 +6841,7 @@ ATTN_DEF attn_tensor *attn_slice(attn_ctx *c, attn_tensor *x, int axis, ptrdiff_
 }
 ATTN_DEF attn_tensor *attn_broadcast(attn_ctx *c, attn_tensor *x, int rank, const ptrdiff_t *shape) {
     attn_tensor *y, want;
-    if (!attn__ready(c, "attn_broadcast", x, x)) return &c->empty;
+    if (!attn__ready(c, "attn_broadcast", x, x)) return attn__none(c);
     y = attn__view(c, "attn_broadcast", x, rank, shape);
     if (c->error) return y;
     want = *y;
@@ -6911,7 +6914,7 @@ ATTN_DEF attn_tensor *attn_matmul(attn_ctx *c, attn_tensor *a, attn_tensor *b) {
     ptrdiff_t shape[ATTN_MAX_RANK];
     int rank;
     attn_tensor *y, x[2];
-    if (!attn__float_ready(c, "attn_matmul", a, b)) return &c->empty;
+    if (!attn__float_ready(c, "attn_matmul", a, b)) return attn__none(c);
     if (a->rank < 2 || b->rank < 2) return attn__fail_shapes(c, "attn_matmul", a, b, "two axes are needed");
     if (a->shape[a->rank - 1] != b->shape[b->rank - 2])
         return attn__fail_shapes(c, "attn_matmul", a, b, "the inner extents differ");
@@ -6954,7 +6957,7 @@ ATTN__FUNC attn_tensor *attn__softmax_op(attn_ctx *c, const char *name, attn_ten
     return c->error ? &c->empty : y;
 }
 ATTN__FUNC attn_tensor *attn__softmax_along(attn_ctx *c, const char *name, attn_tensor *x, int axis, int log) {
-    if (!attn__float_ready(c, name, x, x) || !attn__axis(c, name, x, &axis)) return &c->empty;
+    if (!attn__float_ready(c, name, x, x) || !attn__axis(c, name, x, &axis)) return attn__none(c);
     if (axis == x->rank - 1) return attn__softmax_op(c, name, x, NULL, 0, log);
     return attn_transpose(c, attn__softmax_op(c, name, attn_transpose(c, x, axis, -1), NULL, 0, log), axis, -1);
 }
@@ -6966,7 +6969,7 @@ ATTN_DEF attn_tensor *attn_log_softmax(attn_ctx *c, attn_tensor *x, int axis) {
 }
 ATTN_DEF attn_tensor *attn_masked_softmax(attn_ctx *c, attn_tensor *x, const attn_tensor *lengths) {
     const char *name = "attn_masked_softmax";
-    if (!attn__float_ready(c, name, x, x) || !attn__ready(c, name, lengths, lengths)) return &c->empty;
+    if (!attn__float_ready(c, name, x, x) || !attn__ready(c, name, lengths, lengths)) return attn__none(c);
     if (lengths->type != ATTN_I32) return attn__fail(c, ATTN_ERR_DTYPE, name, "lengths must be i32");
     if (x->rank < 2 || lengths->rank < 1 || lengths->rank >= x->rank || !attn__is_contiguous(lengths) ||
         memcmp(x->shape, lengths->shape, sizeof(ptrdiff_t) * (size_t)lengths->rank))
@@ -6984,7 +6987,7 @@ ATTN__FUNC attn_tensor *attn__norm_op(attn_ctx *c, int op, const char *name, att
     attn_tensor *y;
     attn__node *n;
     attn_status s;
-    if (!attn__float_ready(c, name, x, weight ? weight : x)) return &c->empty;
+    if (!attn__float_ready(c, name, x, weight ? weight : x)) return attn__none(c);
     if (x->rank < 1 || (weight && (weight->rank != 1 || weight->shape[0] != x->shape[x->rank - 1])))
         return attn__fail_shapes(c, name, x, weight, "[..,C] and a weight [C] are wanted");
     x = attn_contiguous(c, x);
@@ -7018,7 +7021,7 @@ ATTN_DEF attn_tensor *attn_cross_entropy(attn_ctx *c, attn_tensor *x, attn_tenso
     attn_tensor *y, *p;
     double sum = 0;
     ptrdiff_t rows, cols, e;
-    if (!attn__float_ready(c, name, x, x) || !attn__ready(c, name, targets, targets)) return &c->empty;
+    if (!attn__float_ready(c, name, x, x) || !attn__ready(c, name, targets, targets)) return attn__none(c);
     if (targets->type != ATTN_I32) return attn__fail(c, ATTN_ERR_DTYPE, name, "targets must be i32");
     if (x->rank != 2 || targets->rank != 1 || x->shape[0] != targets->shape[0])
         return attn__fail_shapes(c, name, x, targets, "[n,classes] and [n] are wanted");
@@ -7054,7 +7057,7 @@ ATTN_DEF attn_tensor *attn_mse(attn_ctx *c, attn_tensor *a, attn_tensor *b) {
     int rank;
     attn_tensor *y;
     attn__node *node;
-    if (!attn__float_ready(c, "attn_mse", a, b)) return &c->empty;
+    if (!attn__float_ready(c, "attn_mse", a, b)) return attn__none(c);
     if (!attn__broadcast_shape(a, b, &rank, shape)) return attn__fail_shapes(c, "attn_mse", a, b, "do not broadcast");
     for (int i = 0; i < rank; i++) n *= shape[i];
     y = attn__new(c, "attn_mse", a->type, 0, NULL, 1, 0);
@@ -7075,7 +7078,7 @@ ATTN_DEF attn_tensor *attn_sdpa(attn_ctx *c, attn_tensor *q, attn_tensor *k, att
     attn_status s;
     size_t mark;
     ptrdiff_t shape[4];
-    if (!attn__float_ready(c, "attn_sdpa", q, k) || !attn__float_ready(c, "attn_sdpa", k, v)) return &c->empty;
+    if (!attn__float_ready(c, "attn_sdpa", q, k) || !attn__float_ready(c, "attn_sdpa", k, v)) return attn__none(c);
     if (q->rank != 4 || k->rank != 4 || v->rank != 4)
         return attn__fail_shapes(c, "attn_sdpa", q, k, "[B,H,N,D] is wanted");
     if (c->record > 0 ||
@@ -8396,8 +8399,8 @@ ATTN_DEF int attn_desc_layout(int i, attn_field *field) {
 // gradient adds to those of its inputs. What an operator's backward needs beside is scratch, given back after it.
 
 ATTN_DEF int attn_record(attn_ctx *c, int on) {
-    const int was = c->record;
-    c->record = on > 0 ? 1 : on < 0 ? -1 : 0;
+    const int was = c ? c->record : 0;
+    if (c) c->record = on > 0 ? 1 : on < 0 ? -1 : 0;
     return was;
 }
 enum { ATTN__REACHED = 256 };         // a tensor that the loss depends on, during attn_backward
@@ -8640,7 +8643,7 @@ ATTN__FUNC int attn__reach_nodes(attn_ctx *c) {
 ATTN_DEF attn_status attn_backward(attn_ctx *c, attn_tensor *loss) {
     attn_tensor *seed;
     int fresh;
-    if (!attn__float_ready(c, "attn_backward", loss, loss)) return c->error;
+    if (!attn__float_ready(c, "attn_backward", loss, loss)) return attn_error(c);
     if (attn_count(loss) != 1) {
         attn__fail_shapes(c, "attn_backward", loss, NULL, "a loss of one element is wanted");
         return c->error;
@@ -8672,13 +8675,13 @@ ATTN_DEF attn_status attn_backward(attn_ctx *c, attn_tensor *loss) {
     return c->error;
 }
 ATTN_DEF void attn_zero_grad(attn_ctx *c) {
-    for (attn_tensor *p = c->first_param; p; p = p->next) if (p->grad) attn__zero(p->grad);
+    for (attn_tensor *p = attn_params(c); p; p = p->next) if (p->grad) attn__zero(p->grad);
 }
 
 // ---- optimisers
 
 ATTN_DEF attn_status attn_sgd(attn_ctx *c, double rate, double momentum) {
-    if (c->error) return c->error;
+    if (attn_error(c)) return attn_error(c);
     for (attn_tensor *p = c->first_param; p; p = p->next) {
         attn_tensor *step = p->grad;
         if (!step) continue;

@@ -245,6 +245,40 @@ TEST(error, every_kind_names_operator_and_shapes) {
     attn_clear(c);
     close_clean(c);
 }
+TEST(error, without_a_context_everything_gives_null_or_0) {
+    SHAPE(s, 2, 3);
+    SHAPE(axes4, 1, 1, 2, 3);
+    static float data[6];
+    attn_ctx *c = open_with(0, 0, 0), *none = NULL;
+    attn_tensor *x = attn_full(c, ATTN_F32, 2, s, 1), *l = attn_full(c, ATTN_I32, 1, s, 1), *out = x;
+    attn_tensor *a = attn_full(c, ATTN_F32, 4, axes4, 1);
+    for (int i = 0; i < 2; i++) {                           // with good inputs, and with the NULL that comes of it
+        attn_tensor *const made[] = {
+            attn_zeros(none, ATTN_F32, 2, s), attn_full(none, ATTN_F32, 2, s, 1), attn_full(none, ATTN_F16, 2, s, 1),
+            attn_from(none, ATTN_F32, 2, s, data), attn_wrap(none, ATTN_F32, 2, s, NULL, data),
+            attn_param(none, ATTN_F32, 2, s), attn_param(none, ATTN_I32, 2, s), attn_params(none),
+            attn_uniform(none, x, 0, 1), attn_normal(none, x, 0, 1), attn_arange(none, ATTN_F32, 3),
+            attn_arange(none, ATTN_BF16, 3), attn_add(none, x, x), attn_sub(none, x, x), attn_mul(none, x, x),
+            attn_div(none, x, x), attn_scale(none, x, 2), attn_exp(none, x), attn_gelu(none, x), attn_sum(none, x, 0),
+            attn_mean(none, x, 9), attn_sum_all(none, x), attn_mean_all(none, x), attn_max(none, x, 0, &out),
+            attn_max(none, x, 0, NULL), attn_argmax(none, x, 0), attn_matmul(none, x, x), attn_softmax(none, x, 0),
+            attn_log_softmax(none, x, 1), attn_masked_softmax(none, x, l), attn_layer_norm(none, x, NULL, NULL, 0),
+            attn_layer_norm(none, x, x, x, 0), attn_rms_norm(none, x, NULL, 0), attn_reshape(none, x, 1, s),
+            attn_transpose(none, x, 0, 1), attn_slice(none, x, 0, 0, 1), attn_broadcast(none, x, 2, s),
+            attn_contiguous(none, x), attn_cross_entropy(none, x, l), attn_mse(none, x, x),
+            attn_sdpa(none, a, a, a, NULL),
+        };
+        for (int k = 0; k < COUNT(made); k++) CHECK(!made[k]);
+        CHECK(!out);
+        CHECK(attn_item(none, x) == 0 && attn_read(none, x, data) == ATTN_ERR_NULL);
+        CHECK(attn_backward(none, x) == ATTN_ERR_NULL && attn_sgd(none, 0.1, 0) == ATTN_ERR_NULL);
+        CHECK(attn_record(none, 1) == 0 && attn_mark(none) == 0 && attn_used(none) == 0 && attn_peak(none) == 0);
+        CHECK(attn_error(none) == ATTN_ERR_NULL && attn_message(none)[0]);
+        attn_zero_grad(none); attn_reset(none, 3); attn_clear(none); attn_close(none);
+        x = l = a = NULL;
+    }
+    close_clean(c);
+}
 
 // ---- making and viewing
 
@@ -377,6 +411,7 @@ int main(int argc, char **argv) {
     RUN(context, reset_to_what_is_no_mark_is_an_error_and_changes_nothing);
     RUN(error, the_first_stays_with_its_text_and_later_calls_do_nothing);
     RUN(error, every_kind_names_operator_and_shapes);
+    RUN(error, without_a_context_everything_gives_null_or_0);
     RUN(make, values_are_what_was_asked);
     RUN(view, slice_transpose_broadcast_and_reshape_share_memory_where_they_can);
     RUN(random, moments_are_those_of_the_distribution);
