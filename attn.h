@@ -608,9 +608,10 @@ ATTN_DEF attn_tensor *attn_param(attn_ctx *c, int type, int rank, const ptrdiff_
 // First parameter, the others by ->next.
 ATTN_DEF attn_tensor *attn_params(const attn_ctx *c);
 // Fill t in place from the context's Philox stream: uniform in [low, high), normal by Box and Muller 1958.
+// errors  RANGE (Inf, NaN, low above high, deviation below 0), OVERLAP (elements of a view lie over each other)
 ATTN_DEF attn_tensor *attn_uniform(attn_ctx *c, attn_tensor *t, double low, double high);
 ATTN_DEF attn_tensor *attn_normal(attn_ctx *c, attn_tensor *t, double mean, double deviation);
-// 0, 1, .., n-1.
+// 0, 1, .., n-1; RANGE where an integer type does not hold n-1.
 ATTN_DEF attn_tensor *attn_arange(attn_ctx *c, int type, ptrdiff_t n);
 // Number of elements; the one element of a tensor of one (0 and an error otherwise); all elements, row-major, into out.
 ATTN_DEF ptrdiff_t attn_count(const attn_tensor *t);
@@ -741,7 +742,7 @@ ATTN_DEF int attn_record(attn_ctx *c, int on);
 // until attn_zero_grad. A second call for the same record is ATTN_ERR_STATE. First derivatives only.
 ATTN_DEF attn_status attn_backward(attn_ctx *c, attn_tensor *loss);
 ATTN_DEF void attn_zero_grad(attn_ctx *c);
-// param -= rate * grad for every parameter with a gradient; momentum 0 = plain.
+// param -= rate * grad for every parameter with a gradient; momentum in 0..1 (RANGE otherwise), 0 = plain.
 // source  Robbins and Monro 1951; Polyak 1964
 ATTN_DEF attn_status attn_sgd(attn_ctx *c, double rate, double momentum);
 
@@ -6560,8 +6561,23 @@ ATTN__FUNC double attn__draw(const attn_ctx *c, uint64_t i) {
     attn_philox(counter, key, r);
     return (double)(((uint64_t)r[2 * (i & 1)] << 21) ^ (r[2 * (i & 1) + 1] >> 11)) * (1.0 / 9007199254740992.0);
 }
+// Two indices with one element; axes that do not nest count as that.
+ATTN__FUNC int attn__lies_over_itself(const attn_tensor *t) {
+    for (int i = 0; i < t->rank; i++) {
+        ptrdiff_t span = 0;                            // of the axes with smaller steps
+        for (int j = 0; j < t->rank; j++)
+            if (t->shape[j] > 1 && (t->stride[j] < t->stride[i] || (t->stride[j] == t->stride[i] && j > i)))
+                span += (t->shape[j] - 1) * t->stride[j];
+        if (t->shape[i] > 1 && t->stride[i] <= span) return attn_count(t) > 0;
+    }
+    return 0;
+}
 ATTN__FUNC attn_tensor *attn__fill(attn_ctx *c, attn_tensor *t, const char *op, double x, double y, int normal) {
     if (!attn__float_ready(c, op, t, t)) return attn__none(c);
+    if (!attn__finite(x) || !attn__finite(y) || (normal ? y < 0 : x > y))
+        return attn__fail_number(c, ATTN_ERR_RANGE, op, normal ? "mean, deviation" : "low, high", ATTN__UNSAID,
+                                 normal ? "Inf or NaN, or a negative deviation" : "Inf or NaN, or low above high");
+    if (attn__lies_over_itself(t)) return attn__fail(c, ATTN_ERR_OVERLAP, op, "elements lie over each other");
     for (ptrdiff_t i = 0, n = attn_count(t); i < n; i++) {
         double u = attn__draw(c, c->drawn++);
         if (normal) {
@@ -6580,8 +6596,12 @@ ATTN_DEF attn_tensor *attn_normal(attn_ctx *c, attn_tensor *t, double mean, doub
 }
 ATTN_DEF attn_tensor *attn_arange(attn_ctx *c, int type, ptrdiff_t n) {
     attn_tensor *t = attn__new(c, "attn_arange", type, 1, &n, 1, 0);
+    const double most = type == ATTN_BOOL ? 1 : type == ATTN_I8 ? 127 : type == ATTN_U8 ? 255 :
+        type == ATTN_I32 ? 2147483647.0 : 1e300;
     if (type == ATTN_F16 || type == ATTN_BF16)
         return attn__fail(c, ATTN_ERR_DTYPE, "attn_arange", "f16 and bf16 are not written yet");
+    if (attn_count(t) > 0 && (double)n - 1 > most)
+        return attn__fail_number(c, ATTN_ERR_RANGE, "attn_arange", "n", n, "beyond what the type holds");
     for (ptrdiff_t i = 0, m = attn_count(t); i < m; i++)
         attn__put(type, (char *)t->data + i * attn__types[type].bytes, (double)i);
     return t;
@@ -6952,7 +6972,7 @@ ATTN__FUNC attn_tensor *attn__softmax_op(attn_ctx *c, const char *name, attn_ten
     y = attn__new(c, name, x->type, x->rank, x->shape, 1, 0);
     if (c->error) return y;
     s = attn__softmax_last(c, y->data, x, lengths, per, log);
-    if (s) return attn__fail(c, s, name, s == ATTN_ERR_RANGE ? "a length outside 0..M" : attn_status_str(s));
+    if (s) return attn__fail(c, s, name, attn_status_str(s));
     attn__record_op(c, log ? ATTN_OP_LOG_SOFTMAX : ATTN_OP_SOFTMAX, y, x, NULL);
     return c->error ? &c->empty : y;
 }
@@ -6974,6 +6994,11 @@ ATTN_DEF attn_tensor *attn_masked_softmax(attn_ctx *c, attn_tensor *x, const att
     if (x->rank < 2 || lengths->rank < 1 || lengths->rank >= x->rank || !attn__is_contiguous(lengths) ||
         memcmp(x->shape, lengths->shape, sizeof(ptrdiff_t) * (size_t)lengths->rank))
         return attn__fail_shapes(c, name, x, lengths, "lengths must be [B] or [B,N] of x, contiguous");
+    for (ptrdiff_t i = 0, n = attn_count(lengths); i < n; i++) {
+        const int32_t length = ((const int32_t *)lengths->data)[i];
+        if (length < 0 || length > x->shape[x->rank - 1])
+            return attn__fail_number(c, ATTN_ERR_RANGE, name, "a length", length, "outside 0..M");
+    }
     {
         ptrdiff_t per = 1;
         for (int i = lengths->rank; i < x->rank - 1; i++) per *= x->shape[i];
@@ -8682,6 +8707,11 @@ ATTN_DEF void attn_zero_grad(attn_ctx *c) {
 
 ATTN_DEF attn_status attn_sgd(attn_ctx *c, double rate, double momentum) {
     if (attn_error(c)) return attn_error(c);
+    if (!attn__finite(rate))
+        attn__fail_number(c, ATTN_ERR_RANGE, "attn_sgd", "rate", ATTN__UNSAID, "Inf or NaN");
+    else if (!(momentum >= 0 && momentum <= 1) || !attn__finite(momentum))
+        attn__fail_number(c, ATTN_ERR_RANGE, "attn_sgd", "momentum", ATTN__UNSAID, "outside 0 <= m <= 1");
+    if (c->error) return c->error;
     for (attn_tensor *p = c->first_param; p; p = p->next) {
         attn_tensor *step = p->grad;
         if (!step) continue;

@@ -245,6 +245,59 @@ TEST(error, every_kind_names_operator_and_shapes) {
     attn_clear(c);
     close_clean(c);
 }
+TEST(error, numbers_without_a_meaning_are_refused_and_change_nothing) {
+    SHAPE(s, 2, 3);
+    SHAPE(deep, 4, 2, 3);
+    SHAPE(same, 1, 1);
+    SHAPE(woven, 1, 2);
+    SHAPE(apart, 1, 5);
+    SHAPE(one, 2, 1);
+    static float data[20];
+    attn_ctx *c = open_with(0, 0, 0);
+    attn_tensor *x = attn_full(c, ATTN_F32, 2, s, 1), *p = attn_param(c, ATTN_F32, 2, s), *n;
+    const double bad[] = { NAN, INFINITY, -INFINITY, 1.5, -0.25 };
+    for (int i = 0; i < 3; i++) {
+        expect(c, attn_uniform(c, x, bad[i], 1), ATTN_ERR_RANGE, "attn_uniform", "low", "NaN");
+        expect(c, attn_uniform(c, x, -1, bad[i]), ATTN_ERR_RANGE, "attn_uniform", "high", "NaN");
+        expect(c, attn_normal(c, x, 0, bad[i]), ATTN_ERR_RANGE, "attn_normal", "deviation", "NaN");
+        expect(c, attn_normal(c, x, bad[i], 1), ATTN_ERR_RANGE, "attn_normal", "mean", "NaN");
+    }
+    expect(c, attn_uniform(c, x, 1, 0.5), ATTN_ERR_RANGE, "attn_uniform", "low above high", "");
+    expect(c, attn_normal(c, x, 1, -0.5), ATTN_ERR_RANGE, "attn_normal", "negative", "");
+    expect(c, attn_uniform(c, attn_broadcast(c, x, 3, deep), 0, 1), ATTN_ERR_OVERLAP, "attn_uniform", "each other", "");
+    expect(c, attn_normal(c, attn_wrap(c, ATTN_F32, 2, s, same, data), 0, 1), ATTN_ERR_OVERLAP, "attn_normal", "", "");
+    expect(c, attn_uniform(c, attn_wrap(c, ATTN_F32, 2, s, one, data), 0, 1), ATTN_ERR_OVERLAP, "attn_uniform", "", "");
+    CHECK(attn_item(c, attn_sum_all(c, x)) == 6);
+    for (int i = 0; i < 20; i++) CHECK(data[i] == 0);
+    attn_uniform(c, attn_wrap(c, ATTN_F32, 2, s, woven, data), 1, 1);        // all of one value; steps that nest
+    attn_uniform(c, attn_wrap(c, ATTN_F32, 2, s, apart, data), 1, 2);
+    attn_uniform(c, attn_transpose(c, attn_slice(c, x, 1, 1, 2), 0, 1), 0, 1);
+    attn_normal(c, attn_broadcast(c, attn_zeros(c, ATTN_F32, 0, NULL), 2, same), 0, 0);
+    CHECK(attn_error(c) == ATTN_OK);
+    expect(c, attn_arange(c, ATTN_I8, 1000), ATTN_ERR_RANGE, "attn_arange", "n = 1000", "type");
+    expect(c, attn_arange(c, ATTN_I8, 129), ATTN_ERR_RANGE, "attn_arange", "n = 129", "");
+    expect(c, attn_arange(c, ATTN_U8, 257), ATTN_ERR_RANGE, "attn_arange", "n = 257", "");
+    expect(c, attn_arange(c, ATTN_BOOL, 3), ATTN_ERR_RANGE, "attn_arange", "n = 3", "");
+    n = attn_arange(c, ATTN_I8, 128);
+    CHECK(((int8_t *)n->data)[127] == 127 && ((uint8_t *)attn_arange(c, ATTN_U8, 256)->data)[255] == 255);
+    CHECK(attn_count(attn_arange(c, ATTN_BOOL, 2)) == 2 && attn_count(attn_arange(c, ATTN_I8, 0)) == 0);
+    for (int k = 0; k < 2; k++) {
+        int32_t wrong[2] = { 1, 0 };
+        wrong[1] = k ? -2 : 4;
+        expect(c, attn_masked_softmax(c, x, attn_from(c, ATTN_I32, 1, s, wrong)), ATTN_ERR_RANGE, "attn_masked_softmax",
+               k ? "= -2" : "= 4", "0..M");
+    }
+    attn_backward(c, attn_sum_all(c, p));
+    for (int i = 0; i < 5; i++) {
+        if (i < 3) CHECK(attn_sgd(c, bad[i], 0) == ATTN_ERR_RANGE && has(c, "attn_sgd: rate"));
+        attn_clear(c);
+        CHECK(attn_sgd(c, 0.5, bad[i]) == ATTN_ERR_RANGE && has(c, "attn_sgd: momentum"));
+        attn_clear(c);
+    }
+    CHECK(attn_item(c, attn_sum_all(c, p)) == 0 && !p->state);
+    CHECK(attn_sgd(c, 0.5, 1) == ATTN_OK && attn_sgd(c, -0.5, 0) == ATTN_OK && attn_item(c, attn_sum_all(c, p)) == 0);
+    close_clean(c);
+}
 TEST(error, without_a_context_everything_gives_null_or_0) {
     SHAPE(s, 2, 3);
     SHAPE(axes4, 1, 1, 2, 3);
@@ -411,6 +464,7 @@ int main(int argc, char **argv) {
     RUN(context, reset_to_what_is_no_mark_is_an_error_and_changes_nothing);
     RUN(error, the_first_stays_with_its_text_and_later_calls_do_nothing);
     RUN(error, every_kind_names_operator_and_shapes);
+    RUN(error, numbers_without_a_meaning_are_refused_and_change_nothing);
     RUN(error, without_a_context_everything_gives_null_or_0);
     RUN(make, values_are_what_was_asked);
     RUN(view, slice_transpose_broadcast_and_reshape_share_memory_where_they_can);
