@@ -202,5 +202,5 @@ clean: ## remove what was built
 	rm -rf $(B)
 
 help: ## this list
-	@awk -F '##' '/^[a-z][a-z-]*:/ { t = $$0; sub(/:.*/, "", t); at = t } NF > 1 && at && !/awk/ \
+	@awk -F '##' '/^[a-z][a-z0-9-]*:/ { t = $$0; sub(/:.*/, "", t); at = t } NF > 1 && at && !/awk/ \
 	    { printf "  %-14s%s\n", at, $$2; at = "" }' Makefile
