@@ -1,6 +1,7 @@
 #!/bin/sh
-# cost.sh size | time - what attn.h costs: bytes of the object, seconds of compilation. CC is honoured. Prints the aims
-# of docs/decisions.md beside the numbers; "over" is printed, and the exit status is 1, when a bound is not kept.
+# cost.sh size | time - what attn.h costs: bytes of the object, seconds of compilation. CC is honoured. Prints the bounds
+# and aims of docs/decisions.md beside the numbers, and OVER after one that is passed; the exit status is 1 when a bound
+# is passed, an aim ("wanted") alone leaves it 0.
 CC=${CC:-cc}
 here=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d) || exit 2
@@ -17,10 +18,11 @@ bytes() { # flags -> bytes of code and constants
     $CC $1 -fno-asynchronous-unwind-tables -I"$here" -c "$work/impl.c" -o "$work/o.o" || exit 1
     size "$work/o.o" | awk 'NR == 2 { print $1 + $2 }'
 }
-row() { # words, flags, bound in KB (0 = none)
+row() { # words, flags, bound in KB (0 = none), what is wanted in KB (0 = none, or the bound)
     b=$(bytes "$2") || exit 1
     kb=$(((b + 1023) / 1024)) verdict=
-    if [ "$3" != 0 ]; then verdict="aim $3 KB"; [ $kb -le "$3" ] || { verdict="$verdict, OVER"; over=1; }; fi
+    if [ "$3" != 0 ]; then verdict="bound $3 KB"; [ $kb -le "$3" ] || { verdict="$verdict, OVER"; over=1; }; fi
+    if [ "$4" != 0 ]; then verdict="$verdict${verdict:+; }wanted $4"; [ $kb -le "$4" ] || verdict="$verdict, OVER"; fi
     printf '%-58s %6d KB  %s\n' "$1" $kb "$verdict"
 }
 if [ "$1" = size ]; then
@@ -29,16 +31,16 @@ if [ "$1" = size ]; then
     *) one=-DATTN_NO_AVX512 name='scalar and avx2' ;;
     esac
     $CC --version | head -n 1
-    row 'the least: kernels, scalar f32, no stdlib, -Os' "-Os $tiny" 64
-    row 'the same at -O2' "-O2 $tiny" 0
-    row 'kernels, scalar, -Os' "-Os $kernels -DATTN_NO_SIMD" 0
-    row 'kernels, scalar, -O2' "-O2 $kernels -DATTN_NO_SIMD" 0
-    row "kernels, $name, -O2" "-O2 $kernels $one" 0
-    row 'kernels, every pass, -O2' "-O2 $kernels" 400
-    row 'everything, scalar, -Os' "-Os -DATTN_NO_SIMD" 0
-    row 'everything, scalar, -O2' "-O2 -DATTN_NO_SIMD" 0
-    row "everything, $name, -O2" "-O2 $one" 0
-    row 'everything, every pass, -O2' "-O2" 0
+    row 'the least: kernels, scalar f32, no stdlib, -Os' "-Os $tiny" 64 32
+    row 'the same at -O2' "-O2 $tiny" 0 0
+    row 'kernels, scalar, -Os' "-Os $kernels -DATTN_NO_SIMD" 0 64
+    row 'kernels, scalar, -O2' "-O2 $kernels -DATTN_NO_SIMD" 0 64
+    row "kernels, $name, -O2" "-O2 $kernels $one" 0 64
+    row 'kernels, every pass, -O2' "-O2 $kernels" 400 0
+    row 'everything, scalar, -Os' "-Os -DATTN_NO_SIMD" 0 0
+    row 'everything, scalar, -O2' "-O2 -DATTN_NO_SIMD" 0 0
+    row "everything, $name, -O2" "-O2 $one" 0 0
+    row 'everything, every pass, -O2' "-O2" 0 0
     exit $over
 fi
 
