@@ -23,7 +23,7 @@
 #include <unistd.h>
 #endif
 
-enum { MOST_POINTS = 1000, GRID = 60, CURVE = 241, EPOCHS = 300 };
+enum { MOST_POINTS = 1000, GRID = 60, CURVE = 241, EPOCHS = 300, LONGEST = 1000 };
 static const char usage[] =
     "usage: regression [options] [FILE.csv | -]   kernel regression of y on x: columns x,y or y; -: standard input\n"
     "       regression [options] --notes          the study notes' data, fits and pictures\n"
@@ -247,8 +247,16 @@ static double descend(run *r, const points *p, attn_tensor *w, double rate, doub
 
 // ---- pictures
 
+static void make_folders(const char *path) {
+    char name[LONGEST];
+    for (size_t i = 1; i <= strlen(path); i++) {
+        snprintf(name, sizeof name, "%.*s", (int)i, path);
+        if (path[i] == '/' || path[i] == 0) mkdir(name, 0777); // if it fails, the first picture says so
+    }
+}
 static FILE *open_out(const run *r, const char *name) {
-    char path[1100];
+    char path[LONGEST + 100];
+    make_folders(r->out); // not before there is something to write: a refused call leaves nothing behind
     snprintf(path, sizeof path, "%s/%s", r->out, name);
     FILE *f = fopen(path, "wb");
     if (f == NULL) die(1, "%s: cannot be written", path);
@@ -522,14 +530,6 @@ static void consistency(run *r) {
          "RMSE to the truth", s, 3, 1, 1);
 }
 
-static void make_folders(const char *path) {
-    char name[1000];
-    if (strlen(path) >= sizeof name) die(2, "--out: the name is too long");
-    for (size_t i = 1; i <= strlen(path); i++) {
-        snprintf(name, sizeof name, "%.*s", (int)i, path);
-        if (path[i] == '/' || path[i] == 0) mkdir(name, 0777); // if it fails, the first picture says so
-    }
-}
 int main(int argc, char **argv) {
     const char *file = NULL, *mode = "";
     int threads = 1;
@@ -538,7 +538,10 @@ int main(int argc, char **argv) {
     for (int i = 1; i < argc; i++) {
         const char *a = argv[i], *next = i + 1 < argc ? argv[i + 1] : NULL;
         if (!strcmp(a, "--help") || !strcmp(a, "-h")) return fputs(usage, stdout) < 0 || fflush(stdout) != 0;
-        else if (!strcmp(a, "--notes") || !strcmp(a, "--consistency")) mode = a;
+        else if (!strcmp(a, "--notes") || !strcmp(a, "--consistency")) {
+            if (*mode && strcmp(mode, a)) die(2, "%s beside %s: one of them\n%s", a, mode, usage);
+            mode = a;
+        }
         else if (!strcmp(a, "--out") && next) r.out = next, i++;
         else if (!strcmp(a, "--threads") && next && *next && !next[strspn(next, "0123456789")])
             threads = atoi(next), i++;
@@ -550,12 +553,12 @@ int main(int argc, char **argv) {
         else if (file) die(2, "%s: one file only\n%s", a, usage);
         else file = a;
     }
+    if (strlen(r.out) >= LONGEST) die(2, "--out: the name is too long");
     if (file && *mode) die(2, "%s: %s brings its own data", file, mode);
     r.pool = threads == 1 ? NULL : attn_pool_open(threads);
     attn_ctx_desc desc = ATTN_ZERO;
     desc.isa = r.isa, desc.parallel = r.pool, desc.seed = 1;
     if ((r.c = attn_open(NULL, 0, &desc)) == NULL) die(1, "out of memory");
-    make_folders(r.out);
     if (!strcmp(mode, "--notes")) notes(&r);
     else if (!strcmp(mode, "--consistency")) consistency(&r);
     else regression(&r, file ? file : "examples/data/nile.csv");

@@ -63,14 +63,25 @@ bad "one x" '1,2\n1,3\n1,4\n' '1:1: every x is the same'
 
 "$prog" --help > "$dir/out"; ok "--help exits with 0"
 grep -q '^usage: ' "$dir/out"; ok "--help prints the usage"
-for args in "--nonsense" "--isa" "--isa 8086" "--threads x" "$dir/none.csv" "$dir" "--notes x.csv" "a.csv b.csv"; do
+for args in "--nonsense" "--isa" "--isa 8086" "--threads x" "$dir/none.csv" "$dir" "--notes x.csv" "a.csv b.csv" \
+    "--notes --consistency" "--consistency --notes" "--out $(printf %01000d 0)"; do
     "$prog" $args > /dev/null 2> "$dir/err"; [ $? -eq 2 ] && [ -s "$dir/err" ]; ok "$args: exit code 2 and a message"
+done
+for file in "$dir/none.csv" "$dir/bad.csv"; do
+    "$prog" --out "$dir/left/behind" "$file" > /dev/null 2>&1; [ $? -eq 2 ] && [ ! -e "$dir/left" ]
+    ok "$(basename "$file"): no folder is left behind"
 done
 : > "$dir/file"
 "$prog" --out "$dir/file/o" > /dev/null 2> "$dir/err"
 [ $? -eq 1 ] && grep -q "^$dir/file/o/bandwidth.svg: cannot be written" "$dir/err"; ok "no such folder: exit code 1"
 if [ -c /dev/full ]; then
     "$prog" --out "$dir/o" > /dev/full 2> /dev/null; [ $? -eq 1 ]; ok "a full disk under the output: exit code 1"
+fi
+if command -v python3 > /dev/null 2>&1; then
+    for args in "" none "data more"; do
+        python3 examples/python/notes.py $args > "$dir/out" 2> "$dir/err"
+        [ $? -eq 2 ] && [ ! -s "$dir/out" ] && grep -q '^usage: ' "$dir/err"; ok "notes.py $args: usage and exit code 2"
+    done
 fi
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -9,6 +9,10 @@ source  Cleveland 1979, Robust locally weighted regression and smoothing scatter
 """
 import sys
 
+if len(sys.argv) != 2:
+    sys.stderr.write("usage: lowess.py FILE.csv\n")
+    sys.exit(2)
+
 import numpy as np
 from statsmodels.nonparametric.smoothers_lowess import lowess
 

@@ -7,6 +7,10 @@ import json
 import struct
 import sys
 
+if sys.argv[1:] not in (["data"], ["expected"]):
+    sys.stderr.write("usage: notes.py data | expected\n")
+    sys.exit(2)
+
 raw = open("tests/conformance/seeds.safetensors", "rb").read()
 start = 8 + struct.unpack("<Q", raw[:8])[0]
 header = json.loads(raw[8:start])
