@@ -1,7 +1,7 @@
 #!/bin/sh
-# cost.sh size | time - what attn.h costs: bytes of the object, seconds of compilation. CC is honoured. Prints the bounds
-# and aims of docs/decisions.md beside the numbers, and OVER after one that is passed; the exit status is 1 when a bound
-# is passed, an aim ("wanted") alone leaves it 0.
+# cost.sh size | time - what attn.h costs: bytes of the object, seconds of compilation. CC is honoured. Prints the
+# bounds and aims of docs/decisions.md beside the numbers, OVER after one that is passed. The exit status is 1 when a
+# bound is passed; an aim ("wanted") that is passed leaves it 0.
 CC=${CC:-cc}
 here=$(cd "$(dirname "$0")/.." && pwd)
 work=$(mktemp -d) || exit 2
