@@ -28,7 +28,7 @@ all: examples ## the same as examples
 
 # The implementation is compiled once in each way; -DATTN__DONE tells a program that it is there already. The bench
 # holds its own, so that its figures are those of one command. Every program compiles alone as well: hygiene's `alone`.
-build = mkdir -p $(@D) && $(CC) $(CFLAGS) $(1) -I. $(filter %.c %.o,$^) -o $@ $(LDFLAGS) $(LIBS)
+build = mkdir -p $(@D) && $(CC) $(CFLAGS) $(1) -I. $(filter %.c %.o,$^) -o $@ $(LDFLAGS)
 object = mkdir -p $(@D) && $(CC) $(CFLAGS) $(1) -I. -c -x c $< -o $@
 HEADERS := attn.h $(wildcard tests/*.h)
 define way # folder, flags
@@ -56,8 +56,6 @@ $(B)/simde/%: bench/%.c attn.h $(wildcard bench/*.h)
 	$(call build,$(SIMDE))
 $(B)/bench-report: bench/report.c $(B)/attn.o
 	$(call build,-DATTN__DONE)
-$(B)/test_vec: LIBS = -lm
-$(B)/%/test_vec: LIBS = -lm
 
 examples: $(addprefix $(B)/,$(EXAMPLES)) ## build every program of examples/
 

@@ -463,17 +463,16 @@ warnings_optimised() { # some warnings need the optimiser's eyes
 
 # ---- programs
 
-alone() { # folder: each program compiles by cc -O2 -I. file.c -o name and nothing else (test_vec: -lm too), in silence
+alone() { # folder: each program compiles by cc -O2 -I. file.c -o name and nothing else, in silence
     n=0 folder=$1
     ln -sf "$tests/../$1" here
     for f in here/*.c; do
-        name=$(basename "$f" .c) lib=
+        name=$(basename "$f" .c)
         case $name in
         attn|counts) continue ;; # parts of programs
-        test_vec) lib=-lm ;;
         esac
         n=$((n + 1))
-        silent "$1/$name.c" $CC -O2 -I. "$f" -o program $lib || break
+        silent "$1/$name.c" $CC -O2 -I. "$f" -o program || break
     done
     [ $n -gt 0 ] || echo "no program in $1" >>wrong
     verdict "$n programs of $1, each by one command"
