@@ -78,7 +78,7 @@
 //     ATTN_STATIC          not set         every function is static: a private copy for this file
 //     ATTN_DEF             extern          what stands before each declaration (dllexport, a visibility attribute)
 //     ATTN_MALLOC(n)       malloc          with ATTN_REALLOC(p, n) and ATTN_FREE(p): your allocator, all three or none
-//     ATTN_ASSERT(x)       nothing         checks of the library's own invariants, never of your input
+//     ATTN_ASSERT(x)       nothing         checks of what is trusted: the library's own sums, the workers of your run
 //     ATTN_NO_STDLIB       not set         no malloc: caller's workspace and arena;
 //                                          only memcpy, memmove, memset, memcmp (or bcmp); no attn_desc_layout
 //     ATTN_NO_STDIO        not set         leaves out attn_to_file, the one function that knows FILE
@@ -4460,6 +4460,7 @@ ATTN__OUTLINE void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptr
     // nobody sees any: bits stay, keys are not read
     if (!attn__visible(g, w->vis, k0, nk, ATTN__TQ, &p, ATTN__FN(mask_words))) return;
     k0 = p.k0; nk = p.nk;                               // likewise
+    ATTN_ASSERT(nk >= 1 && nk <= ATTN__KT && p.from <= p.to && p.to <= nk);
     if (w->whole) {
         memcpy(s, (attn__e *)w->whole + (k0 - g->start) * ATTN__TQ, sizeof(attn__e) * (size_t)(nk * ATTN__TQ));
         p.from = p.to = 0;
@@ -7435,10 +7436,12 @@ ATTN__FUNC attn_status attn__check_ranges(const attn_desc *d, attn__text *why) {
     for (size_t i = 0; i < sizeof attn__ranges / sizeof *attn__ranges; i++) {
         const attn__range *r = &attn__ranges[i];
         const char *at = (const char *)d + r->at;
+        int32_t word;
+        memcpy(&word, at, sizeof word);
+        if (word == 0 && r->kind != 'z') continue;      // as most are
         if (r->kind == 'i' || r->kind == 'z') {
-            int32_t word;
-            ptrdiff_t x;
-            if (r->kind == 'i') { memcpy(&word, at, sizeof word); x = word; } else memcpy(&x, at, sizeof x);
+            ptrdiff_t x = word;
+            if (r->kind == 'z') memcpy(&x, at, sizeof x);
             if (x >= r->low && x <= r->high) continue;
             attn__wrong(why, ATTN_OK, r->name, x, "outside ");
             attn__say_int(why, r->low); attn__say(why, ".."); attn__say_int(why, r->high);
@@ -7703,11 +7706,10 @@ ATTN__FUNC attn_status attn__check_apart(const attn__array *x, const attn__array
 ATTN__FUNC attn_status attn__check_extent(const ptrdiff_t n[4], const ptrdiff_t s[4], int type, const char *name,
                                           attn__text *why) {
     ptrdiff_t x = 0;
-    for (int i = 0; i < 4; i++) {
-        x = attn__add_size(x, attn__mul_size(n[i] ? n[i] - 1 : 0, s[i]));
-        if (attn__mul_size(attn__add_size(x, 1), attn__types[type].bytes) < 0)
+    for (int i = 0; i < 4; i++) x = attn__add_size(x, attn__mul_size(n[i] ? n[i] - 1 : 0, s[i]));
+    for (int i = 0; attn__mul_size(attn__add_size(x, 1), attn__types[type].bytes) < 0; i++)
+        if (i == 3 || attn__mul_size(attn__mul_size(n[i], s[i]), attn__types[type].bytes) < 0)
             return attn__wrong_at(why, ATTN_ERR_RANGE, name, i, s[i], "the array does not fit in memory");
-    }
     for (int i = 0; i < 4 && attn__types[type].elements > 1; i++)
         if (i < 3 ? s[i] % attn__types[type].elements : s[i] != 1)
             return attn__wrong_at(why, ATTN_ERR_RANGE, name, i, s[i], i < 3 ? "not whole blocks of 32"
@@ -7718,42 +7720,37 @@ ATTN__FUNC attn_status attn__check_extent(const ptrdiff_t n[4], const ptrdiff_t 
 enum { ATTN__N_1, ATTN__N_B, ATTN__N_B1, ATTN__N_H, ATTN__N_N, ATTN__N_M, ATTN__N_D, ATTN__N_W, ATTN__N_REL,
        ATTN__N_ROPE, ATTN__N_TURNS, ATTN__N_PAGES, ATTN__N_BLOCKS, ATTN__N_COUNT };
 typedef struct attn__input { const char *name; uint16_t at; uint8_t a, b, type; } attn__input;
-#define ATTN__INPUT(field, a, b, type) { #field, offsetof(attn_desc, field), ATTN__N_##a, ATTN__N_##b, type }
-static const attn__input attn__inputs[] = {
-    ATTN__INPUT(logit_scale, 1, H, ATTN_F32), ATTN__INPUT(q_norm, 1, D, ATTN_F32), ATTN__INPUT(k_norm, 1, D, ATTN_F32),
-    ATTN__INPUT(query_offsets, 1, B, ATTN_I32), ATTN__INPUT(key_lengths, 1, B, ATTN_I32),
-    ATTN__INPUT(query_lengths, 1, B, ATTN_I32), ATTN__INPUT(row_lengths, B, N, ATTN_I32),
-    ATTN__INPUT(block_mask, 1, BLOCKS, ATTN_U8), ATTN__INPUT(doc_q, B, N, ATTN_I32),
-    ATTN__INPUT(doc_k, B, M, ATTN_I32), ATTN__INPUT(prefix, 1, B, ATTN_I32), ATTN__INPUT(tree_parent, 1, N, ATTN_I32),
-    ATTN__INPUT(alibi_slopes, 1, H, ATTN_F32), ATTN__INPUT(rel_table, REL, H, ATTN_F32),
-    ATTN__INPUT(w_score, D, D, ATTN_F32), ATTN__INPUT(w_q, W, D, ATTN_F32), ATTN__INPUT(w_k, W, D, ATTN_F32),
-    ATTN__INPUT(w_v, 1, W, ATTN_F32), ATTN__INPUT(kernel_width, 1, H, ATTN_F32), ATTN__INPUT(sink, 1, H, ATTN_F32),
-    ATTN__INPUT(rope_cos, ROPE, TURNS, ATTN_F32), ATTN__INPUT(rope_sin, ROPE, TURNS, ATTN_F32),
-    ATTN__INPUT(rope_q_pos, B, N, ATTN_I32), ATTN__INPUT(rope_k_pos, B, M, ATTN_I32),
-    ATTN__INPUT(cu_q, 1, B1, ATTN_I32), ATTN__INPUT(cu_k, 1, B1, ATTN_I32),
-    ATTN__INPUT(block_table, B, PAGES, ATTN_I32)
-};
+#define ATTN__INPUTS(X) \
+    X(logit_scale, 1, H, F32) X(q_norm, 1, D, F32) X(k_norm, 1, D, F32) X(query_offsets, 1, B, I32) \
+    X(key_lengths, 1, B, I32) X(query_lengths, 1, B, I32) X(row_lengths, B, N, I32) X(block_mask, 1, BLOCKS, U8) \
+    X(doc_q, B, N, I32) X(doc_k, B, M, I32) X(prefix, 1, B, I32) X(tree_parent, 1, N, I32) \
+    X(alibi_slopes, 1, H, F32) X(rel_table, REL, H, F32) X(w_score, D, D, F32) X(w_q, W, D, F32) X(w_k, W, D, F32) \
+    X(w_v, 1, W, F32) X(kernel_width, 1, H, F32) X(sink, 1, H, F32) X(rope_cos, ROPE, TURNS, F32) \
+    X(rope_sin, ROPE, TURNS, F32) X(rope_q_pos, B, N, I32) X(rope_k_pos, B, M, I32) X(cu_q, 1, B1, I32) \
+    X(cu_k, 1, B1, I32) X(block_table, B, PAGES, I32)
+#define ATTN__INPUT(field, a, b, type) { #field, offsetof(attn_desc, field), ATTN__N_##a, ATTN__N_##b, ATTN_##type },
+#define ATTN__GIVEN(field, a, b, type) | (uintptr_t)d->field
+static const attn__input attn__inputs[] = { ATTN__INPUTS(ATTN__INPUT) };
 ATTN__FUNC attn_status attn__check_inputs(const attn_desc *d, const attn__array *out, const uintptr_t *end,
                                           attn__text *why) {
     ptrdiff_t n[ATTN__N_COUNT];
-    int known = 0;
+#if !ATTN__SIZE
+    if (!(0 ATTN__INPUTS(ATTN__GIVEN))) return ATTN_OK; // as in nearly every call
+#endif
+    n[ATTN__N_1] = 1; n[ATTN__N_B] = d->batch; n[ATTN__N_B1] = d->batch + 1; n[ATTN__N_H] = d->heads;
+    n[ATTN__N_N] = d->queries; n[ATTN__N_M] = d->keys; n[ATTN__N_D] = d->dim; n[ATTN__N_W] = d->score_width;
+    n[ATTN__N_REL] = d->rel_kind == ATTN_REL_WINDOW_2D ? attn__mul_size(2 * (ptrdiff_t)d->rel_height - 1,
+        2 * (ptrdiff_t)d->rel_width - 1) : d->rel_count;
+    n[ATTN__N_ROPE] = d->rope_positions; n[ATTN__N_TURNS] = (d->rope_dim ? d->rope_dim : d->dim) / 2;
+    n[ATTN__N_PAGES] = d->pages_per_row;
+    n[ATTN__N_BLOCKS] = d->block_mask ? attn__mul_size(d->block_heads * ((d->queries - 1) / d->block_q + 1),
+        (d->keys + d->block_k - 1) / d->block_k) : 0;
     for (size_t i = 0; i < sizeof attn__inputs / sizeof *attn__inputs; i++) {
         const attn__input *x = &attn__inputs[i];
         attn__array a;
         ptrdiff_t shape[4];
         memcpy(&a.at, (const char *)d + x->at, sizeof a.at);
         if (!a.at) continue;
-        if (!known) {                                   // nearly no call has any
-            n[ATTN__N_1] = 1; n[ATTN__N_B] = d->batch; n[ATTN__N_B1] = d->batch + 1; n[ATTN__N_H] = d->heads;
-            n[ATTN__N_N] = d->queries; n[ATTN__N_M] = d->keys; n[ATTN__N_D] = d->dim; n[ATTN__N_W] = d->score_width;
-            n[ATTN__N_REL] = d->rel_kind == ATTN_REL_WINDOW_2D ? (2 * (ptrdiff_t)d->rel_height - 1) *
-                (2 * (ptrdiff_t)d->rel_width - 1) : d->rel_count;
-            n[ATTN__N_ROPE] = d->rope_positions; n[ATTN__N_TURNS] = (d->rope_dim ? d->rope_dim : d->dim) / 2;
-            n[ATTN__N_PAGES] = d->pages_per_row;
-            n[ATTN__N_BLOCKS] = d->block_mask ? d->block_heads * ((d->queries - 1) / d->block_q + 1) *
-                ((d->keys + d->block_k - 1) / d->block_k) : 0;
-            known = 1;
-        }
         shape[0] = shape[1] = 1; shape[2] = n[x->a]; shape[3] = n[x->b];
         a.name = x->name; a.n = shape; a.stride = NULL; a.type = x->type;
         for (int j = 0; j < ATTN__OUTPUTS; j++)
@@ -8025,6 +8022,8 @@ ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
     const ptrdiff_t parts = p->fold ? 1 : p->parts, first = task / parts * p->per;
     const ptrdiff_t end = first + p->per < p->total ? first + p->per : p->total;
     ptrdiff_t head = -1;
+    ATTN_ASSERT(worker >= 0 && worker < attn__workers(d->parallel));
+    ATTN_ASSERT(p->per >= 1 && p->run >= 1 && p->parts >= 1 && first < end);
     memset(g, 0, offsetof(attn__tile_args, q));
     g->work = (char *)g + (attn__work(p) - p->shared - (size_t)p->run * p->own);
     g->own = (char *)g->work + p->shared;
@@ -8323,6 +8322,7 @@ ATTN__FUNC void attn__turn_task(void *arg, ptrdiff_t i, int worker) {
     const attn__turn *p = (const attn__turn *)arg;
     const attn_desc *d = &p->d;
     attn__row_args g;
+    ATTN_ASSERT(worker >= 0 && worker < attn__workers(d->parallel));
     memset(&g, 0, sizeof g);
     g.d = d; g.type = d->q_type; g.stages = d->qk_norm || d->rope_kind; g.col = d->q_stride[3]; g.n = d->dim;
     g.factor = d->q_norm;

@@ -1,5 +1,7 @@
 // test_attention_misuse.c - room attention: what attn_fwd refuses, with which status and sentence; layout of attn_desc.
 #include "tools.h"
+static int asserted;
+#define ATTN_ASSERT(x) ((x) ? (void)0 : (void)asserted++)
 #define ATTN_IMPLEMENTATION
 #include "attn.h"
 #include "ref.h"
@@ -155,6 +157,10 @@ static const float ones[4096] = { 1 };
 static void with_cache(attn_desc *d) {
     d->k_cache = writable(d->k); d->v_cache = writable(d->v); d->k = d->v = NULL; d->key_lengths = zeros;
 }
+static void from_one(void *user, void (*task)(void *arg, ptrdiff_t i, int worker), void *arg, ptrdiff_t n) {
+    (void)user;
+    for (ptrdiff_t i = 0; i < n; i++) task(arg, i, 1 + (int)(i % 2));
+}
 TEST(misuse, axes_without_what_they_need) {
     static const int32_t falls[3] = { 0, 5, 3 }, late[3] = { -1, 2, 9 }, seven[2] = { 7, 7 };
     static const int32_t parent[5] = { -1, 0, 2, 1, 1 }, one[2] = { 1, 1 };
@@ -219,6 +225,19 @@ TEST(misuse, axes_without_what_they_need) {
     REFUSED(UNSUPPORTED, "lse", "norm", d.norm = ATTN_NORM_SIGMOID);
     REFUSED(UNSUPPORTED, "sink", "norm", d.norm = ATTN_NORM_RELU; d.sink = ones; d.lse = NULL);
     REFUSED(UNSUPPORTED, "off_by_one", "norm", d.norm = ATTN_NORM_AVERAGE; d.off_by_one = 1; d.lse = NULL);
+    {   // a run that counts its workers from 1
+        static char space[1 << 20];
+        static const attn_parallel wrong = { from_one, NULL, 2 };
+        static float x[8 * 512 * 8], y[8 * 512 * 8];
+        attn_desc d = ATTN_ZERO;
+        d.q = d.k = d.v = x; d.o = y; d.heads = 8; d.queries = d.keys = 512; d.dim = 8;
+        d.workspace = space; d.workspace_bytes = sizeof(space) / 2;
+        CHECK(attn_fwd(&d) == ATTN_OK && asserted == 0);
+        d.parallel = &wrong;
+        CHECK(attn_workspace(&d) < sizeof(space) / 3);
+        CHECK(attn_fwd(&d) == ATTN_OK && asserted > 0);
+        asserted = 0;
+    }
     {   // workers without run: the call does its work itself
         static const attn_parallel nobody = { NULL, NULL, 4 };
         attn_desc d = good_desc();
