@@ -1,10 +1,14 @@
 // test_ops - room >>ops: the value of every tensor operator against plain loops, over broadcasts and views; printing.
+// -DROUNDS=N changes the length of the sweeps.
 //     cc -O2 -I. tests/test_ops.c -o test_ops && ./test_ops [--seed N]
 #include "tools.h"
 #define ATTN_IMPLEMENTATION
 #include "attn.h"
 #include "tensors.h"
 
+#ifndef ROUNDS
+#define ROUNDS 200
+#endif
 static const double loose[2] = { 2e-5, 1e-12 };             // relative to 1 + |want|, for f32 and f64
 
 static const double unit[2] = { 6e-8, 1.2e-16 };            // of a rounding
@@ -63,7 +67,7 @@ static const struct { int op; unary f; double (*want)(double); double low; } sin
 };
 
 TEST(operator, two_tensors_broadcast_as_in_numpy) {
-    for (int round = 0; round < 800; round++) for (int type = ATTN_F32; type <= ATTN_F64; type++) {
+    for (int round = 0; round < ROUNDS * 4; round++) for (int type = ATTN_F32; type <= ATTN_F64; type++) {
         attn_ctx *c = open_any(round);
         ptrdiff_t s[ATTN_MAX_RANK] = { 0 }, sa[ATTN_MAX_RANK], sb[ATTN_MAX_RANK], index[ATTN_MAX_RANK];
         int rank = random_shape(s, round), k = round % COUNT(pairs), drop = rank ? test_below(rank + 1) : 0, right = 1;
@@ -91,7 +95,7 @@ TEST(operator, two_tensors_broadcast_as_in_numpy) {
     }
 }
 TEST(operator, one_tensor_element_by_element) {
-    for (int round = 0; round < 800; round++) for (int type = ATTN_F32; type <= ATTN_F64; type++) {
+    for (int round = 0; round < ROUNDS * 4; round++) for (int type = ATTN_F32; type <= ATTN_F64; type++) {
         attn_ctx *c = open_any(round);
         ptrdiff_t s[ATTN_MAX_RANK] = { 0 }, index[ATTN_MAX_RANK];
         int rank = random_shape(s, round), k = round % COUNT(singles), right = 1;
@@ -112,7 +116,7 @@ TEST(operator, one_tensor_element_by_element) {
 // ---- along one axis: sum, mean, max, argmax, softmax
 
 TEST(operator, along_an_axis) {
-    for (int round = 0; round < 600; round++) for (int type = ATTN_F32; type <= ATTN_F64; type++) {
+    for (int round = 0; round < ROUNDS * 3; round++) for (int type = ATTN_F32; type <= ATTN_F64; type++) {
         attn_ctx *c = open_any(round);
         ptrdiff_t s[ATTN_MAX_RANK] = { 1 }, one[ATTN_MAX_RANK], index[ATTN_MAX_RANK], walk[ATTN_MAX_RANK];
         int rank = random_shape(s, round), axis;
@@ -158,7 +162,7 @@ TEST(operator, along_an_axis) {
     seen[ATTN_OP_LOG_SOFTMAX] = 1;
 }
 TEST(operator, norms_of_rows) {
-    for (int round = 0; round < 400; round++) for (int type = ATTN_F32; type <= ATTN_F64; type++) {
+    for (int round = 0; round < ROUNDS * 2; round++) for (int type = ATTN_F32; type <= ATTN_F64; type++) {
         attn_ctx *c = open_any(round);
         ptrdiff_t s[ATTN_MAX_RANK] = { 0 }, index[ATTN_MAX_RANK], walk[ATTN_MAX_RANK];
         int rank = random_shape(s, round), layer = round % 2;
@@ -203,7 +207,7 @@ TEST(operator, norms_refuse_what_does_not_fit) {
     }
 }
 TEST(operator, sums_and_means_of_all_and_of_nothing) {
-    for (int round = 0; round < 200; round++) for (int type = ATTN_F32; type <= ATTN_F64; type++) {
+    for (int round = 0; round < ROUNDS; round++) for (int type = ATTN_F32; type <= ATTN_F64; type++) {
         attn_ctx *c = open_any(round);
         ptrdiff_t s[ATTN_MAX_RANK] = { 0 }, index[ATTN_MAX_RANK], n;
         int rank = random_shape(s, round);
@@ -238,7 +242,7 @@ TEST(operator, max_takes_the_first_of_equals_and_nan_wins) {
 // ---- matrix product, masked softmax, losses, attention
 
 TEST(operator, matmul_broadcasts_batches) {
-    for (int round = 0; round < 300; round++) for (int type = ATTN_F32; type <= ATTN_F64; type++) {
+    for (int round = 0; round < ROUNDS * 3 / 2; round++) for (int type = ATTN_F32; type <= ATTN_F64; type++) {
         attn_ctx *c = open_any(round);
         ptrdiff_t sa[ATTN_MAX_RANK], sb[ATTN_MAX_RANK], s[ATTN_MAX_RANK], index[ATTN_MAX_RANK], walk[ATTN_MAX_RANK];
         int rank = 2 + test_below(5), size = round % 5 ? 6 : 70, drop = test_below(rank - 1);
@@ -269,7 +273,7 @@ TEST(operator, matmul_broadcasts_batches) {
     seen[ATTN_OP_MATMUL] = 1;
 }
 TEST(operator, masked_softmax_by_batch_and_by_row) {
-    for (int round = 0; round < 200; round++) for (int type = ATTN_F32; type <= ATTN_F64; type++) {
+    for (int round = 0; round < ROUNDS; round++) for (int type = ATTN_F32; type <= ATTN_F64; type++) {
         attn_ctx *c = open_any(round);
         ptrdiff_t s[3] = { 1 + test_below(4), 1 + test_below(5), 1 + test_below(40) }, index[ATTN_MAX_RANK];
         int by_row = test_below(2), two = test_below(2);
@@ -293,7 +297,7 @@ TEST(operator, masked_softmax_by_batch_and_by_row) {
     }
 }
 TEST(operator, losses) {
-    for (int round = 0; round < 100; round++) for (int type = ATTN_F32; type <= ATTN_F64; type++) {
+    for (int round = 0; round < ROUNDS / 2; round++) for (int type = ATTN_F32; type <= ATTN_F64; type++) {
         attn_ctx *c = open_any(round);
         ptrdiff_t s[2] = { 1 + test_below(20), 1 + test_below(60) };
         int32_t target[40];
@@ -324,7 +328,7 @@ TEST(operator, losses) {
     seen[ATTN_OP_CROSS_ENTROPY] = seen[ATTN_OP_MSE] = 1;
 }
 TEST(operator, sdpa_is_softmax_of_products) {
-    for (int round = 0; round < 40; round++) for (int type = ATTN_F32; type <= ATTN_F64; type++) {
+    for (int round = 0; round < ROUNDS / 5; round++) for (int type = ATTN_F32; type <= ATTN_F64; type++) {
         attn_ctx *c = open_any(round);
         ptrdiff_t h = 2 + 2 * test_below(2), n = 1 + test_below(20), m = 1 + test_below(40), d = 1 + test_below(20);
         const ptrdiff_t sq[] = { 2, h, n, d }, sk[] = { 2, h / 2, m, d };

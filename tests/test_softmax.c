@@ -1,9 +1,13 @@
 // test_softmax - attn_softmax on every instruction set against sums in long double: lengths, strides, extremes, misuse.
+// -DROUNDS=N changes the length of the sweeps.
 //     cc -O2 -I. tests/test_softmax.c -o test_softmax && ./test_softmax [--seed N]
 #include "tools.h"
 #define ATTN_IMPLEMENTATION
 #include "attn.h"
 
+#ifndef ROUNDS
+#define ROUNDS 200
+#endif
 enum { ROOM = 1 << 16, EVEN, SHARP, HUGE_SCORES, EQUAL, KINDS };
 static double room_x[ROOM], start_y[ROOM], want[ROOM], bound[ROOM];
 static fence fence_x, fence_y;
@@ -92,7 +96,7 @@ TEST(softmax, every_width_and_kind_of_score) {
         }
 }
 TEST(softmax, strides_leave_what_lies_between_rows) {
-    for (int round = 0; round < 200; round++) {
+    for (int round = 0; round < ROUNDS; round++) {
         attn_softmax_desc d = ATTN_ZERO;
         d.rows = test_below(20); d.cols = 1 + test_below(80);
         d.x_row = test_below(3) ? d.cols + test_below(9) : 0;
@@ -104,7 +108,7 @@ TEST(softmax, strides_leave_what_lies_between_rows) {
 TEST(softmax, lengths_leave_out_and_masked_scores_replace) {
     static int32_t lengths[64];
     static const float score[] = { 0, 0, -1e6f, -1e6f, -3, 2 };
-    for (int round = 0; round < 300; round++) {
+    for (int round = 0; round < ROUNDS * 3 / 2; round++) {
         attn_softmax_desc d = ATTN_ZERO;
         ptrdiff_t groups = test_below(9);
         d.rows_per_length = test_below(5);

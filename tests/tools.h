@@ -104,14 +104,14 @@ static int fence_holds(const fence *f, const void *array) {
 // ---- functions: good to 1e-17 relative where long double is wider than double
 
 static long double tool_exp(long double x) {
-    long double r, term = 1, sum = 1;
+    long double r, sum = 1;
     int k;
     if (x != x) return x;
     if (x < -11300) return 0;
     if (x > 11300) return 1e300L * 1e300L;
     k = (int)(x * 1.4426950408889634074L + (x < 0 ? -0.5L : 0.5L));
     r = (x - k * 0.693145751953125L) - k * 1.42860682030941723212e-6L;
-    for (int i = 1; i <= 22; i++) { term *= r / i; sum += term; }
+    for (int i = 22; i > 0; i--) sum = 1 + sum * r / i;     // the small terms first: near 1 ULP where it is a double
     for (; k > 0; k--) sum *= 2;
     for (; k < 0; k++) sum *= 0.5L;
     return sum;
