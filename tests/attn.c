@@ -8,6 +8,8 @@
 void *heap_malloc(size_t n);
 void *heap_realloc(void *p, size_t n);
 void heap_free(void *p);
+void tool_assert(int ok);
+#define ATTN_ASSERT(x) tool_assert(x)
 #define ATTN_MALLOC(n) heap_malloc(n)
 #define ATTN_REALLOC(p, n) heap_realloc(p, n)
 #define ATTN_FREE(p) heap_free(p)

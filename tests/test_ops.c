@@ -5,6 +5,7 @@
 #define ATTN_IMPLEMENTATION
 #include "attn.h"
 #include "tensors.h"
+#include "types.h"
 
 #ifndef ROUNDS
 #define ROUNDS 200
@@ -428,6 +429,11 @@ static void printed(const attn_tensor *t, const char *want) {
     CHECK(right);
     if (!right) printf("    printed\n%s\n    want\n%s\n", p.text, want);
 }
+static uint16_t half_near(double x) {
+    unsigned char cut[2], next[2];
+    type_two(cut, type_half(x)); type_two(next, type_half(x) + 1);
+    return (uint16_t)type_bits(fabs(type_of_half(cut) - x) <= fabs(type_of_half(next) - x) ? cut : next);
+}
 TEST(format, prints_as_numpy) {
     attn_ctx *c = open_with(0, 0, 0);
     for (int i = 0; i < COUNT(prints); i++) {
@@ -437,7 +443,7 @@ TEST(format, prints_as_numpy) {
             const double v = prints[i].v[j];
             f64[j] = v == NOT_A_NUMBER ? NAN : v == ENDLESS ? INFINITY : v == -ENDLESS ? -INFINITY : v;
             f32[j] = (float)f64[j];
-            f16[j] = attn__to_f16(f32[j]);
+            f16[j] = half_near(f32[j]);
             if (type == ATTN_I32) i32[j] = (int32_t)f64[j];
             if (type == ATTN_U8 || type == ATTN_BOOL) u8[j] = (uint8_t)f64[j];
         }
@@ -515,5 +521,6 @@ int main(int argc, char **argv) {
     RUN(operator, sdpa_is_softmax_of_products);
     RUN(format, prints_as_numpy);
     if (!test_filter[0]) RUN(catalogue, every_operator_was_compared);
+    types_keep();
     return test_end();
 }

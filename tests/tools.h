@@ -14,7 +14,7 @@
 
 // ---- allocator: call number heap_fail fails (with heap_later: all after it too); -1 = none
 
-#ifdef ATTN__DONE               // the implementation is in tests/attn.c, which needs these three
+#ifdef ATTN__DONE               // the implementation is in tests/attn.c, which needs these four
 #define HEAP
 #else
 #define HEAP static
@@ -22,6 +22,7 @@
 HEAP void *heap_malloc(size_t n);
 HEAP void *heap_realloc(void *p, size_t n);
 HEAP void heap_free(void *p);
+HEAP void tool_assert(int ok);
 
 static long heap_live, heap_calls, heap_fail = -1;
 static int heap_later;
@@ -45,6 +46,16 @@ HEAP void *heap_realloc(void *p, size_t n) {
     return q;
 }
 HEAP void heap_free(void *p) { if (p) heap_live--; free(p); }
+// ATTN_ASSERT: a failed check, but where a test provokes it
+static int tool_asserted, tool_provoked;
+HEAP void tool_assert(int ok) {
+    if (ok) return;
+    tool_asserted++;
+    if (!tool_provoked) test_fail("attn.h", 0, "ATTN_ASSERT");
+}
+#ifndef ATTN_ASSERT
+#define ATTN_ASSERT(x) tool_assert(x)
+#endif
 #ifndef ATTN_MALLOC
 #define ATTN_MALLOC(n) heap_malloc(n)
 #define ATTN_REALLOC(p, n) heap_realloc(p, n)
@@ -135,6 +146,7 @@ static double tool_tanh(double x) {
 }
 static void tools_keep(void) {
     (void)heap_plan; (void)heap_malloc; (void)heap_realloc; (void)heap_free; (void)fence_open; (void)fence_close;
+    (void)tool_assert; (void)tool_asserted;
     (void)fence_array; (void)fence_holds; (void)tool_log; (void)tool_tanh; (void)tools_keep; (void)test_keep;
 }
 #endif
