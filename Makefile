@@ -97,7 +97,7 @@ test: $(patsubst %,$(B)/%.log,$(TESTS) conformance hygiene readme cookbook regre
       ## everything that needs cc and make only, at most two minutes
 	@sh tests/sum.sh $^
 
-test-ulp: $(B)/test_vec ## every one of the 2^32 floats through each function, with the worst case (some minutes)
+test-ulp: $(B)/test_vec ## every one of the 2^32 floats through each function, with the worst case (half an hour)
 	./$< --all
 
 test-sweep: tests/test_attention.c tests/test_axes.c $(HEADERS) \
