@@ -147,7 +147,7 @@ TEST(context, reset_to_what_is_no_mark_is_an_error_and_changes_nothing) {
     for (int chunk = 0; chunk < 2; chunk++) {
         attn_ctx *c = open_with(0, chunk ? 64 : 0, 0);
         attn_tensor *t = attn_full(c, ATTN_F32, 2, s, 5);
-        const size_t here = attn_mark(c), wrong[] = { 3, here - 1, here + 1, here + 64, (size_t)1 << 40, (size_t)-1,
+        const size_t here = attn_mark(c), wrong[] = { 3, here - 1, here + 1, here + 64, SIZE_MAX / 4 + 1, (size_t)-1,
                                                       (size_t)0 - 64 };
         for (int i = 0; i < COUNT(wrong); i++) {
             attn_reset(c, wrong[i]);
