@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The rows of build/bench beside NumPy (OpenBLAS), PyTorch, ONNX Runtime and OpenVINO, where they can be imported.
+"""The rows of build/bench beside NumPy (OpenBLAS), oneDNN, PyTorch, ONNX Runtime and OpenVINO, where they can be had.
 
     make peers-setup && make peers              # attention and decode; PEERS="gemm --cpu-time" chooses
     taskset -c 1 build/peers/bin/python bench/peers/peers.py [gemm] [softmax] [attention] [decode] [--isa NAME]
@@ -12,8 +12,10 @@ What a peer lacks is given to it in another form, made before the clock starts: 
 more than queries, as a bool mask; ALiBi as a float bias of every head; key heads that several heads share as copies
 of them, in decode as so many queries of one head. ONNX Runtime runs the fastest of its operators that takes the row
 (Attention, com.microsoft's MultiHeadAttention and, in decode, GroupQueryAttention, which also writes the new
-token). With f16 and bf16 all of a peer's arrays have that type, and it may multiply in it. "-" is what a peer has
-no form of: softcap but for ONNX Runtime, packed sequences, sinks, pages, rings, q8_0, q4_0.
+token). With f16 and bf16 all of a peer's arrays have that type, and it may multiply in it. ONNX Runtime and OpenVINO
+have b of a product as a constant, which they lay out for themselves before the clock starts; oneDNN is its sgemm
+(Debian: libdnnl2), without bias. "-" is what a peer has no form of: softcap but for ONNX Runtime, packed sequences,
+sinks, pages, rings, q8_0, q4_0.
 
 On AMD processors OpenBLAS is told OPENBLAS_CORETYPE=SkylakeX where AVX-512 is there: left alone, or by an environment
 made for other ends, it may take AVX2 kernels. PyTorch multiplies by MKL, which gives AMD processors its AVX2 kernels
@@ -21,6 +23,7 @@ whatever it is told: its rates are those of AVX2. ONNX Runtime and OpenVINO have
 """
 import argparse
 import ctypes
+import ctypes.util
 import glob
 import json
 import os
@@ -77,15 +80,23 @@ def timed(run, seconds, clock, least):
     return best
 
 
-def gemm_arrays(row, np):
-    """a, as many b as do not fit a cache for the rows with few rows of a, and c."""
-    m, n, k = row["dims"]
-    rng = np.random.default_rng(1)
-    stored = (n, k) if "b [n,k]" in row["variant"] else (k, n)
-    first = rng.standard_normal(stored, dtype=np.float32)
-    copies = [first] + [first.copy() for _ in range(5 if m < 64 and n >= 4096 else 0)]
-    a = rng.standard_normal((m, k), dtype=np.float32)
-    return a, copies, np.empty((m, n), np.float32), stored == (n, k)
+class Product:
+    """One row as arrays: a [m,k], bs (several, in turn, where m is small) [k,n] or [n,k], bias [n] or None, c [m,n]."""
+
+    def __init__(self, row, np):
+        (m, n, k), words, rng = row["dims"], row["variant"].split(), np.random.default_rng(1)
+        self.type = next((t for t in ("f16", "bf16", "q8_0") if t in words), "f32")
+        self.transposed, self.function = "[n,k]" in words, next((f for f in ("relu", "tanh") if f in words), None)
+        normal = lambda *shape: rng.standard_normal(shape, dtype=np.float32)
+        self.a, self.bias, b = normal(m, k), normal(n) if "bias" in words else None, normal(k, n)
+        b = np.ascontiguousarray(b.T) if self.transposed else b
+        self.bs = [b] + [b.copy() for _ in range(5 if m < 64 and n >= 4096 else 0)]
+        self.c = np.zeros((m, n), np.float32)
+
+    def constants(self, np):
+        """b as [k,n], of the row's type."""
+        kind = np.float16 if self.type == "f16" else np.float32
+        return [np.ascontiguousarray(b.T if self.transposed else b, kind) for b in self.bs]
 
 
 class Attention:
@@ -164,14 +175,44 @@ class NumPy:
         return "not known"
 
     def call(self, row):
-        a, copies, c, transposed = gemm_arrays(row, self.np)
-        turn = [0]
+        np, p = self.np, Product(row, self.np)
+        if p.type != "f32":
+            return None
 
-        def run():
-            b = copies[turn[0] % len(copies)]
-            turn[0] += 1
-            self.np.matmul(a, b.T if transposed else b, out=c)
-        return run
+        def run(b):
+            np.matmul(p.a, b.T if p.transposed else b, out=p.c)
+            if p.bias is not None:
+                np.add(p.c, p.bias, out=p.c)
+                np.tanh(p.c, out=p.c) if p.function == "tanh" else np.maximum(p.c, 0, out=p.c)
+        return in_turn(p.bs, run)
+
+
+class OneDnn:
+    name, rooms = "oneDNN", ("gemm",)
+
+    def __init__(self, threads):
+        import numpy
+        self.np, self.library = numpy, ctypes.CDLL(ctypes.util.find_library("dnnl") or "libdnnl.so.2")
+
+        class Version(ctypes.Structure):
+            _fields_ = [("major", ctypes.c_int), ("minor", ctypes.c_int), ("patch", ctypes.c_int)]
+        self.library.dnnl_version.restype = ctypes.POINTER(Version)
+        v = self.library.dnnl_version().contents
+        self.text = "oneDNN %d.%d.%d, sgemm" % (v.major, v.minor, v.patch)
+
+    def call(self, row):
+        p = Product(row, self.np)
+        if p.type != "f32" or p.bias is not None:
+            return None
+        (m, n, k), big, real = row["dims"], ctypes.c_int64, ctypes.c_float
+        at = lambda x: ctypes.c_void_p(x.ctypes.data)
+        order = b"T" if p.transposed else b"N"
+
+        def run(b):
+            if self.library.dnnl_sgemm(ctypes.c_char(b"N"), ctypes.c_char(order), big(m), big(n), big(k), real(1),
+                                       at(p.a), big(k), at(b), big(k if p.transposed else n), real(0), at(p.c), big(n)):
+                raise RuntimeError("dnnl_sgemm failed")
+        return in_turn(p.bs, run)
 
 
 class Torch:
@@ -189,15 +230,21 @@ class Torch:
         return getattr(self, row["op"])(row)
 
     def gemm(self, row):
-        a, copies, c, transposed = gemm_arrays(row, self.np)
-        a, c, copies = self.torch.from_numpy(a), self.torch.from_numpy(c), [self.torch.from_numpy(b) for b in copies]
-        turn = [0]
+        torch, p = self.torch, Product(row, self.np)
+        if p.type == "q8_0":
+            return None
+        kind = {"f16": torch.float16, "bf16": torch.bfloat16}.get(p.type, torch.float32)
+        a, c = torch.from_numpy(p.a).to(kind), torch.from_numpy(p.c).to(kind)
+        bias = None if p.bias is None else torch.from_numpy(p.bias)
 
-        def run():
-            b = copies[turn[0] % len(copies)]
-            turn[0] += 1
-            self.torch.matmul(a, b.t() if transposed else b, out=c)
-        return run
+        def run(b):
+            if bias is None:
+                torch.matmul(a, b, out=c)
+            else:
+                torch.addmm(bias, a, b, out=c)
+                c.tanh_() if p.function == "tanh" else c.relu_()
+        bs = [torch.from_numpy(b).to(kind) for b in p.bs]
+        return in_turn([b.t() for b in bs] if p.transposed else bs, run)
 
     def softmax(self, row):
         x = self.torch.randn(*row["dims"])
@@ -233,7 +280,7 @@ def in_turn(items, call):
 
 
 class OnnxRuntime:
-    name, rooms = "ONNX Runtime", ("attention", "decode")
+    name, rooms = "ONNX Runtime", ROOMS
 
     def __init__(self, threads):
         import numpy
@@ -242,14 +289,21 @@ class OnnxRuntime:
         self.np, self.onnx, self.ort, self.threads = numpy, onnx, onnxruntime, threads
         self.text = "ONNX Runtime %s" % onnxruntime.__version__
 
-    def session(self, op, inputs, outputs, **attributes):
-        """A model of one operator; inputs and outputs: name -> array of its shape and type, in the operator's order."""
-        make, microsoft = self.onnx.helper, op != "Attention"
+    def session(self, op, inputs, outputs, constants={}, then=(), **attributes):
+        """A model of one operator; inputs and outputs: name -> array of its shape and type, in the operator's order.
+        constants: the same for inputs that do not change; then: (op, a constant's name or None) each, on the result."""
+        make, microsoft = self.onnx.helper, op in ("MultiHeadAttention", "GroupQueryAttention")
         info = lambda x: [make.make_tensor_value_info(n, make.np_dtype_to_tensor_dtype(y.dtype), y.shape)
                           for n, y in x.items() if n]
-        node = make.make_node(op, [n if y is not None else "" for n, y in inputs.items()], list(outputs),
-                              domain="com.microsoft" if microsoft else "", **attributes)
-        graph = make.make_graph([node], op, info({n: y for n, y in inputs.items() if y is not None}), info(outputs))
+        taken = [n for n in constants if n not in [c for _, c in then]]
+        results = ["r%d" % i for i in range(len(then))] + list(outputs)
+        nodes = [make.make_node(op, [n if y is not None else "" for n, y in inputs.items()] + taken,
+                                results[:1] if then else results, domain="com.microsoft" if microsoft else "",
+                                **attributes)]
+        for (after, constant), x, y in zip(then, results, results[1:]):
+            nodes.append(make.make_node(after, [x] + ([constant] if constant else []), [y]))
+        graph = make.make_graph(nodes, op, info({n: y for n, y in inputs.items() if y is not None}), info(outputs),
+                                [self.onnx.numpy_helper.from_array(x, n) for n, x in constants.items()])
         model = make.make_model(graph, ir_version=10,
                                 opset_imports=[make.make_opsetid("", 23), make.make_opsetid("com.microsoft", 1)])
         options = self.ort.SessionOptions()
@@ -297,7 +351,26 @@ class OnnxRuntime:
         shared = (("new_k", "past_k"), ("new_v", "past_v"))
         return session, [self.bound(session, x, out, shared) for x in inputs]
 
+    def gemm(self, row):
+        p, then = Product(row, self.np), []
+        if p.type in ("bf16", "q8_0"):
+            return None
+        bs = p.constants(self.np)
+        given, out, bias = {"a": p.a.astype(bs[0].dtype)}, {"c": p.c.astype(bs[0].dtype)}, {}
+        if p.bias is not None:
+            then, bias = [("Add", "bias"), (p.function.capitalize(), None)], {"bias": p.bias}
+        sessions = [self.session("MatMul", given, out, {"b": b, **bias}, then) for b in bs]
+        return in_turn([(s, self.bound(s, given, out)) for s in sessions], lambda x: x[0].run_with_iobinding(x[1]))
+
+    def softmax(self, row):
+        x, y = ({n: self.np.random.default_rng(1).standard_normal(row["dims"], dtype=self.np.float32)} for n in "xy")
+        session = self.session("Softmax", x, y, axis=-1)
+        return in_turn([self.bound(session, x, y)], session.run_with_iobinding)
+
     def call(self, row):
+        return getattr(self, row["op"])(row)
+
+    def attention(self, row):
         a = Attention(row, self.np)
         if not a.offered or a.type == "bf16":
             return None
@@ -316,9 +389,11 @@ class OnnxRuntime:
             raise RuntimeError(reasons[0].splitlines()[0][:160])
         return min(runs, key=lambda x: x[0])[1]
 
+    decode = attention
+
 
 class OpenVino:
-    name, rooms = "OpenVINO", ("attention", "decode")
+    name, rooms = "OpenVINO", ROOMS
 
     def __init__(self, threads):
         import numpy
@@ -328,6 +403,44 @@ class OpenVino:
         self.text = "OpenVINO %s" % openvino.__version__.split("-")[0]
 
     def call(self, row):
+        return getattr(self, row["op"])(row)
+
+    def compiled(self, result, parameters, f32):
+        options = {"INFERENCE_NUM_THREADS": self.threads, "NUM_STREAMS": 1}
+        if f32:
+            options["INFERENCE_PRECISION_HINT"] = "f32"
+        return self.core.compile_model(self.ov.Model([result], parameters), "CPU", options)
+
+    def requests(self, compiled, arrays):
+        """A call that runs on each list of arrays in turn."""
+        requests, held = [], []
+        for each in arrays:
+            requests.append(compiled.create_infer_request())
+            for i, x in enumerate(each):
+                held.append((x, self.ov.Tensor(x, shared_memory=True)))     # a tensor does not keep its array alive
+                requests[-1].set_input_tensor(i, held[-1][1])
+        return in_turn(requests, lambda request, held=held: request.infer())
+
+    def gemm(self, row):
+        p, op = Product(row, self.np), self.op
+        if p.type in ("bf16", "q8_0"):
+            return None
+        calls = []
+        for b in p.constants(self.np):
+            a = p.a.astype(b.dtype)
+            given = op.parameter(list(a.shape), a.dtype)
+            out = op.matmul(given, op.constant(b), False, False)
+            if p.bias is not None:
+                out = getattr(op, p.function)(op.add(out, op.constant(p.bias)))
+            calls.append(self.requests(self.compiled(out, [given], p.type == "f32"), [[a]]))
+        return in_turn(calls, lambda call: call())
+
+    def softmax(self, row):
+        x = self.np.random.default_rng(1).standard_normal(row["dims"], dtype=self.np.float32)
+        given = self.op.parameter(list(x.shape), x.dtype)
+        return self.requests(self.compiled(self.op.softmax(given, 1), [given], True), [[x]])
+
+    def attention(self, row):
         a = Attention(row, self.np)
         if not a.offered or a.softcap or a.type == "bf16":
             return None
@@ -339,17 +452,10 @@ class OpenVino:
         order = op.constant(self.np.array([0, 2, 1, 3]))
         inputs = [op.transpose(p, order) if a.rows else p for p in parameters[:3]] + parameters[3:]
         out = op.scaled_dot_product_attention(*inputs, causal=a.causal)
-        model = self.ov.Model([op.transpose(out, order) if a.rows else out], parameters)
-        options = {"INFERENCE_NUM_THREADS": self.threads, "NUM_STREAMS": 1}
-        if a.type == "f32":
-            options["INFERENCE_PRECISION_HINT"] = "f32"
-        compiled, requests, held = self.core.compile_model(model, "CPU", options), [], []
-        for k, v in a.kv_pairs:
-            requests.append(compiled.create_infer_request())
-            for i, x in enumerate([given(a.q), given(k), given(v)] + arrays[3:]):
-                held.append((x, self.ov.Tensor(x, shared_memory=True)))     # a tensor does not keep its array alive
-                requests[-1].set_input_tensor(i, held[-1][1])
-        return in_turn(requests, lambda request, held=held: request.infer())
+        compiled = self.compiled(op.transpose(out, order) if a.rows else out, parameters, a.type == "f32")
+        return self.requests(compiled, [[given(a.q), given(k), given(v)] + arrays[3:] for k, v in a.kv_pairs])
+
+    decode = attention
 
 
 def bench(room, options):
@@ -362,7 +468,7 @@ def bench(room, options):
 
 def open_peers(rooms, threads):
     found, missing = [], []
-    for kind in (NumPy, Torch, OnnxRuntime, OpenVino):
+    for kind in (NumPy, OneDnn, Torch, OnnxRuntime, OpenVino):
         if not set(kind.rooms) & set(rooms):
             continue
         try:
