@@ -436,7 +436,7 @@ typedef struct attn_desc {
     const float *w_q, *w_k, *w_v;     // additive: w_v . tanh(w_q q + w_k k):
                                       // [score_width,D], [score_width,D], [score_width]
     ptrdiff_t score_width;
-    const float *kernel_width;        // [H], u = |q - k| / width: gaussian - u^2 / 2; the compact kernels log K(u),
+    const float *kernel_width;        // [H] > 0, u = |q - k| / width: gaussian - u^2 / 2; the compact kernels log K(u),
                                       // hidden where K = 0; NULL = 1. COSINE: q.k / (|q| |k|). NEG_L2: - |q - k|
     void (*custom)(const attn_tile *t, float *s);      // turns the scaled score into the one that softcap takes
     void (*custom_grad)(const attn_tile *t, const float *s, float *ds);
@@ -3658,7 +3658,7 @@ ATTN__FUNC void ATTN__FN(pack_panel)(attn__pack_panel_args *g) {
     attn__e line[MOST * DEEP];
     attn__v c[MOST / ATTN__LANES];
     for (int i = 0; i < MOST / ATTN__LANES; i++) c[i] = attn__v_set((attn__e)g->s);
-    if (g->many) ATTN__FN(pack_panels)((attn__e *)g->t, (const attn__e *)g->x, g->along, g->k);
+    if (!ATTN__LEAN && g->many) ATTN__FN(pack_panels)((attn__e *)g->t, (const attn__e *)g->x, g->along, g->k);
     else for (ptrdiff_t p0 = 0; p0 < g->k; p0 += DEEP) {
         const ptrdiff_t k = g->k - p0 < DEEP ? g->k - p0 : (ptrdiff_t)DEEP;
         const ptrdiff_t run = attn__bytes(g->type, k);
@@ -6145,7 +6145,7 @@ ATTN__FUNC void attn__gemm(const attn__mm_plan *plan, const attn__gemm_args *g, 
         pack.step = g->bcs; pack.along = g->brs; pack.s = 1; pack.type = g->b_type;
         for (ptrdiff_t j = 0; j < nc; j += pack.w) {
             pack.n = nc - j;
-            pack.many = g->bcs == 1 && g->b_type == plan->type && pack.n >= ATTN__PANELS * tq;
+            pack.many = !ATTN__LEAN && g->bcs == 1 && g->b_type == plan->type && pack.n >= ATTN__PANELS * tq;
             pack.w = pack.many ? ATTN__PANELS * tq : tq;
             if (direct_b && pack.n >= tq) continue;
             pack.t = pb + j * kc * e; pack.x = attn__at(g->b_type, g->b, pc * g->brs + j * g->bcs);
@@ -7425,6 +7425,8 @@ static const attn__range attn__ranges[] = {
     ATTN__ENUM(causal, ATTN_CAUSAL_COUNT), ATTN__ENUM(rel_kind, ATTN_REL_COUNT), ATTN__ENUM(score, ATTN_SCORE_COUNT),
     ATTN__ENUM(norm, ATTN_NORM_COUNT), ATTN__ENUM(rope_kind, ATTN_ROPE_COUNT),
     ATTN__ENUM(weights_stage, ATTN_WEIGHTS_COUNT), ATTN__ENUM(isa, ATTN_ISA_COUNT),
+    ATTN__ENUM(window, 2), ATTN__ENUM(alibi, 2), ATTN__ENUM(off_by_one, 2), ATTN__ENUM(rel_both_ways, 2),
+    ATTN__ENUM(accumulate, 2), ATTN__ENUM(free_order, 2), ATTN__RANGE(block_heads, 'i', 0, INT32_MAX),
     ATTN__RANGE(ring, 'i', 0, INT32_MAX), ATTN__RANGE(batch, 'z', 0, INT32_MAX),
     ATTN__RANGE(heads, 'z', 1, INT32_MAX), ATTN__RANGE(kv_heads, 'z', 0, INT32_MAX),
     ATTN__RANGE(queries, 'z', 0, INT32_MAX), ATTN__RANGE(keys, 'z', 0, INT32_MAX), ATTN__RANGE(dim, 'z', 1, 65536),

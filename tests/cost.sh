@@ -12,7 +12,7 @@ echo '#include "attn.h"' >"$work/decl.c"
 : >"$work/nothing.c"
 over=0
 kernels='-DATTN_ONLY_KERNELS'
-tiny="$kernels -DATTN_NO_SIMD -DATTN_NO_F64 -DATTN_NO_STDLIB -DATTN_NO_STDIO -DATTN_NO_THREADS -DATTN_NO_BACKWARD"
+tiny="$kernels -DATTN_NO_SIMD -DATTN_NO_F64 -DATTN_NO_STDLIB -DATTN_NO_STDIO -DATTN_NO_THREADS"
 
 bytes() { # flags -> bytes of code and constants
     $CC $1 -fno-asynchronous-unwind-tables -I"$here" -c "$work/impl.c" -o "$work/o.o" || exit 1

@@ -50,7 +50,7 @@ TEST(misuse, pointers_and_sizes) {
     REFUSED(SHAPE, "kv_heads", "4", d.kv_heads = 8);
     REFUSED(RANGE, "batch", "", d.batch = PTRDIFF_MAX);
     REFUSED(RANGE, "queries", "", d.queries = PTRDIFF_MAX);
-    REFUSED(RANGE, "keys", "", d.keys = PTRDIFF_MAX);
+    REFUSED(RANGE, sizeof(ptrdiff_t) > 4 ? "keys" : "k_stride", "", d.keys = PTRDIFF_MAX);
     REFUSED(RANGE, "dim", "", d.dim = PTRDIFF_MAX);
     REFUSED(RANGE, "vdim", "", d.vdim = PTRDIFF_MAX);
     REFUSED(RANGE, "q_stride", "", set4(d.q_stride, PTRDIFF_MAX, 40, 8, 1));
@@ -176,6 +176,13 @@ TEST(misuse, axes_without_what_they_need) {
     REFUSED(NULL, "k_cache", "NULL", d.ring = 8);
     REFUSED(RANGE, "k", "k_cache", with_cache(&d); d.k = d.k_cache);
     REFUSED(RANGE, "score_width", "0", d.score = ATTN_SCORE_ADDITIVE);
+    REFUSED(RANGE, "window", "5: outside 0..1", d.window = 5);     // a size, where a switch is meant
+    REFUSED(RANGE, "alibi", "8", d.alibi = 8);
+    REFUSED(RANGE, "off_by_one", "-1", d.off_by_one = -1);
+    REFUSED(RANGE, "rel_both_ways", "2", d.rel_both_ways = 2);
+    REFUSED(RANGE, "accumulate", "2", d.accumulate = 2);
+    REFUSED(RANGE, "free_order", "5", d.free_order = 5);
+    REFUSED(RANGE, "block_heads", "-1", d.block_heads = -1);
     REFUSED(RANGE, "window_left", "3", d.window_left = 3);
     REFUSED(RANGE, "window_left", "-2", d.window = 1; d.window_left = -2);
     REFUSED(RANGE, "window_right", "-9", d.window = 1; d.window_right = -9);
