@@ -332,6 +332,60 @@ TEST(row_rule, strides_and_grouping_change_no_bit) {
         }
     }
 }
+// [n0,n1,n2,n3] again, one axis so far apart that neither bytes nor elements of an offset fit 32 bits
+static void *spread(const void *from, int t, const ptrdiff_t s[4], const ptrdiff_t n[4], int axis, ptrdiff_t to[4],
+                    size_t *bytes) {
+    ptrdiff_t packed = n[3];
+    void *p;
+    to[3] = 1;
+    for (int i = 2; i >= 0; i--) if (i != axis) { to[i] = packed; packed *= n[i]; }
+    to[axis] = ((ptrdiff_t)1 << 32) / (n[axis] > 1 ? n[axis] - 1 : 1) + 61;
+    *bytes = (size_t)(to[axis] * n[axis]) * (t == ATTN_F64 ? 8 : 4);
+    p = far_open(*bytes);
+    for (ptrdiff_t r = 0; p && from && r < n[0] * n[1] * n[2]; r++) for (ptrdiff_t c = 0; c < n[3]; c++)
+        put(p, t, ref_index(to, n[1], n[2], n[3], r / n[2] / n[1], r / n[2] % n[1], r % n[2], c),
+            ref_at(from, t, ref_index(s, n[1], n[2], n[3], r / n[2] / n[1], r / n[2] % n[1], r % n[2], c)));
+    return p;
+}
+TEST(row_rule, offsets_beyond_32_bits_change_no_bit) {
+    if (sizeof(ptrdiff_t) < 8) { test_skip("offsets", "32 bits hold all there are"); return; }
+    if (ROUNDS < 200) { test_skip("offsets", "an emulator needs minutes to map so much"); return; }
+    EACH_PASS(p) for (int axis = 0; axis < 4; axis++) {     // 3: rows again, but few, so that one step is as far
+        const ptrdiff_t N = axis < 3 ? 21 : 1, M = axis < 3 ? 300 : 3;
+        attn_desc d = rule_case(p, N, M, 24, 17, ATTN_CAUSAL_LOWER_RIGHT), base = d;
+        const ptrdiff_t nq[4] = { 2, 4, N, 24 }, nk[4] = { 2, 2, M, 24 }, nv[4] = { 2, 2, M, 17 };
+        const ptrdiff_t no[4] = { 2, 4, N, 17 };
+        const int far = axis < 2 ? axis : 2;
+        const size_t mask = (size_t)21 << 28;
+        size_t bytes[4];
+        unsigned char *keep = (unsigned char *)far_open(mask);
+        void *q = spread(base.q, base.q_type, base.q_stride, nq, far, d.q_stride, &bytes[0]);
+        void *k = spread(base.k, base.k_type, base.k_stride, nk, far, d.k_stride, &bytes[1]);
+        void *v = spread(base.v, base.v_type, base.v_stride, nv, far, d.v_stride, &bytes[2]);
+        void *o = spread(NULL, base.o_type, base.o_stride, no, far, d.o_stride, &bytes[3]);
+        if (keep && q && k && v && o) {
+            for (ptrdiff_t i = 0; i < N; i++) memcpy(keep + (i << 28), base.keep + i * M, (size_t)M);
+            d.q = q; d.k = k; d.v = v; d.o = o; d.keep = keep; d.keep_stride[2] = (ptrdiff_t)1 << 28;
+            CHECK(rule_holds(&base, &d, 0, 0, 0));
+        } else test_skip("offsets", "no room for addresses");
+        if (keep && q && k && v && o && axis == 0) {     // k and v as pages that far apart, written by attn_append
+            static const int32_t table[6] = { 4, 0, 3, 5, 2, 1 };
+            int32_t lengths[2] = { 0, 0 };
+            d.k = d.v = NULL; d.k_cache = k; d.v_cache = v; d.key_lengths = lengths;
+            d.block_table = table; d.pages_per_row = 3; d.page = 100; d.page_count = 6;
+            set4(d.k_stride, ((ptrdiff_t)1 << 32) / 5, 100 * 24, 24, 1);
+            set4(d.v_stride, ((ptrdiff_t)1 << 32) / 5, 100 * 17, 17, 1);
+            d.k_new = base.k; d.v_new = base.v; d.new_keys = M;
+            memcpy(d.k_new_stride, base.k_stride, sizeof(base.k_stride));
+            memcpy(d.v_new_stride, base.v_stride, sizeof(base.v_stride));
+            CHECK(attn_append(&d) == ATTN_OK);
+            lengths[0] = lengths[1] = (int32_t)M;
+            CHECK(rule_holds(&base, &d, 0, 0, 0));
+        }
+        far_close(keep, mask);
+        far_close(q, bytes[0]); far_close(k, bytes[1]); far_close(v, bytes[2]); far_close(o, bytes[3]);
+    }
+}
 TEST(row_rule, key_lengths_are_the_same_as_fewer_keys) {
     EACH_PASS(p) for (ptrdiff_t N = 1; N <= 9; N += 8) {
         static const int32_t lengths[2] = { 1900, 1025 };
@@ -622,6 +676,7 @@ int main(int argc, char **argv) {
     RUN(row_rule, batch_heads_and_chunks_of_queries_change_no_bit);
     RUN(row_rule, any_row_of_any_case_alone_has_the_same_bits);
     RUN(row_rule, strides_and_grouping_change_no_bit);
+    RUN(row_rule, offsets_beyond_32_bits_change_no_bit);
     RUN(row_rule, key_lengths_are_the_same_as_fewer_keys);
     RUN(row_rule, threads_change_no_bit);
     RUN(property, a_constant_value_comes_out_and_weights_sum_to_one);
