@@ -26,7 +26,7 @@ x86-64-haswell|same as x86-64-nehalem|qemu-x86_64 -cpu Haswell|30
 x86-64-clang|clang -O2||150
 cxx11|g++ -x c++ -std=c++11 -O2||100
 cxx20-clang|clang++ -x c++ -std=c++20 -O2||100
-tcc|tcc -lm||100
+tcc|tcc||100
 windows|x86_64-w64-mingw32-gcc -O2|wine64|60
 wasm|clang --target=wasm32-wasi -O2|python3 tests/wasi.py|60
 END
@@ -59,7 +59,8 @@ row() { # name
         programs="$programs test_axes" ;; esac
     # test_ops and test_softmax compare with sums in long double, which must be wider than a double: not on armhf
     case $name in aarch64-a53|s390x*) programs="$programs test_draw test_rows test_vec test_ops test_softmax" ;;
-    armhf) programs="$programs test_draw test_rows test_vec test_attention_misuse" ;; esac
+    armhf) programs="$programs test_draw test_rows test_vec test_attention_misuse" ;;
+    tcc) programs="$programs test_axes test_draw test_vec test_ops test_softmax test_attention_misuse" ;; esac
     # qemu's masked loads of AVX touch what is masked, so not the tests whose arrays end at a forbidden page
     case $name in *haswell) programs='test_base test_tensor test_tape conformance' ;; esac
     for t in $programs; do

@@ -8,6 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <math.h>
+#ifdef __TINYC__                        // fabs is a function of libm there, and no test needs -lm
+#define fabs(x) test_fabs(x)
+static double test_fabs(double x) { return x < 0 ? -x : x; }
+#endif
 
 static int test_failed_checks, test_passed, test_failed, test_skipped;
 static unsigned long long test_seed = 1;

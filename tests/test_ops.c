@@ -40,7 +40,7 @@ static double relu_of(double x) { return x > 0 ? x : 0; }
 static double square_of(double x) { return x * x; }
 static double log_of(double x) { return (double)tool_log(x); }
 static double sigmoid_of(double x) { return (double)(1 / (1 + tool_exp(-x))); }
-static double silu_of(double x) { return (double)(x / (1 + tool_exp(-x))); }
+static double silu_of(double x) { long double t = 1 + tool_exp(-x); return (double)(x / t); } // tcc inverts x / (1 + f)
 static double gelu_of(double x) {                           // erf by its series
     long double z = x * 0.70710678118654752440L, term = z, sum = z;
     for (int n = 1; n < 120; n++) { term *= -z * z / n; sum += term / (2 * n + 1); }

@@ -141,8 +141,8 @@ TEST(softmax, a_row_left_out_is_zeros_or_even_by_the_masked_score) {
     }
 }
 TEST(softmax, logarithms_of_what_is_not_finite) {
-    static const double kinds[][3] = { { NAN, 1, 2 }, { INFINITY, 1, 2 }, { -INFINITY, 1, 1 },
-                                       { -INFINITY, -INFINITY, -INFINITY }, { -3e38, 3e38, 3e38 } };
+    const double kinds[][3] = { { NAN, 1, 2 }, { INFINITY, 1, 2 }, { -INFINITY, 1, 1 },
+                                { -INFINITY, -INFINITY, -INFINITY }, { -3e38, 3e38, 3e38 } };
     EACH_ISA(isa) for (int f64 = 0; f64 < 2; f64++) for (int cols = 3; cols <= 70; cols++) for (int k = 0; k < 5; k++) {
         attn_softmax_desc d = ATTN_ZERO;
         for (int j = 0; j < cols; j++) room_x[j] = kinds[k][j < 3 ? j : 0];
