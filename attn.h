@@ -7429,7 +7429,7 @@ ATTN__FUNC attn_status attn__fill_strides(ptrdiff_t s[4], ptrdiff_t n1, ptrdiff_
 
 // Fields that are judged alone: whole numbers low..high ('i' int32_t, 'z' ptrdiff_t), finite floats ('f'; 'p' not below
 // 0; 'u' in 0..1).
-typedef struct attn__range { const char *name; int32_t high; uint16_t at; char low, kind; } attn__range;
+typedef struct attn__range { const char *name; int32_t high; uint16_t at; signed char low; char kind; } attn__range;
 #define ATTN__RANGE(field, kind, low, high) { #field, high, offsetof(attn_desc, field), low, kind }
 #define ATTN__ENUM(field, count) ATTN__RANGE(field, 'i', 0, (count) - 1)
 static const attn__range attn__ranges[] = {
@@ -7440,7 +7440,8 @@ static const attn__range attn__ranges[] = {
     ATTN__ENUM(causal, ATTN_CAUSAL_COUNT), ATTN__ENUM(rel_kind, ATTN_REL_COUNT), ATTN__ENUM(score, ATTN_SCORE_COUNT),
     ATTN__ENUM(norm, ATTN_NORM_COUNT), ATTN__ENUM(rope_kind, ATTN_ROPE_COUNT),
     ATTN__ENUM(weights_stage, ATTN_WEIGHTS_COUNT), ATTN__ENUM(isa, ATTN_ISA_COUNT),
-    ATTN__ENUM(window, 2), ATTN__ENUM(alibi, 2), ATTN__ENUM(off_by_one, 2), ATTN__ENUM(rel_both_ways, 2),
+    ATTN__ENUM(window, 2), ATTN__RANGE(window_left, 'i', -1, INT32_MAX), ATTN__RANGE(window_right, 'i', -1, INT32_MAX),
+    ATTN__ENUM(alibi, 2), ATTN__ENUM(off_by_one, 2), ATTN__ENUM(rel_both_ways, 2),
     ATTN__ENUM(accumulate, 2), ATTN__ENUM(free_order, 2), ATTN__RANGE(block_heads, 'i', 0, INT32_MAX),
     ATTN__RANGE(ring, 'i', 0, INT32_MAX), ATTN__RANGE(batch, 'z', 0, INT32_MAX),
     ATTN__RANGE(heads, 'z', 1, INT32_MAX), ATTN__RANGE(kv_heads, 'z', 0, INT32_MAX),
@@ -7549,10 +7550,6 @@ ATTN__FUNC attn_status attn__check_position(attn_desc *d, attn__text *why) {
     if (!d->window && (d->window_left || d->window_right))
         return attn__wrong(why, ATTN_ERR_RANGE, d->window_left ? "window_left" : "window_right",
                            d->window_left ? d->window_left : d->window_right, "needs window = 1");
-    if (d->window && d->window_left < -1)
-        return attn__wrong(why, ATTN_ERR_RANGE, "window_left", d->window_left, "below -1 (open)");
-    if (d->window && d->window_right < -1)
-        return attn__wrong(why, ATTN_ERR_RANGE, "window_right", d->window_right, "below -1 (open)");
     return ATTN_OK;
 }
 // Numbers and pointers that an axis needs; `values` as in attn__check.
@@ -7632,6 +7629,10 @@ ATTN__FUNC attn_status attn__check_lengths(const attn_desc *d, attn__text *why) 
     ATTN__TRY(attn__check_each(d->query_lengths, 0, n, 0, d->queries, "query_lengths", "outside 0..queries", why));
     ATTN__TRY(attn__check_each(d->row_lengths, 0, n * d->queries, 0, d->keys, "row_lengths", "outside 0..keys", why));
     ATTN__TRY(attn__check_each(d->prefix, 0, n, 0, INT32_MAX, "prefix", "negative", why));
+    for (ptrdiff_t h = 0; d->kernel_width && h < d->heads; h++) {
+        const double w = (double)d->kernel_width[h];
+        if (!attn__finite(w) || w <= 0) return attn__wrong_number(why, "kernel_width", w, "not above 0");
+    }
     if (d->cu_q) ATTN__TRY(attn__check_packed(d->cu_q, n, d->queries, "cu_q", why));
     if (d->cu_k) ATTN__TRY(attn__check_packed(d->cu_k, n, d->keys, "cu_k", why));
     for (ptrdiff_t i = 0; d->tree_parent && i < d->queries; i++)

@@ -24,8 +24,8 @@ static void refused(int line, const attn_desc *d, attn_status want, const char *
                attn_status_str(want), field, value, text);
     }
     if (attn_workspace(d) && want != ATTN_ERR_NULL && want != ATTN_ERR_OVERLAP && !strstr(field, "lengths")
-        && !strchr(field, '[') && strcmp(field, "rope_positions") && strcmp(value, "beside")
-        && strcmp(value, "k_cache"))
+        && !strchr(field, '[') && strcmp(field, "rope_positions") && strcmp(field, "kernel_width")
+        && strcmp(value, "beside") && strcmp(value, "k_cache"))
         test_fail(__FILE__, line, "attn_workspace of a wrong desc is not 0");
 }
 #define REFUSED(want, field, value, change) do { attn_desc d = good_desc(); change; \
@@ -151,7 +151,7 @@ TEST(misuse, outputs_over_inputs_or_over_themselves) {
     }
 }
 static const int32_t zeros[64] = { 0 };
-static const float ones[4096] = { 1 };
+static const float ones[4096] = { 1 }, minus[4] = { 1, -1, 1, 1 }, nought[4] = { 1, 1, 1, 0 };
 static void with_cache(attn_desc *d) {
     d->k_cache = writable(d->k); d->v_cache = writable(d->v); d->k = d->v = NULL; d->key_lengths = zeros;
 }
@@ -196,6 +196,8 @@ TEST(misuse, axes_without_what_they_need) {
     REFUSED(RANGE, "norm_eps", "over 1e9", d.norm_eps = -3e38f);
     REFUSED(RANGE, "top_k", "0", d.norm = ATTN_NORM_TOP_K);
     REFUSED(RANGE, "scale", "distance", d.score = ATTN_SCORE_GAUSSIAN; d.scale = -2);
+    REFUSED(RANGE, "kernel_width", "= -1:", d.score = ATTN_SCORE_BOXCAR; d.kernel_width = minus);
+    REFUSED(RANGE, "kernel_width", "= 0:", d.score = ATTN_SCORE_GAUSSIAN; d.kernel_width = nought);
     REFUSED(RANGE, "block_q", "0", d.block_mask = (const uint8_t *)ones; d.block_k = 2);
     REFUSED(SHAPE, "block_heads", "3", d.block_mask = (const uint8_t *)ones; d.block_q = d.block_k = 2;
             d.block_heads = 3);
