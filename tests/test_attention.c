@@ -333,13 +333,13 @@ TEST(row_rule, strides_and_grouping_change_no_bit) {
     }
 }
 // [n0,n1,n2,n3] again, one axis so far apart that neither bytes nor elements of an offset fit 32 bits
-static void *spread(const void *from, int t, const ptrdiff_t s[4], const ptrdiff_t n[4], int axis, ptrdiff_t to[4],
-                    size_t *bytes) {
+static void *spread(const void *from, int t, const ptrdiff_t s[4], const ptrdiff_t n[4], int axis, ptrdiff_t step,
+                    ptrdiff_t to[4], size_t *bytes) {
     ptrdiff_t packed = n[3];
     void *p;
     to[3] = 1;
     for (int i = 2; i >= 0; i--) if (i != axis) { to[i] = packed; packed *= n[i]; }
-    to[axis] = ((ptrdiff_t)1 << 32) / (n[axis] > 1 ? n[axis] - 1 : 1) + 61;
+    to[axis] = step + 61;
     *bytes = (size_t)(to[axis] * n[axis]) * (t == ATTN_F64 ? 8 : 4);
     p = far_open(*bytes);
     for (ptrdiff_t r = 0; p && from && r < n[0] * n[1] * n[2]; r++) for (ptrdiff_t c = 0; c < n[3]; c++)
@@ -350,31 +350,38 @@ static void *spread(const void *from, int t, const ptrdiff_t s[4], const ptrdiff
 TEST(row_rule, offsets_beyond_32_bits_change_no_bit) {
     if (sizeof(ptrdiff_t) < 8) { test_skip("offsets", "32 bits hold all there are"); return; }
     if (ROUNDS < 200) { test_skip("offsets", "an emulator needs minutes to map so much"); return; }
-    EACH_PASS(p) for (int axis = 0; axis < 4; axis++) {     // 3: rows again, but few, so that one step is as far
-        const ptrdiff_t N = axis < 3 ? 21 : 1, M = axis < 3 ? 300 : 3;
-        attn_desc d = rule_case(p, N, M, 24, 17, ATTN_CAUSAL_LOWER_RIGHT), base = d;
-        const ptrdiff_t nq[4] = { 2, 4, N, 24 }, nk[4] = { 2, 2, M, 24 }, nv[4] = { 2, 2, M, 17 };
-        const ptrdiff_t no[4] = { 2, 4, N, 17 };
+    EACH_PASS(p) for (int axis = 0; axis < 4; axis++) {     // 3: rows again, so that one step is as far, in decoding
+        const ptrdiff_t N = axis < 3 ? 21 : 1, M = axis < 3 ? 300 : 70, D = 40, E = 33;
+        attn_desc d = rule_case(p, N, M, D, E, ATTN_CAUSAL_LOWER_RIGHT), base = d;
+        const ptrdiff_t nq[4] = { 2, 4, N, D }, nk[4] = { 2, 2, M, D }, nv[4] = { 2, 2, M, E }, no[4] = { 2, 4, N, E };
         const int far = axis < 2 ? axis : 2;
+        const ptrdiff_t all = (ptrdiff_t)1 << 32, step_q = axis < 3 ? all / (nq[far] - 1) : all / 4,
+            step_k = axis < 3 ? all / (nk[far] - 1) : all / 4;
         const size_t mask = (size_t)21 << 28;
         size_t bytes[4];
         unsigned char *keep = (unsigned char *)far_open(mask);
-        void *q = spread(base.q, base.q_type, base.q_stride, nq, far, d.q_stride, &bytes[0]);
-        void *k = spread(base.k, base.k_type, base.k_stride, nk, far, d.k_stride, &bytes[1]);
-        void *v = spread(base.v, base.v_type, base.v_stride, nv, far, d.v_stride, &bytes[2]);
-        void *o = spread(NULL, base.o_type, base.o_stride, no, far, d.o_stride, &bytes[3]);
+        void *q = spread(base.q, base.q_type, base.q_stride, nq, far, step_q, d.q_stride, &bytes[0]);
+        void *k = spread(base.k, base.k_type, base.k_stride, nk, far, step_k, d.k_stride, &bytes[1]);
+        void *v = spread(base.v, base.v_type, base.v_stride, nv, far, step_k, d.v_stride, &bytes[2]);
+        void *o = spread(NULL, base.o_type, base.o_stride, no, far, step_q, d.o_stride, &bytes[3]);
         if (keep && q && k && v && o) {
             for (ptrdiff_t i = 0; i < N; i++) memcpy(keep + (i << 28), base.keep + i * M, (size_t)M);
             d.q = q; d.k = k; d.v = v; d.o = o; d.keep = keep; d.keep_stride[2] = (ptrdiff_t)1 << 28;
             CHECK(rule_holds(&base, &d, 0, 0, 0));
+            if (axis == 3) {                            // decoding has a kernel of its own where nothing is masked
+                base.keep = d.keep = NULL;
+                CHECK(attn_fwd(&base) == ATTN_OK);
+                memcpy(base_o, base.o, slot_bytes[O]); memcpy(base_lse, base.lse, slot_bytes[LSE]);
+                CHECK(rule_holds(&base, &d, 0, 0, 0));
+            }
         } else test_skip("offsets", "no room for addresses");
         if (keep && q && k && v && o && axis == 0) {     // k and v as pages that far apart, written by attn_append
             static const int32_t table[6] = { 4, 0, 3, 5, 2, 1 };
             int32_t lengths[2] = { 0, 0 };
             d.k = d.v = NULL; d.k_cache = k; d.v_cache = v; d.key_lengths = lengths;
             d.block_table = table; d.pages_per_row = 3; d.page = 100; d.page_count = 6;
-            set4(d.k_stride, ((ptrdiff_t)1 << 32) / 5, 100 * 24, 24, 1);
-            set4(d.v_stride, ((ptrdiff_t)1 << 32) / 5, 100 * 17, 17, 1);
+            set4(d.k_stride, all / 5, 100 * D, D, 1);
+            set4(d.v_stride, all / 5, 100 * E, E, 1);
             d.k_new = base.k; d.v_new = base.v; d.new_keys = M;
             memcpy(d.k_new_stride, base.k_stride, sizeof(base.k_stride));
             memcpy(d.v_new_stride, base.v_stride, sizeof(base.v_stride));
