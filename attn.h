@@ -2544,7 +2544,7 @@ ATTN__FUNC void attn__dropout(const attn_desc *d, ptrdiff_t b, ptrdiff_t h, ptrd
 #define attn__v_set(x) _mm512_set1_ps(x)
 #define attn__v_load(p) _mm512_loadu_ps(p)
 // in halves: what comes from memory comes a seventh faster so where 512 bits are two of 256 (Zen 4)
-#define attn__v_load_far(p) \
+#define attn__v_load_halves(p) \
     _mm512_castpd_ps(_mm512_insertf64x4(_mm512_castps_pd(_mm512_castps256_ps512(_mm256_loadu_ps(p))), \
                                         _mm256_castps_pd(_mm256_loadu_ps((p) + 8)), 1))
 #define attn__v_store(p, a) _mm512_storeu_ps(p, a)
@@ -3526,8 +3526,8 @@ ATTN__INL int ATTN__FN(loads)(int type) {               // are rows of this type
 #endif
     return type == ATTN__OWN_TYPE;
 }
-#ifndef attn__v_load_far
-#define attn__v_load_far(p) attn__v_load(p)
+#ifndef attn__v_load_halves
+#define attn__v_load_halves(p) attn__v_load(p)
 #endif
 #ifndef attn__v_f16
 #define attn__v_f16(p) attn__v_set(attn__f16_at(p))
@@ -3535,44 +3535,44 @@ ATTN__INL int ATTN__FN(loads)(int type) {               // are rows of this type
 // The types that vectors read: F(TYPE) a case. ATTN__LOAD_TYPE(p, i, c): elements i .. of the row at p, where c is
 // ATTN__SCALE_TYPE(p, i), the same for all of a block.
 #define ATTN__BLOCK(p, i, bytes) ((p) + (size_t)(i) / 32 * (bytes))
-#define ATTN__LOAD_OWN(p, i, c) ((void)(c), attn__v_load((const attn__e *)(const void *)(p) + (i)))
-#define ATTN__LOAD_FAR(p, i, c) ((void)(c), attn__v_load_far((const attn__e *)(const void *)(p) + (i)))
-#define ATTN__LOAD_BF16(p, i, c) ((void)(c), attn__v_of_bf16((p) + 2 * (i)))
-#define ATTN__LOAD_F16(p, i, c) ((void)(c), attn__v_of_f16((p) + 2 * (i)))
-#define ATTN__LOAD_Q8_0(p, i, c) attn__v_mul(c, attn__v_of_i8(ATTN__BLOCK(p, i, 34) + 2 + (size_t)(i) % 32))
+#define ATTN__LOAD_ATTN__OWN(p, i, c) ((void)(c), attn__v_load((const attn__e *)(const void *)(p) + (i)))
+#define ATTN__LOAD_ATTN__HALVES(p, i, c) ((void)(c), attn__v_load_halves((const attn__e *)(const void *)(p) + (i)))
+#define ATTN__LOAD_ATTN_BF16(p, i, c) ((void)(c), attn__v_of_bf16((p) + 2 * (i)))
+#define ATTN__LOAD_ATTN_F16(p, i, c) ((void)(c), attn__v_of_f16((p) + 2 * (i)))
+#define ATTN__LOAD_ATTN_Q8_0(p, i, c) attn__v_mul(c, attn__v_of_i8(ATTN__BLOCK(p, i, 34) + 2 + (size_t)(i) % 32))
 #ifdef attn__v_chosen                                   // all 16 values of a block, and one of them for each
-#define ATTN__LOAD_Q4_0(p, i, c) attn__v_chosen(c, ATTN__BLOCK(p, i, 18) + 2 + (i) % 16, (int)((i) % 32 / 16 * 4))
-#define ATTN__SCALE_Q4_0(p, i) attn__v_mul(attn__v_from_8(), attn__v_f16(ATTN__BLOCK(p, i, 18)))
+#define ATTN__LOAD_ATTN_Q4_0(p, i, c) attn__v_chosen(c, ATTN__BLOCK(p, i, 18) + 2 + (i) % 16, (int)((i) % 32 / 16 * 4))
+#define ATTN__SCALE_ATTN_Q4_0(p, i) attn__v_mul(attn__v_from_8(), attn__v_f16(ATTN__BLOCK(p, i, 18)))
 #else
-#define ATTN__LOAD_Q4_0(p, i, c) \
+#define ATTN__LOAD_ATTN_Q4_0(p, i, c) \
     attn__v_mul(attn__v_sub(attn__v_of_u4(ATTN__BLOCK(p, i, 18) + 2 + (i) % 16, (int)((i) % 32 / 16 * 4)), \
                             attn__v_set(8)), c)
-#define ATTN__SCALE_Q4_0(p, i) attn__v_f16(ATTN__BLOCK(p, i, 18))
+#define ATTN__SCALE_ATTN_Q4_0(p, i) attn__v_f16(ATTN__BLOCK(p, i, 18))
 #endif
-#define ATTN__SCALE_OWN(p, i) attn__v_set(0)
-#define ATTN__SCALE_FAR(p, i) attn__v_set(0)
-#define ATTN__SCALE_BF16(p, i) attn__v_set(0)
-#define ATTN__SCALE_F16(p, i) attn__v_set(0)
-#define ATTN__SCALE_Q8_0(p, i) attn__v_f16(ATTN__BLOCK(p, i, 34))
+#define ATTN__SCALE_ATTN__OWN(p, i) attn__v_set(0)
+#define ATTN__SCALE_ATTN__HALVES(p, i) attn__v_set(0)
+#define ATTN__SCALE_ATTN_BF16(p, i) attn__v_set(0)
+#define ATTN__SCALE_ATTN_F16(p, i) attn__v_set(0)
+#define ATTN__SCALE_ATTN_Q8_0(p, i) attn__v_f16(ATTN__BLOCK(p, i, 34))
 #define ATTN__LOAD(TYPE, p, i) ATTN__LOAD_##TYPE(p, i, ATTN__SCALE_##TYPE(p, i))
 #ifdef attn__v_of_bf16
-#define ATTN__TYPE_BF16(F) case ATTN_BF16: F(BF16);
+#define ATTN__TYPE_BF16(F) case ATTN_BF16: F(ATTN_BF16);
 #else
 #define ATTN__TYPE_BF16(F)
 #endif
 #ifdef attn__v_of_f16
-#define ATTN__TYPE_F16(F) case ATTN_F16: F(F16);
+#define ATTN__TYPE_F16(F) case ATTN_F16: F(ATTN_F16);
 #else
 #define ATTN__TYPE_F16(F)
 #endif
 #ifdef attn__v_of_i8
-#define ATTN__TYPE_Q8_0(F) case ATTN_Q8_0: F(Q8_0);
-#define ATTN__TYPE_Q4_0(F) case ATTN_Q4_0: F(Q4_0);    // of values in decoding
+#define ATTN__TYPE_Q8_0(F) case ATTN_Q8_0: F(ATTN_Q8_0);
+#define ATTN__TYPE_Q4_0(F) case ATTN_Q4_0: F(ATTN_Q4_0);    // of values in decoding
 #else
 #define ATTN__TYPE_Q8_0(F)
 #define ATTN__TYPE_Q4_0(F)
 #endif
-#define ATTN__TYPES(F) ATTN__TYPE_BF16(F) ATTN__TYPE_F16(F) ATTN__TYPE_Q8_0(F) default: F(OWN);
+#define ATTN__TYPES(F) ATTN__TYPE_BF16(F) ATTN__TYPE_F16(F) ATTN__TYPE_Q8_0(F) default: F(ATTN__OWN);
 // r[u] = elements of row p[u] from i on, for u < n
 ATTN__INL void ATTN__FN(load_rows)(attn__v *r, const char *const *p, ptrdiff_t i, const int n, int type) {
 #define ATTN__EACH(TYPE) ATTN__UNROLL for (int u = 0; u < n; u++) r[u] = ATTN__LOAD(TYPE, p[u], i); break
@@ -3778,10 +3778,10 @@ ATTN__FUNC void ATTN__FN(gemv)(attn__gemm_args *g) {
                 ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++)                                                \
                     s[u] = attn__v_fma(x, ATTN__LOAD(TYPE, to[u], i), s[u]);)
             if (down) switch (type) {
-                ATTN__TYPE_BF16(ATTN__DOWN) ATTN__TYPE_F16(ATTN__DOWN) default: ATTN__DOWN(FAR);
+                ATTN__TYPE_BF16(ATTN__DOWN) ATTN__TYPE_F16(ATTN__DOWN) default: ATTN__DOWN(ATTN__HALVES);
             } else switch (type) {
                 ATTN__TYPE_BF16(ATTN__ALONG) ATTN__TYPE_F16(ATTN__ALONG) ATTN__TYPE_Q8_0(ATTN__ALONG)
-                default: ATTN__ALONG(FAR);
+                default: ATTN__ALONG(ATTN__HALVES);
             }
 #undef ATTN__DOWN
 #undef ATTN__ALONG
@@ -3790,7 +3790,7 @@ ATTN__FUNC void ATTN__FN(gemv)(attn__gemm_args *g) {
                 const attn__v x = attn__v_load_n((down ? c : a) + p + i, n - i, 0);
                 attn__v y = x;
                 ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) {
-                    const attn__v r = ATTN__LOAD(OWN, to[u], i);
+                    const attn__v r = ATTN__LOAD(ATTN__OWN, to[u], i);
                     if (down) y = attn__v_fma(s[u], r, y); else s[u] = attn__v_fma(x, r, s[u]);
                 }
                 if (down) attn__v_store_n(c + p + i, n - i, y);
@@ -5481,7 +5481,7 @@ static const attn__table ATTN__FN(table) = {
 #undef attn__s
 #undef attn__v_set
 #undef attn__v_load
-#undef attn__v_load_far
+#undef attn__v_load_halves
 #undef attn__v_store
 #undef attn__v_load_n
 #undef attn__v_store_n
@@ -5527,18 +5527,18 @@ static const attn__table ATTN__FN(table) = {
 #undef ATTN__FEW_AHEAD
 #undef ATTN__FEW_KEYS
 #undef ATTN__LOAD
-#undef ATTN__SCALE_OWN
-#undef ATTN__SCALE_FAR
-#undef ATTN__SCALE_BF16
-#undef ATTN__SCALE_F16
-#undef ATTN__SCALE_Q8_0
-#undef ATTN__SCALE_Q4_0
-#undef ATTN__LOAD_OWN
-#undef ATTN__LOAD_FAR
-#undef ATTN__LOAD_BF16
-#undef ATTN__LOAD_F16
-#undef ATTN__LOAD_Q8_0
-#undef ATTN__LOAD_Q4_0
+#undef ATTN__SCALE_ATTN__OWN
+#undef ATTN__SCALE_ATTN__HALVES
+#undef ATTN__SCALE_ATTN_BF16
+#undef ATTN__SCALE_ATTN_F16
+#undef ATTN__SCALE_ATTN_Q8_0
+#undef ATTN__SCALE_ATTN_Q4_0
+#undef ATTN__LOAD_ATTN__OWN
+#undef ATTN__LOAD_ATTN__HALVES
+#undef ATTN__LOAD_ATTN_BF16
+#undef ATTN__LOAD_ATTN_F16
+#undef ATTN__LOAD_ATTN_Q8_0
+#undef ATTN__LOAD_ATTN_Q4_0
 #undef ATTN__BLOCK
 #undef ATTN__TYPE_BF16
 #undef ATTN__TYPE_F16

@@ -208,10 +208,12 @@ hostile() {
     for c in $cxx_compilers; do silent "$c" "$c" -Wall -I. -include hostile.h -fsyntax-only impl.cpp; done
 }
 hostile_words() {
-    { for m in 'min(a, b)' 'max(a, b)' 'swap(a, b)' 'near' 'far' 'small' 'interface' 'IN' 'OUT' 'ERROR' 'TRUE' 'FALSE' \
-        'OK' 'EPS' 'PI' 'M_PI' 'complex' 'I' 'BOOL' 'BYTE' 'Status' 'Bool' 'None' 'CHECK' 'ROW' 'COUNT' 'SIZE' 'LANES' \
-        'KEEP' 'BEST' 'SCALAR' 'NEON' 'F32' 'F64' 'EXP' 'ADD' 'SUM' 'INF' 'NAN' 'INFINITY' 'MIN' 'MAX' 'ABS' 'ALIGN' \
-        'UNUSED' 'LIKELY' 'RESTRICT' 'TARGET' 'TEST' 'DEBUG' 'NDEBUG' 'VERSION' 'MALLOC' 'FREE' 'LOG' 'U' 'L' \
+    { for m in 'min(a, b)' 'max(a, b)' 'swap(a, b)' 'near' 'far' 'NEAR' 'FAR' 'small' 'interface' 'IN' 'OUT' 'ERROR' \
+        'TRUE' 'FALSE' 'CONST' 'VOID' 'OPTIONAL' 'OWN' 'BF16' 'F16' 'Q8_0' 'HALVES' 'BLOCK' 'TYPE' 'FULL' 'DOWN' \
+        'ALONG' 'OK' 'EPS' 'PI' 'M_PI' 'complex' 'I' 'BOOL' 'BYTE' 'Status' 'Bool' 'None' 'CHECK' 'ROW' 'COUNT' \
+        'SIZE' 'LANES' 'KEEP' 'BEST' 'SCALAR' 'NEON' 'F32' 'F64' 'EXP' 'ADD' 'SUM' 'INF' 'NAN' 'INFINITY' 'MIN' \
+        'MAX' 'ABS' 'ALIGN' 'UNUSED' 'LIKELY' 'RESTRICT' 'TARGET' 'TEST' 'DEBUG' 'NDEBUG' 'VERSION' 'MALLOC' 'FREE' \
+        'LOG' 'U' 'L' \
         'u8' 'f32'; do
         echo "#define $m @ hostile @"; done; } >names
     # what the system's own headers need cannot be hostile: each word is tried against them first

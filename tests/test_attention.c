@@ -354,16 +354,16 @@ TEST(row_rule, offsets_beyond_32_bits_change_no_bit) {
         const ptrdiff_t N = axis < 3 ? 21 : 1, M = axis < 3 ? 300 : 70, D = 40, E = 33;
         attn_desc d = rule_case(p, N, M, D, E, ATTN_CAUSAL_LOWER_RIGHT), base = d;
         const ptrdiff_t nq[4] = { 2, 4, N, D }, nk[4] = { 2, 2, M, D }, nv[4] = { 2, 2, M, E }, no[4] = { 2, 4, N, E };
-        const int far = axis < 2 ? axis : 2;
-        const ptrdiff_t all = (ptrdiff_t)1 << 32, step_q = axis < 3 ? all / (nq[far] - 1) : all / 4,
-            step_k = axis < 3 ? all / (nk[far] - 1) : all / 4;
+        const int wide = axis < 2 ? axis : 2;
+        const ptrdiff_t all = (ptrdiff_t)1 << 32, step_q = axis < 3 ? all / (nq[wide] - 1) : all / 4,
+            step_k = axis < 3 ? all / (nk[wide] - 1) : all / 4;
         const size_t mask = (size_t)21 << 28;
         size_t bytes[4];
         unsigned char *keep = (unsigned char *)far_open(mask);
-        void *q = spread(base.q, base.q_type, base.q_stride, nq, far, step_q, d.q_stride, &bytes[0]);
-        void *k = spread(base.k, base.k_type, base.k_stride, nk, far, step_k, d.k_stride, &bytes[1]);
-        void *v = spread(base.v, base.v_type, base.v_stride, nv, far, step_k, d.v_stride, &bytes[2]);
-        void *o = spread(NULL, base.o_type, base.o_stride, no, far, step_q, d.o_stride, &bytes[3]);
+        void *q = spread(base.q, base.q_type, base.q_stride, nq, wide, step_q, d.q_stride, &bytes[0]);
+        void *k = spread(base.k, base.k_type, base.k_stride, nk, wide, step_k, d.k_stride, &bytes[1]);
+        void *v = spread(base.v, base.v_type, base.v_stride, nv, wide, step_k, d.v_stride, &bytes[2]);
+        void *o = spread(NULL, base.o_type, base.o_stride, no, wide, step_q, d.o_stride, &bytes[3]);
         if (keep && q && k && v && o) {
             for (ptrdiff_t i = 0; i < N; i++) memcpy(keep + (i << 28), base.keep + i * M, (size_t)M);
             d.q = q; d.k = k; d.v = v; d.o = o; d.keep = keep; d.keep_stride[2] = (ptrdiff_t)1 << 28;
