@@ -3661,15 +3661,15 @@ ATTN__OUTLINE void ATTN__FN(pack_panels)(attn__e *t, const attn__e *b, ptrdiff_t
 }
 // 64 deep at a time: other types are widened first, the rows that the next panel takes are touched meanwhile
 ATTN__FUNC void ATTN__FN(pack_panel)(attn__pack_panel_args *g) {
-    enum { MOST = ATTN__TQ > ATTN__MR ? ATTN__TQ : ATTN__MR, DEEP = 64 };
+    enum { most = ATTN__TQ > ATTN__MR ? ATTN__TQ : ATTN__MR, deep = 64 };
     const ptrdiff_t w = g->w, n = g->n < w ? g->n : w, next = g->along == 1 && g->step != 1 ? g->n - w : 0;
-    const attn__e *row[MOST];
-    attn__e line[MOST * DEEP];
-    attn__v c[MOST / ATTN__LANES];
-    for (int i = 0; i < MOST / ATTN__LANES; i++) c[i] = attn__v_set((attn__e)g->s);
+    const attn__e *row[most];
+    attn__e line[most * deep];
+    attn__v c[most / ATTN__LANES];
+    for (int i = 0; i < most / ATTN__LANES; i++) c[i] = attn__v_set((attn__e)g->s);
     if (!ATTN__LEAN && g->many) ATTN__FN(pack_panels)((attn__e *)g->t, (const attn__e *)g->x, g->along, g->k);
-    else for (ptrdiff_t p0 = 0; p0 < g->k; p0 += DEEP) {
-        const ptrdiff_t k = g->k - p0 < DEEP ? g->k - p0 : (ptrdiff_t)DEEP;
+    else for (ptrdiff_t p0 = 0; p0 < g->k; p0 += deep) {
+        const ptrdiff_t k = g->k - p0 < deep ? g->k - p0 : (ptrdiff_t)deep;
         const ptrdiff_t run = attn__bytes(g->type, k);
         const char *at = attn__at(g->type, g->x, p0 * g->along);
         const attn__e *x = (const attn__e *)(const void *)at;
@@ -3683,9 +3683,9 @@ ATTN__FUNC void ATTN__FN(pack_panel)(attn__pack_panel_args *g) {
         if (g->type != ATTN__OWN_TYPE) {
             x = line;
             for (ptrdiff_t q = 0; q < (wide ? k : n); q++)
-                ATTN__FN(widen)(line + q * (wide ? MOST : DEEP), g->type,
+                ATTN__FN(widen)(line + q * (wide ? most : deep), g->type,
                                 attn__at(g->type, at, q * (wide ? along : step)), wide ? 1 : along, wide ? n : k);
-            step = wide ? 1 : DEEP; along = wide ? MOST : 1;
+            step = wide ? 1 : deep; along = wide ? most : 1;
         }
         if (w == 1) for (ptrdiff_t p = 0; p < k; p++) t[p] = x[p * along] * (attn__e)g->s;
         else if (step == 1) {                           // as pack writes: what is past a row is the next one's
@@ -3693,7 +3693,7 @@ ATTN__FUNC void ATTN__FN(pack_panel)(attn__pack_panel_args *g) {
                 attn__v_store(t + p * w + i, n - i >= ATTN__LANES ? attn__v_mul(attn__v_load(x + i), c[0])
                               : n > i ? attn__v_mul(attn__v_load_n(x + i, n - i, 0), c[0]) : c[0]);
         } else {
-            for (ptrdiff_t i = 0; i < MOST; i++) row[i] = x + (i < n ? i : n - 1) * step;
+            for (ptrdiff_t i = 0; i < most; i++) row[i] = x + (i < n ? i : n - 1) * step;
             ATTN__FN(pack)(t, w, row, along, k, c);
         }
     }
@@ -4967,17 +4967,17 @@ ATTN__LIGHT_OFF
 #define ATTN__PEAK peak
 #endif
 ATTN__FUNC void ATTN__FN(ATTN__PEAK)(attn__peak_args *g) {
-    enum { CHAINS = ATTN__R3 * ATTN__QV };
-    attn__v acc[CHAINS], x = attn__v_set(ATTN__C(0.999)), y = attn__v_set(ATTN__C(0.001));
+    enum { chains = ATTN__R3 * ATTN__QV };
+    attn__v acc[chains], x = attn__v_set(ATTN__C(0.999)), y = attn__v_set(ATTN__C(0.001));
     attn__e t[ATTN__LANES];
     volatile attn__e sink;
-    ATTN__UNROLL for (int i = 0; i < CHAINS; i++) acc[i] = attn__v_set((attn__e)i);
+    ATTN__UNROLL for (int i = 0; i < chains; i++) acc[i] = attn__v_set((attn__e)i);
     for (ptrdiff_t n = 0; n < g->loops; n++)
-        ATTN__UNROLL for (int i = 0; i < CHAINS; i++) { acc[i] = attn__x_fma(x, y, acc[i]); ATTN__HIDE_F(acc[i]); }
-    ATTN__UNROLL for (int i = 1; i < CHAINS; i++) acc[0] = attn__v_add(acc[0], acc[i]);
+        ATTN__UNROLL for (int i = 0; i < chains; i++) { acc[i] = attn__x_fma(x, y, acc[i]); ATTN__HIDE_F(acc[i]); }
+    ATTN__UNROLL for (int i = 1; i < chains; i++) acc[0] = attn__v_add(acc[0], acc[i]);
     attn__v_store(t, acc[0]);
     sink = t[0]; (void)sink;
-    g->flops = 4.0 / ATTN__X_WIDE(2) * (double)(CHAINS * ATTN__LANES) * (double)g->loops;
+    g->flops = 4.0 / ATTN__X_WIDE(2) * (double)(chains * ATTN__LANES) * (double)g->loops;
     attn__v_end();
 }
 #endif
@@ -5241,23 +5241,23 @@ ATTN__FUNC void ATTN__FN(words_outputs)(attn__words_args *a) {
 }
 // t[u][i] = q[row + u] . k[i] for LANES keys and one row or four
 ATTN__OUTLINE void ATTN__FN(bytes_few)(const attn__words_args *a, attn__v *s, const char *const *k) {
-    enum { BLOCKS = ATTN__LANES > 8 ? ATTN__LANES / 8 : 1, PARTS = 8 * BLOCKS / ATTN__LANES };    // at a time; vectors
+    enum { most = ATTN__LANES > 8 ? ATTN__LANES / 8 : 1, parts = 8 * most / ATTN__LANES };    // at a time; vectors
     const ATTN__FN(bytes) x = ATTN__FN(bytes_of)(a);
     const ptrdiff_t n = a->g->d->dim, bytes = attn__types[a->type].bytes;
     const int q4_1 = a->type == ATTN_Q4_1;
     attn__ahead touch = attn__ahead_of(k + a->ahead, ATTN__LANES, n / 32 * bytes,
-                                              (n / 32 + BLOCKS - 1) / BLOCKS);
-    for (ptrdiff_t i = 0; i < n / 32; i += BLOCKS) {
-        const int blocks = n / 32 - i < BLOCKS ? (int)(n / 32 - i) : BLOCKS;
-        uint16_t h[BLOCKS][2][ATTN__LANES] = { { { 0 } } };        // long before they are read as a vector
-        attn__v y[PARTS][ATTN__LANES];
+                                              (n / 32 + most - 1) / most);
+    for (ptrdiff_t i = 0; i < n / 32; i += most) {
+        const int blocks = n / 32 - i < most ? (int)(n / 32 - i) : most;
+        uint16_t h[most][2][ATTN__LANES] = { { { 0 } } };        // long before they are read as a vector
+        attn__v y[parts][ATTN__LANES];
         for (int b = 0; b < blocks; b++) {
             ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) h[b][0][u] = attn__u16(k[u] + (i + b) * bytes);
             if (q4_1) ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++)
                 h[b][1][u] = attn__u16(k[u] + (i + b) * bytes + 2);
         }
         attn__touch_ahead(&touch);
-        ATTN__UNROLL for (int p = 0; p < PARTS; p++) {
+        ATTN__UNROLL for (int p = 0; p < parts; p++) {
             const ptrdiff_t at = 32 * i + 4 * ATTN__LANES * p;
             if (a->type == ATTN_Q8_0) ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++)
                 y[p][u] = ATTN__FN(x_block)(k[u], ATTN_Q8_0, at, n);
@@ -5266,14 +5266,14 @@ ATTN__OUTLINE void ATTN__FN(bytes_few)(const attn__words_args *a, attn__v *s, co
         }
         for (int g = 0; g < a->rows; g++) {
             const attn__e *q = x.words + (a->row + g) * x.row + 8 * i;
-            attn__x_i r[ATTN__LANES], c[BLOCKS];
-            ATTN__UNROLL for (int p = 0; p < PARTS; p++) {
+            attn__x_i r[ATTN__LANES], c[most];
+            ATTN__UNROLL for (int p = 0; p < parts; p++) {
                 const attn__v z = attn__v_load_n(q + ATTN__LANES * p, 8 * blocks - ATTN__LANES * p, 0);
                 ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++)
                     r[u] = attn__x_dot(p ? r[u] : attn__x_set(0), y[p][u], z);
             }
             ATTN__FN(x_sums)(c, r);
-            ATTN__UNROLL for (int b = 0; b < BLOCKS; b++) if (b < blocks) {
+            ATTN__UNROLL for (int b = 0; b < most; b++) if (b < blocks) {
                 const ptrdiff_t at = (a->row + g) * x.block_row + i + b;
                 const attn__v scale = attn__v_of_f16(h[b][0]), more = attn__v_of_f16(h[b][1]);
                 c[b] = attn__x_add(c[b], attn__x_set(x.start[at]));
@@ -5323,13 +5323,13 @@ ATTN__FUNC void ATTN__FN(words_few)(attn__words_args *a) {
 // o[u][4 vectors] += sum over pairs of keys of weights times v[key][column ..] for one row or four; l: their sum
 ATTN__FUNC void ATTN__FN(words_columns)(attn__words_args *a) {
 #ifdef ATTN__HAS_BF16
-    enum { MOST = 18 };
+    enum { most = 18 };
     const ptrdiff_t odd = a->k0 & 1, pairs = (odd + a->nk + 1) / 2;
     const attn__e *t = (const attn__e *)a->t;
     attn__e *o = (attn__e *)a->out, *l = (attn__e *)a->l;
-    uint16_t p[4][MOST] = { { 0 } };
+    uint16_t p[4][most] = { { 0 } };
     void *none = a->w->v;                               // a row of zeros
-    const char *v[MOST];
+    const char *v[most];
     attn__v c[4][4];
     if (2 * pairs != a->nk) memset(none, 0, 2 * (size_t)a->g->d->vdim);
     v[0] = v[odd + a->nk] = (const char *)none;

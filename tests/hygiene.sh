@@ -209,13 +209,13 @@ hostile() {
 }
 hostile_words() {
     { for m in 'min(a, b)' 'max(a, b)' 'swap(a, b)' 'near' 'far' 'NEAR' 'FAR' 'small' 'interface' 'IN' 'OUT' 'ERROR' \
-        'TRUE' 'FALSE' 'CONST' 'VOID' 'OPTIONAL' 'OWN' 'BF16' 'F16' 'Q8_0' 'HALVES' 'BLOCK' 'TYPE' 'FULL' 'DOWN' \
-        'ALONG' 'OK' 'EPS' 'PI' 'M_PI' 'complex' 'I' 'BOOL' 'BYTE' 'Status' 'Bool' 'None' 'CHECK' 'ROW' 'COUNT' \
-        'SIZE' 'LANES' 'KEEP' 'BEST' 'SCALAR' 'NEON' 'F32' 'F64' 'EXP' 'ADD' 'SUM' 'INF' 'NAN' 'INFINITY' 'MIN' \
-        'MAX' 'ABS' 'ALIGN' 'UNUSED' 'LIKELY' 'RESTRICT' 'TARGET' 'TEST' 'DEBUG' 'NDEBUG' 'VERSION' 'MALLOC' 'FREE' \
-        'LOG' 'U' 'L' \
-        'u8' 'f32'; do
-        echo "#define $m @ hostile @"; done; } >names
+        'TRUE' 'FALSE' 'CONST' 'VOID' 'OPTIONAL' 'EPS' 'PI' 'M_PI' 'complex' 'I' 'BYTE' 'Status' 'Bool' 'None' 'CHECK' \
+        'COUNT' 'SIZE' 'LANES' 'KEEP' 'INF' 'NAN' 'INFINITY' 'MIN' 'ABS' 'ALIGN' 'UNUSED' 'LIKELY' 'RESTRICT' 'TARGET' \
+        'TEST' 'DEBUG' 'NDEBUG' 'VERSION' 'MALLOC' 'FREE' 'U' 'L' 'u8' 'f32'; do
+            echo "#define $m @ hostile @"; done
+        # and whatever the header itself writes in capitals
+        sed 's|//.*||; s/"[^"]*"//g' attn.h | grep -oE '\b[A-Z][A-Z0-9_]+\b' | grep -v '^ATTN_' | sort -u |
+            sed 's/.*/#define & @ hostile @/'; } | awk '!seen[$2]++' >names
     # what the system's own headers need cannot be hostile: each word is tried against them first
     : >hostile.h; : >words
     sed -n 's/.*#include <\(.*\)>.*/\1/p' attn.h | sort -u | grep -v -E 'windows|intrin.h|arm_neon|simde|auxv' >system
