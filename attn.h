@@ -2066,8 +2066,8 @@ typedef struct attn__gemm_args {
     int add, a_type, b_type;
 } attn__gemm_args;
 // A panel of w rows or columns, k deep: x[i * step + p * along] times s -> t[p * w + i]; or PANELS full ones of
-// contiguous columns. n: so many are there, from this one on
-enum { ATTN__PANELS = 8 };
+// contiguous columns (many). n: so many are there, from this one on
+enum { ATTN__PANELS = ATTN__LEAN ? 1 : 8 };
 typedef struct attn__pack_panel_args {
     int many, type;
     void *t;
@@ -2469,9 +2469,9 @@ ATTN__FUNC void attn__dropout(const attn_desc *d, ptrdiff_t b, ptrdiff_t h, ptrd
 #define ATTN__E2 8
 #define ATTN__PACKET 1
 #define ATTN__KT 128
-#define ATTN__MC 288
+#define ATTN__MC 144
 #define ATTN__KC 512
-#define ATTN__NC 512
+#define ATTN__NC 1024
 #define ATTN__MR 12
 #define ATTN__C2 4
 #elif ATTN__LANES == 8
@@ -2482,8 +2482,8 @@ ATTN__FUNC void attn__dropout(const attn_desc *d, ptrdiff_t b, ptrdiff_t h, ptrd
 #define ATTN__E2 6
 #define ATTN__PACKET 1
 #define ATTN__KT 128
-#define ATTN__MC 144
-#define ATTN__KC 256
+#define ATTN__MC 96
+#define ATTN__KC 512
 #define ATTN__NC 1024
 #define ATTN__MR 6
 #define ATTN__C2 4
@@ -3667,7 +3667,7 @@ ATTN__FUNC void ATTN__FN(pack_panel)(attn__pack_panel_args *g) {
     attn__e line[most * deep];
     attn__v c[most / ATTN__LANES];
     for (int i = 0; i < most / ATTN__LANES; i++) c[i] = attn__v_set((attn__e)g->s);
-    if (!ATTN__LEAN && g->many) ATTN__FN(pack_panels)((attn__e *)g->t, (const attn__e *)g->x, g->along, g->k);
+    if (ATTN__PANELS > 1 && g->many) ATTN__FN(pack_panels)((attn__e *)g->t, (const attn__e *)g->x, g->along, g->k);
     else for (ptrdiff_t p0 = 0; p0 < g->k; p0 += deep) {
         const ptrdiff_t k = g->k - p0 < deep ? g->k - p0 : (ptrdiff_t)deep;
         const ptrdiff_t run = attn__bytes(g->type, k);
@@ -3706,8 +3706,9 @@ ATTN__FUNC void ATTN__FN(gemm_panel)(attn__gemm_panel_args *g) {
     if (!whole && g->add) for (ptrdiff_t i = 0; i < g->w; i++) for (ptrdiff_t j = 0; j < ATTN__TQ; j++)
         t[i * ATTN__TQ + j] = i < g->n && j < cols ? c[i * g->crs + j * g->ccs] : 0;
     if (whole) t = c;
-    for (ptrdiff_t i = g->w; whole && g->add && i < 2 * g->w; i++)      // the next panel's sums begin with c too
-        for (int j = 0; j < ATTN__TQ; j += 64 / (int)sizeof(attn__e)) ATTN__PREFETCH_NEAR(c + i * g->crs + j);
+    for (ptrdiff_t i = 0; whole && g->add && g->cols > ATTN__TQ && i < g->w; i++)   // the next sums begin with c too
+        for (int j = 2 * ATTN__TQ - 1; j >= ATTN__TQ; j -= 64 / (int)sizeof(attn__e))
+            ATTN__PREFETCH_NEAR(c + i * g->crs + j);
     ATTN__COLS(g->w)(t, whole ? g->crs : ATTN__TQ, g->add ? t : NULL, (const attn__e *)g->a, g->ars, g->acs,
                      (const attn__e *)g->b, g->ldb, g->k, NULL, 0);
     if (!whole) for (ptrdiff_t i = 0; i < g->n; i++) for (ptrdiff_t j = 0; j < cols; j++)
@@ -6145,11 +6146,13 @@ ATTN__FUNC void attn__mm_end(const attn__mm_plan *p, const attn__gemm_args *g, p
 ATTN__FUNC void attn__gemm(const attn__mm_plan *plan, const attn__gemm_args *g, char *c0, const char *bias) {
     const attn__table *t = plan->table;
     const ptrdiff_t e = t->bytes, tq = t->tq, nc = g->n;
-    // Few rows of a read b where it lies, if its rows are near each other; a small problem reads a so as well, if that
-    // does not need alpha and its panel of rows is full.
+    // Rows near each other are read where they lie: those of b by few rows of a and where they do not meet in few lines
+    // of the first cache, those of a where panels of them are full and alpha is 1; a small problem reads both so.
     const int few = t->in_place && g->m <= 256, little = few && g->k * g->n <= 8192;
-    const int direct_a = little && g->alpha == 1.0 && g->a_type == plan->type;
-    const int direct_b = (little || (few && g->brs < ATTN__APART)) && g->bcs == 1 && g->b_type == plan->type;
+    const int near_a = ATTN__PANELS > 1 && t->in_place && g->acs == 1 && g->ars < ATTN__APART;
+    const int direct_a = (little || near_a) && g->alpha == 1.0 && g->a_type == plan->type;
+    const int own_b = g->bcs == 1 && g->b_type == plan->type;
+    const int direct_b = own_b && (little || (few && g->brs < ATTN__APART)) && g->brs % ATTN__APART;
     char *pa = (char *)g->work + t->mr * tq * e, *pb = pa + (plan->mc * plan->kc + 64) * e;
     attn__pack_panel_args pack;
     attn__gemm_panel_args x;
@@ -6158,9 +6161,9 @@ ATTN__FUNC void attn__gemm(const attn__mm_plan *plan, const attn__gemm_args *g, 
         const ptrdiff_t kc = g->k - pc < plan->kc ? g->k - pc : plan->kc;
         x.k = pack.k = kc; x.add = g->add || pc > 0;
         pack.step = g->bcs; pack.along = g->brs; pack.s = 1; pack.type = g->b_type;
-        for (ptrdiff_t j = 0; j < nc; j += pack.w) {
-            pack.n = nc - j;
-            pack.many = !ATTN__LEAN && g->bcs == 1 && g->b_type == plan->type && pack.n >= ATTN__PANELS * tq;
+        for (pack.n = nc; pack.n > 0; pack.n -= pack.w) {
+            const ptrdiff_t j = nc - pack.n;
+            pack.many = ATTN__PANELS > 1 && own_b && pack.n >= ATTN__PANELS * tq;
             pack.w = pack.many ? ATTN__PANELS * tq : tq;
             if (direct_b && pack.n >= tq) continue;
             pack.t = pb + j * kc * e; pack.x = attn__at(g->b_type, g->b, pc * g->brs + j * g->bcs);
@@ -6171,21 +6174,27 @@ ATTN__FUNC void attn__gemm(const attn__mm_plan *plan, const attn__gemm_args *g, 
             const char *a = attn__at(g->a_type, g->a, ic * g->ars + pc * g->acs);
             char *c = (char *)g->c + ic * g->crs * e;
             pack.step = g->ars; pack.along = g->acs; pack.s = g->alpha; pack.many = 0; pack.type = g->a_type;
-            for (ptrdiff_t i = 0; i < mc; i += pack.w) {
-                pack.n = mc - i; pack.w = attn__panel(t, mc - i);
+            for (pack.n = mc; pack.n > 0; pack.n -= pack.w) {
+                const ptrdiff_t i = mc - pack.n;
+                pack.w = attn__panel(t, pack.n);
                 if (direct_a && pack.n >= pack.w) continue;
                 pack.t = pa + i * kc * e; pack.x = attn__at(g->a_type, a, i * g->ars);
                 t->pack_panel(&pack);
             }
-            for (ptrdiff_t j = 0; j < nc; j += tq) for (ptrdiff_t i = 0; i < mc; i += x.w) {
+            // c along its rows, as far as panels of b stay in the second cache
+            for (ptrdiff_t j0 = 0; j0 < nc; j0 += ATTN__PANELS * tq) for (ptrdiff_t i = 0; i < mc; i += x.w) {
                 x.w = attn__panel(t, mc - i);
-                x.n = mc - i < x.w ? mc - i : x.w; x.cols = nc - j;
+                x.n = mc - i < x.w ? mc - i : x.w;
                 x.a = pa + i * kc * e; x.ars = 1; x.acs = x.w;
                 if (direct_a && x.n == x.w) { x.a = a + i * g->ars * e; x.ars = g->ars; x.acs = g->acs; }
-                x.b = pb + j * kc * e; x.ldb = tq;
-                if (direct_b && x.cols >= tq) { x.b = (const char *)g->b + (pc * g->brs + j) * e; x.ldb = g->brs; }
-                x.c = c + (i * g->crs + j * g->ccs) * e;
-                t->gemm_panel(&x);
+                x.cols = nc - j0;
+                for (int q = 0; q < ATTN__PANELS && x.cols > 0; q++, x.cols -= tq) {
+                    const ptrdiff_t j = nc - x.cols;
+                    x.b = pb + j * kc * e; x.ldb = tq;
+                    if (direct_b && x.cols >= tq) { x.b = (const char *)g->b + (pc * g->brs + j) * e; x.ldb = g->brs; }
+                    x.c = c + (i * g->crs + j * g->ccs) * e;
+                    t->gemm_panel(&x);
+                }
             }
             if (pc + kc == g->k) attn__mm_end(plan, g, ic, mc, c0, bias);
         }
