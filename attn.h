@@ -6147,9 +6147,10 @@ ATTN__FUNC void attn__gemm(const attn__mm_plan *plan, const attn__gemm_args *g, 
     const attn__table *t = plan->table;
     const ptrdiff_t e = t->bytes, tq = t->tq, nc = g->n;
     // Rows near each other are read where they lie: those of b by few rows of a and where they do not meet in few lines
-    // of the first cache, those of a where panels of them are full and alpha is 1; a small problem reads both so.
+    // of the first cache, those of a (any, for few columns) where panels of them are full and alpha is 1; a small
+    // problem reads both so.
     const int few = t->in_place && g->m <= 256, little = few && g->k * g->n <= 8192;
-    const int near_a = ATTN__PANELS > 1 && t->in_place && g->acs == 1 && g->ars < ATTN__APART;
+    const int near_a = ATTN__PANELS > 1 && t->in_place && g->acs == 1 && (g->ars < ATTN__APART || nc <= 128);
     const int direct_a = (little || near_a) && g->alpha == 1.0 && g->a_type == plan->type;
     const int own_b = g->bcs == 1 && g->b_type == plan->type;
     const int direct_b = own_b && (little || (few && g->brs < ATTN__APART)) && g->brs % ATTN__APART;
