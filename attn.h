@@ -2254,7 +2254,8 @@ struct attn__table {
 #undef ATTN__ROW
     void (*words_peak)(attn__peak_args *);
     int words;                         // ATTN__BF16_WORDS, ATTN__I8_WORDS
-    int bytes, tq, kt, mr, r2, r1, mc, kc, nc, in_place;     // of an element; shapes that plans and workspaces follow
+    int bytes, tq, kt, mr, thin, r2, r1, mc, kc, nc, in_place;      // of an element; shapes that plans and workspaces
+                                       // follow. thin: mr where columns fit half a tile
 };
 
 // What the loop kernel computes; g is b where it is a gradient.
@@ -3709,8 +3710,9 @@ ATTN__FUNC void ATTN__FN(gemm_panel)(attn__gemm_panel_args *g) {
     for (ptrdiff_t i = 0; whole && g->add && g->cols > ATTN__TQ && i < g->w; i++)   // the next sums begin with c too
         for (int j = 2 * ATTN__TQ - 1; j >= ATTN__TQ; j -= 64 / (int)sizeof(attn__e))
             ATTN__PREFETCH_NEAR(c + i * g->crs + j);
-    ATTN__COLS(g->w)(t, whole ? g->crs : ATTN__TQ, g->add ? t : NULL, (const attn__e *)g->a, g->ars, g->acs,
-                     (const attn__e *)g->b, g->ldb, g->k, NULL, 0);
+    ATTN__OR_THIN(ATTN__THIN(cols) && g->w == ATTN__E2, ATTN__COLS(g->w))
+        (t, whole ? g->crs : ATTN__TQ, g->add ? t : NULL, (const attn__e *)g->a, g->ars, g->acs,
+         (const attn__e *)g->b, g->ldb, g->k, NULL, 0);
     if (!whole) for (ptrdiff_t i = 0; i < g->n; i++) for (ptrdiff_t j = 0; j < cols; j++)
         c[i * g->crs + j * g->ccs] = t[i * ATTN__TQ + j];
     attn__v_end();
@@ -5397,7 +5399,7 @@ static const attn__table ATTN__FN(table) = {
 #else
     NULL, 0,
 #endif
-    (int)sizeof(attn__e), ATTN__TQ, ATTN__KT, ATTN__MR,
+    (int)sizeof(attn__e), ATTN__TQ, ATTN__KT, ATTN__MR, ATTN__E2,
 #if ATTN__PACKET > 1
     ATTN__C2, ATTN__C2,
 #else
@@ -6066,8 +6068,8 @@ ATTN__FUNC attn_status attn__mm_check(const attn_matmul_desc *user, int type, in
     return values ? attn__mm_overlap(p, &d, why) : ATTN_OK;
 }
 // How many rows a panel of `left` rows takes: the smallest size of the microkernel that holds them, at most mr.
-ATTN__FUNC ptrdiff_t attn__panel(const attn__table *t, ptrdiff_t left) {
-    return left > t->r2 ? t->mr : left > t->r1 ? t->r2 : left > 1 ? t->r1 : 1;
+ATTN__FUNC ptrdiff_t attn__panel(const attn__table *t, ptrdiff_t left, int thin) {
+    return left > t->r2 ? (thin ? t->thin : t->mr) : left > t->r1 ? t->r2 : left > 1 ? t->r1 : 1;
 }
 // Chooses the shape of the work: one row reads b as it lies; else the orientation in which c is contiguous along
 // columns.
@@ -6152,6 +6154,7 @@ ATTN__FUNC void attn__gemm(const attn__mm_plan *plan, const attn__gemm_args *g, 
     const int few = t->in_place && g->m <= 256, little = few && g->k * g->n <= 8192;
     const int near_a = ATTN__PANELS > 1 && t->in_place && g->acs == 1 && (g->ars < ATTN__APART || nc <= 128);
     const int direct_a = (little || near_a) && g->alpha == 1.0 && g->a_type == plan->type;
+    const int thin = ATTN__PANELS > 1 && 2 * nc <= tq;
     const int own_b = g->bcs == 1 && g->b_type == plan->type;
     const int direct_b = own_b && (little || (few && g->brs < ATTN__APART)) && g->brs % ATTN__APART;
     char *pa = (char *)g->work + t->mr * tq * e, *pb = pa + (plan->mc * plan->kc + 64) * e;
@@ -6177,14 +6180,14 @@ ATTN__FUNC void attn__gemm(const attn__mm_plan *plan, const attn__gemm_args *g, 
             pack.step = g->ars; pack.along = g->acs; pack.s = g->alpha; pack.many = 0; pack.type = g->a_type;
             for (pack.n = mc; pack.n > 0; pack.n -= pack.w) {
                 const ptrdiff_t i = mc - pack.n;
-                pack.w = attn__panel(t, pack.n);
+                pack.w = attn__panel(t, pack.n, thin);
                 if (direct_a && pack.n >= pack.w) continue;
                 pack.t = pa + i * kc * e; pack.x = attn__at(g->a_type, a, i * g->ars);
                 t->pack_panel(&pack);
             }
             // c along its rows, as far as panels of b stay in the second cache
             for (ptrdiff_t j0 = 0; j0 < nc; j0 += ATTN__PANELS * tq) for (ptrdiff_t i = 0; i < mc; i += x.w) {
-                x.w = attn__panel(t, mc - i);
+                x.w = attn__panel(t, mc - i, thin);
                 x.n = mc - i < x.w ? mc - i : x.w;
                 x.a = pa + i * kc * e; x.ars = 1; x.acs = x.w;
                 if (direct_a && x.n == x.w) { x.a = a + i * g->ars * e; x.ars = g->ars; x.acs = g->acs; }

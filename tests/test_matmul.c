@@ -98,8 +98,8 @@ static void product(attn_matmul_desc *d, const int *layout, int shared) {
 }
 
 TEST(matmul, sweep_of_shapes_strides_batches_and_scales) {
-    static const int size[] = { 0, 1, 2, 3, 5, 7, 8, 11, 12, 13, 15, 16, 17, 31, 32, 33, 47, 48, 63, 64, 65, 100, 129,
-                                200, 257, 520 };
+    static const int size[] = { 0, 1, 2, 3, 5, 7, 8, 9, 11, 12, 13, 15, 16, 17, 31, 32, 33, 47, 48, 63, 64, 65, 100,
+                                129, 200, 257, 520 };
     static const double scale[] = { 0, 0, 0, 1, -1, 0.5, 2, 3.25 };
     for (int round = 0; round < 600; ) {
         attn_matmul_desc d = ATTN_ZERO;
