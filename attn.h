@@ -2066,7 +2066,7 @@ typedef struct attn__gemm_args {
     int add, a_type, b_type;
 } attn__gemm_args;
 // A panel of w rows or columns, k deep: x[i * step + p * along] times s -> t[p * w + i]; or PANELS full ones of
-// contiguous columns (many). n: so many are there, from this one on
+// contiguous columns (many). n: so many are there, from this one on. The product takes as many at a time, too
 enum { ATTN__PANELS = ATTN__LEAN ? 1 : 8 };
 typedef struct attn__pack_panel_args {
     int many, type;
@@ -5244,7 +5244,7 @@ ATTN__FUNC void ATTN__FN(words_outputs)(attn__words_args *a) {
 }
 // t[u][i] = q[row + u] . k[i] for LANES keys and one row or four
 ATTN__OUTLINE void ATTN__FN(bytes_few)(const attn__words_args *a, attn__v *s, const char *const *k) {
-    enum { most = ATTN__LANES > 8 ? ATTN__LANES / 8 : 1, parts = 8 * most / ATTN__LANES };    // at a time; vectors
+    enum { most = ATTN__LANES > 8 ? ATTN__LANES / 8 : 1, parts = 8 * most / ATTN__LANES };  // blocks at a time; vectors
     const ATTN__FN(bytes) x = ATTN__FN(bytes_of)(a);
     const ptrdiff_t n = a->g->d->dim, bytes = attn__types[a->type].bytes;
     const int q4_1 = a->type == ATTN_Q4_1;
@@ -6067,7 +6067,8 @@ ATTN__FUNC attn_status attn__mm_check(const attn_matmul_desc *user, int type, in
         return attn__wrong(why, ATTN_ERR_RANGE, "n", d.n, "c does not fit in memory");
     return values ? attn__mm_overlap(p, &d, why) : ATTN_OK;
 }
-// How many rows a panel of `left` rows takes: the smallest size of the microkernel that holds them, at most mr.
+// How many rows a panel of `left` rows takes: the smallest size of the microkernel that holds them, at most mr, of
+// the one for half a tile's columns `thin`.
 ATTN__FUNC ptrdiff_t attn__panel(const attn__table *t, ptrdiff_t left, int thin) {
     return left > t->r2 ? (thin ? t->thin : t->mr) : left > t->r1 ? t->r2 : left > 1 ? t->r1 : 1;
 }
@@ -6148,9 +6149,9 @@ ATTN__FUNC void attn__mm_end(const attn__mm_plan *p, const attn__gemm_args *g, p
 ATTN__FUNC void attn__gemm(const attn__mm_plan *plan, const attn__gemm_args *g, char *c0, const char *bias) {
     const attn__table *t = plan->table;
     const ptrdiff_t e = t->bytes, tq = t->tq, nc = g->n;
-    // Rows near each other are read where they lie: those of b by few rows of a and where they do not meet in few lines
-    // of the first cache, those of a (any, for few columns) where panels of them are full and alpha is 1; a small
-    // problem reads both so.
+    // Rows near each other are read where they lie, in a small problem all: those of a, for few columns whatever they
+    // are apart, where panels are full and alpha is 1; those of b by few rows of a, unless they meet in few lines of
+    // the first cache.
     const int few = t->in_place && g->m <= 256, little = few && g->k * g->n <= 8192;
     const int near_a = ATTN__PANELS > 1 && t->in_place && g->acs == 1 && (g->ars < ATTN__APART || nc <= 128);
     const int direct_a = (little || near_a) && g->alpha == 1.0 && g->a_type == plan->type;

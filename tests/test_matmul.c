@@ -118,7 +118,7 @@ TEST(matmul, long_and_thin_and_large) {
     static const int shape[][3] = { { 520, 257, 129 }, { 129, 200, 520 }, { 1, 520, 520 }, { 520, 1, 520 },
                                     { 520, 520, 1 }, { 1, 1, 40000 }, { 3, 5000, 5 }, { 5000, 3, 5 },
                                     { 5, 6, 9000 }, { 1, 9000, 3 }, { 9000, 1, 3 }, { 1, 4097, 70 },
-                                    { 257, 257, 200 }, { 40, 1030, 300 } };
+                                    { 257, 257, 200 }, { 40, 1030, 300 }, { 65, 1024, 7 }, { 20, 2048, 3 } };
     for (int i = 0; i < COUNT(shape); i++) for (int trans = 0; trans < 4; trans++) {
         attn_matmul_desc d = ATTN_ZERO;
         int layout[3] = { trans & 1 ? PADDED : PLAIN, trans & 2 ? PADDED : PLAIN, PLAIN };
