@@ -168,7 +168,7 @@ peers: $(B)/bench ## attention and decode of this machine beside the peers; PEER
 size: ## table of object sizes
 	@CC="$(CC)" sh tests/cost.sh size
 
-compile-time: ## seconds of compilation: the whole, each pass, the declarations
+compile-time: ## seconds of compilation: the whole, each pass, the declarations; instructions are bound
 	@CC="$(CC)" sh tests/cost.sh time
 
 # ---- to give away
