@@ -2190,21 +2190,21 @@ typedef struct attn__tile_args {
     int run;                          // tiles from this one on that read the same keys, block by block together
     void *work, *own;                 // shared by them, this one's
     attn__ahead ahead;                // rows of the next block's bias or mask, touched during this one's products
-    const char *ahead_row[ATTN__TQ_MOST];
     ptrdiff_t lo_least, lo_most, hi_least, hi_most;
     const void *next_k, *next_v, *next_q;   // of the next key head, touched meanwhile; NULL = none
     void *next_o;
     ptrdiff_t next_row, next_rows, next_calls, next_due;
-    const void *bias[ATTN__TQ_MOST];
-    void *lse[ATTN__TQ_MOST], *weights[ATTN__TQ_MOST];
-    const uint8_t *keep[ATTN__TQ_MOST], *drop[ATTN__TQ_MOST];
-    // the others are written for every tile
+    // Written for every tile, as far as the desc has them
     const void *q[ATTN__TQ_MOST];
     void *o[ATTN__TQ_MOST];
     ptrdiff_t query[ATTN__TQ_MOST], head[ATTN__TQ_MOST];
-    ptrdiff_t lo[ATTN__TQ_MOST], hi[ATTN__TQ_MOST];    // keys lo .. hi-1 exist for the row
     double scale[ATTN__TQ_MOST], slope[ATTN__TQ_MOST];
     double rest[ATTN__TQ_MOST];       // with words_k: what the scores are times after the product
+    ptrdiff_t lo[ATTN__TQ_MOST], hi[ATTN__TQ_MOST];    // keys lo .. hi-1 exist for the row
+    const void *bias[ATTN__TQ_MOST];
+    void *lse[ATTN__TQ_MOST], *weights[ATTN__TQ_MOST];
+    const uint8_t *keep[ATTN__TQ_MOST], *drop[ATTN__TQ_MOST];
+    const char *ahead_row[ATTN__TQ_MOST];
 } attn__tile_args;
 // One row of q or k in the pass's own type: y from p, through the stages of FN(ready)
 typedef struct attn__row_args {
@@ -3606,19 +3606,14 @@ ATTN__OUTLINE void ATTN__FN(widen)(attn__e *y, int type, const char *p, ptrdiff_
 // ---- matrix product: panels for attn__gemm
 
 // x[lane][p * col] times c -> t[p * w + lane] for w lanes, a multiple of LANES or fewer than LANES; then what is stored
-// past a row is the next one's, and past the last LANES elements are free.
+// past a row is the next one's, and past the last LANES elements are free. Vectors whose lanes are past `used` are 0.
 ATTN__OUTLINE void ATTN__FN(pack)(attn__e *t, ptrdiff_t w, const attn__e *const *x, ptrdiff_t col, ptrdiff_t n,
-                                  const attn__v *c) {
+                                  const attn__v *c, ptrdiff_t used) {
     for (ptrdiff_t lane = 0; lane < w; lane += ATTN__LANES, c++) {
         ptrdiff_t p = 0;
         attn__v r[ATTN__LANES];
         attn__e z[ATTN__LANES];
-        int again = ATTN__LANES > 1 && lane;            // past the last row: that one in all lanes
-        for (int i = 0; i < ATTN__LANES && again; i++) again = x[lane + i] == x[lane - 1];
-        if (again) {
-            for (; p < n; p++) attn__v_store(t + p * w + lane, attn__v_mul(attn__v_set(x[lane][p * col]), *c));
-            continue;
-        }
+        for (; ATTN__LANES > 1 && lane >= used && p < n; p++) attn__v_store(t + p * w + lane, attn__v_set(0));
         if (col == 1 && w > 1)
             for (; p + ATTN__LANES <= n; p += ATTN__LANES) {
                 ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) r[i] = attn__v_load(x[lane + i] + p);
@@ -3695,7 +3690,7 @@ ATTN__FUNC void ATTN__FN(pack_panel)(attn__pack_panel_args *g) {
                               : n > i ? attn__v_mul(attn__v_load_n(x + i, n - i, 0), c[0]) : c[0]);
         } else {
             for (ptrdiff_t i = 0; i < most; i++) row[i] = x + (i < n ? i : n - 1) * step;
-            ATTN__FN(pack)(t, w, row, along, k, c);
+            ATTN__FN(pack)(t, w, row, along, k, c, n);
         }
     }
     attn__v_end();
@@ -4013,9 +4008,12 @@ ATTN__OUTLINE void ATTN__FN(take_queries)(attn__tile_args *g, attn__space *w) {
     const attn__e *x[ATTN__TQ];
     const int ready = ATTN__FN(stages)(d, 0), bytes = ATTN__LANES > 1 && g->words_k == ATTN__I8_WORDS;
     const int own = d->q_type == ATTN__OWN_TYPE && !ready && !d->custom && !bytes;
+    const int product = ATTN__FN(is_product)(d);
+    attn__e scale[ATTN__TQ];
     attn__v c[ATTN__QV];
     for (int lane = 0; lane < ATTN__TQ; lane++) {
         attn__e *y = (attn__e *)w->rows + lane * d->dim;
+        scale[lane] = product ? (attn__e)g->scale[lane] : 1;
         x[lane] = own ? (const attn__e *)g->q[lane] : y;
         if (own) continue;
         if (lane >= g->lanes) { x[lane] = x[g->lanes - 1]; continue; }
@@ -4025,13 +4023,8 @@ ATTN__OUTLINE void ATTN__FN(take_queries)(attn__tile_args *g, attn__space *w) {
                                                                   : g->query[lane] + g->offset);
     }
     if (bytes) { ATTN__FN(q_words)(g, w, 0); return; }
-    ATTN__LANES_OF(j) {
-        attn__e t[ATTN__LANES];
-        for (int i = 0; i < ATTN__LANES; i++)
-            t[i] = ATTN__FN(is_product)(d) ? (attn__e)g->scale[j * ATTN__LANES + i] : 1;
-        c[j] = attn__v_load(t);
-    }
-    ATTN__FN(pack)((attn__e *)w->q, ATTN__TQ, x, own ? d->q_stride[3] : 1, d->dim, c);
+    ATTN__LANES_OF(j) c[j] = attn__v_load(scale + j * ATTN__LANES);
+    ATTN__FN(pack)((attn__e *)w->q, ATTN__TQ, x, own ? d->q_stride[3] : 1, d->dim, c, g->lanes);
     if (d->score == ATTN_SCORE_ADDITIVE) ATTN__FN(project)(g, w, (attn__e *)w->wide[0], d->w_q, (const attn__e *)w->q,
                                                             g->lanes);
     if (d->score == ATTN_SCORE_BILINEAR) {              // q' W: the rows of W as values, the features of q as weights
@@ -4115,7 +4108,7 @@ ATTN__OUTLINE void ATTN__FN(others)(attn__tile_args *g, const attn__space *w, pt
         to_next = row;
         if (additive) {                                 // the keys of the group in lanes, so that W k is a product too
             for (int i = 0; i < ATTN__TQ; i++) x[i] = k + (i < keys ? i : keys - 1) * row;
-            ATTN__FN(pack)((attn__e *)w->spare, ATTN__TQ, x, 1, d->dim, one);
+            ATTN__FN(pack)((attn__e *)w->spare, ATTN__TQ, x, 1, d->dim, one, keys);
             ATTN__FN(project)(g, w, (attn__e *)w->wide[1], d->w_k, (const attn__e *)w->spare,
                               (int)keys);
             factor = ATTN__FN(numbers)((attn__e *)w->wide[2], d->w_v, n);
@@ -4908,15 +4901,15 @@ ATTN__OUTLINE void ATTN__FN(finish)(ATTN__FN(course) *x) {
     }
     ATTN__FN(unpack_o)(g, o, r);
     for (int i = 0; i < g->lanes; i++) {
-        if (g->lse[i]) {
+        if (d->lse) {
             if (l[i] == 0) *(attn__e *)g->lse[i] = ATTN__NEG_INF;
             else *(attn__e *)g->lse[i] = (attn__e)((double)m[i] + attn__log_d((double)l[i]));
         }
-        if (g->weights[i] && d->weights_stage == ATTN_WEIGHTS_SOFTMAX)
+        if (d->weights && d->weights_stage == ATTN_WEIGHTS_SOFTMAX)
             ATTN__FN(finish_weights)(g, i, m[i], tau[i], rl[i]);
         if (i >= g->lanes - g->dead) {
             for (ptrdiff_t e = 0; e < d->vdim; e++) attn__store(d->o_type, g->o[i], e * d->o_stride[3], 0);
-            if (g->weights[i] && d->weights_stage == ATTN_WEIGHTS_SOFTMAX)
+            if (d->weights && d->weights_stage == ATTN_WEIGHTS_SOFTMAX)
                 memset(g->weights[i], 0, sizeof(attn__e) * (size_t)d->keys);
         }
     }
@@ -7430,9 +7423,10 @@ ATTN__FUNC attn_status attn__wrong_number(attn__text *t, const char *field, doub
 ATTN__FUNC attn_status attn__fill_strides(ptrdiff_t s[4], ptrdiff_t n1, ptrdiff_t n2, ptrdiff_t n3, int mask,
                                           const char *field,
                                           attn__text *why) {
-    for (int i = 0; i < 4; i++)
+    const ptrdiff_t all = s[0] | s[1] | s[2] | s[3];
+    for (int i = 0; all < 0; i++)
         if (s[i] < 0) return attn__wrong_at(why, ATTN_ERR_RANGE, field, i, s[i], "negative stride");
-    if (s[0] || s[1] || s[2] || s[3]) return ATTN_OK;
+    if (all) return ATTN_OK;
     s[3] = 1; s[2] = n3; s[1] = mask ? 0 : attn__mul_size(n2, n3); s[0] = mask ? 0 : attn__mul_size(n1, s[1]);
     if (s[1] < 0 || s[0] < 0) return attn__wrong(why, ATTN_ERR_RANGE, field, 0, "the array does not fit in memory");
     return ATTN_OK;
@@ -7465,8 +7459,8 @@ static const attn__range attn__ranges[] = {
     ATTN__RANGE(relu_div, 'p', 0, 0), ATTN__RANGE(sigmoid_bias, 'f', 0, 0)
 };
 ATTN__FUNC attn_status attn__check_ranges(const attn_desc *d, attn__text *why) {
-    for (size_t i = 0; i < sizeof attn__ranges / sizeof *attn__ranges; i++) {
-        const attn__range *r = &attn__ranges[i];
+    const attn__range *end = attn__ranges + sizeof attn__ranges / sizeof *attn__ranges;
+    for (const attn__range *r = attn__ranges; r < end; r++) {
         const char *at = (const char *)d + r->at;
         int32_t word;
         memcpy(&word, at, sizeof word);
@@ -7738,6 +7732,10 @@ ATTN__FUNC attn_status attn__check_apart(const attn__array *x, const attn__array
 ATTN__FUNC attn_status attn__check_extent(const ptrdiff_t n[4], const ptrdiff_t s[4], int type, const char *name,
                                           attn__text *why) {
     ptrdiff_t x = 0;
+#if !ATTN__SIZE                                         // nearly every array: no sum or product can overflow
+    if (attn__types[type].elements == 1 && !((n[0] | n[1] | n[2] | n[3]) >> 20) &&
+        !((s[0] | s[1] | s[2] | s[3]) >> (8 * sizeof x - 26))) return ATTN_OK;
+#endif
     for (int i = 0; i < 4; i++) x = attn__add_size(x, attn__mul_size(n[i] ? n[i] - 1 : 0, s[i]));
     for (int i = 0; attn__mul_size(attn__add_size(x, 1), attn__types[type].bytes) < 0; i++)
         if (i == 3 || attn__mul_size(attn__mul_size(n[i], s[i]), attn__types[type].bytes) < 0)
@@ -7830,7 +7828,7 @@ ATTN__FUNC attn_status attn__check_arrays(const attn_desc *d, int values, attn__
         }
         for (int i = 0; i < 11; i++) end[i] = a[i].at ? attn__array_end(&a[i]) : 0;
         for (int i = 0; i < ATTN__OUTPUTS; i++) for (int j = i + 1; j < 11 && a[i].at; j++)
-            if (end[i] > (uintptr_t)a[j].at && end[j] > (uintptr_t)a[i].at && !(i == 0 && j == 4 && same))
+            if (end[j] > (uintptr_t)a[i].at && end[i] > (uintptr_t)a[j].at && !(i == 0 && j == 4 && same))
                 ATTN__TRY(attn__check_apart(&a[i], &a[j], why));
         return attn__check_inputs(d, a, end, why);
     }
@@ -7964,8 +7962,12 @@ ATTN__FUNC void attn__set_lane(const attn__plan *p, attn__tile_args *g, int lane
 ATTN__FUNC void attn__next_lanes(const attn__plan *p, attn__tile_args *g, int from) {
     const attn_desc *d = &p->d;
     const int tq = p->table->tq, rows = from < g->lanes ? g->lanes : from;
-    const ptrdiff_t head = g->head[from - 1];
+    const ptrdiff_t head = g->head[from - 1], q_row = d->q_stride[2] * attn__types[d->q_type].bytes;
+    const ptrdiff_t o_row = d->o_stride[2] * attn__types[d->o_type].bytes;
     const double slope = g->slope[from - 1], scale = g->scale[from - 1], rest = g->rest[from - 1];
+    const char *q = (const char *)g->q[from - 1];
+    char *o = (char *)g->o[from - 1];
+    ptrdiff_t query = g->query[from - 1];
 #define ATTN__NEXT(field, type, step) \
     if (from < tq && g->field[from - 1]) { \
         const ptrdiff_t by = from < rows ? (step) : 0; \
@@ -7974,11 +7976,10 @@ ATTN__FUNC void attn__next_lanes(const attn__plan *p, attn__tile_args *g, int fr
         for (int i = rows; i < tq; i++) g->field[i] = x; \
     }
     for (int i = from; i < tq; i++) {
-        g->query[i] = g->query[from - 1] + (i < rows ? i : rows - 1) - (from - 1);
-        g->head[i] = head; g->slope[i] = slope; g->scale[i] = scale; g->rest[i] = rest;
+        if (i < rows) { q += q_row; o += o_row; query++; }
+        g->q[i] = q; g->o[i] = o; g->query[i] = query; g->head[i] = head; g->scale[i] = scale;
     }
-    ATTN__NEXT(q, const char *, d->q_stride[2] * attn__types[d->q_type].bytes)
-    ATTN__NEXT(o, char *, d->o_stride[2] * attn__types[d->o_type].bytes)
+    if (g->adds || g->words_k) for (int i = from; i < tq; i++) { g->slope[i] = slope; g->rest[i] = rest; }
     ATTN__NEXT(bias, const char *, d->bias_stride[2] * attn__types[d->bias_type].bytes)
     ATTN__NEXT(keep, const uint8_t *, d->keep_stride[2])
     ATTN__NEXT(drop, const uint8_t *, d->drop_stride[2])
@@ -8017,7 +8018,9 @@ ATTN__FUNC void attn__fill_lanes(const attn__plan *p, attn__tile_args *g, ptrdif
         if (hi > g->hi_most) g->hi_most = hi;
         if (g->query[lane] >= used) g->dead++;
     }
-    for (const ptrdiff_t from = lo, to = hi; lane < tq; lane++) { g->lo[lane] = from; g->hi[lane] = to; }
+    if (!steady || g->every) for (const ptrdiff_t from = lo, to = hi; lane < tq; lane++) {
+        g->lo[lane] = from; g->hi[lane] = to;
+    }
     g->end = !g->every ? g->hi_most : d->k_cache ? attn__keys_in_use(d, b) : d->cu_k ? d->cu_k[b + 1] - d->cu_k[b]
         : d->keys;
     g->start = g->every ? 0 : g->lo_least / ATTN__SPAN * ATTN__SPAN;

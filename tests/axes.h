@@ -327,7 +327,11 @@ static void lay_added(attn_desc *d, axes_set on) {
     ptrdiff_t H = d->heads;
     if (has(on, AX_BIAS)) lay_any_bias(d, test_below(7));
     if (has(on, AX_ALIBI)) {
-        if (test_below(2)) d->alibi_slopes = lay_floats(A_SLOPES, H, -0.05, 0.4); else d->alibi = 1;
+        if (test_below(2)) {
+            float *slopes = (float *)take(A_SLOPES, (size_t)H * 4);
+            for (ptrdiff_t h = 0; h < H; h++) slopes[h] = test_below(3) ? (float)(-0.05 + 0.45 * test_uniform()) : 0;
+            d->alibi_slopes = slopes;
+        } else d->alibi = 1;
     }
     if (has(on, AX_REL)) {
         ptrdiff_t rows = (2 * d->rel_height - 1) * (2 * d->rel_width - 1);
