@@ -4891,8 +4891,9 @@ ATTN__OUTLINE void ATTN__FN(finish)(ATTN__FN(course) *x) {
         ATTN__FN(fold)(o, &sum, NULL, &z, d->vdim);
     }
     ATTN__LANES_OF(j) {                                 // 0 for a row that sees no key, NaN stays
-        const attn__v y = sum.l[j], zero = attn__v_set(0);
-        r[j] = attn__v_sel(attn__v_lt(zero, y), attn__v_div(attn__v_set(1), y),
+        const attn__v y = sum.l[j], zero = attn__v_set(0), one = attn__v_set(1);
+        // fast maths may divide by a rounded reciprocal; the one winner weighs 1
+        r[j] = attn__v_sel(attn__v_lt(zero, y), d->norm == ATTN_NORM_HARD ? one : attn__v_div(one, y),
                            attn__v_sel(attn__v_lt(y, attn__v_set(ATTN__C(1e-38))), zero, y));
         if (d->norm == ATTN_NORM_SIGMOID || d->norm == ATTN_NORM_RELU || d->norm == ATTN_NORM_NONE)
             r[j] = attn__v_set(1);

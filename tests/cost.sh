@@ -45,7 +45,7 @@ if [ "$1" = size ]; then
     exit $over
 fi
 
-# The yardstick: 150 plain functions. Bounds are seconds of a machine that compiles them in 1.65 s (gcc 12, Zen 5); on
+# The yardstick: 150 plain functions. Budgets are seconds of a machine that compiles them in 1.65 s (gcc 12, Zen 5); on
 # another, or on one that others keep busy, they grow and shrink with it.
 awk 'BEGIN { for (i = 0; i < 150; i++) printf "float f%d(float *a, const float *b, int n, int s) { float x = %d, y[8]; \
     for (int k = 0; k < 8; k++) y[k] = b[k * s]; for (int j = 0; j < n; j++) { switch (s %% 5) { \
@@ -61,7 +61,7 @@ seconds() { # flags, file -> hundredths of a second of processor time, the best 
     done | sort -n | head -n 1
 }
 yard=$(seconds -O2 yard)
-line() { # words, hundredths, bound in hundredths (0 = none)
+line() { # words, hundredths, budget in hundredths (0 = none)
     verdict=
     if [ "$3" != 0 ]; then
         verdict=$(echo "$3" "$yard" | awk '{ printf "budget %.2f, here %.2f", $1 / 100, $1 * $2 / 16500 }')
