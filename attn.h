@@ -389,8 +389,8 @@ typedef struct attn_desc {
     // -- arithmetic and scale
     int32_t arith;                    // ATTN_ARITH_: f32 (others widened), or native: bf16 and blocks are multiplied as
                                       // they are, by instructions of avx512v and neon82/86; see attn_fwd
-    float scale;                      // 0 = 1/sqrt(D) for dot, 1 for every other score; ATTN_SCALE_NONE = 1
-    const float *logit_scale;         // [H], times the scale
+    float scale;                      // 0 = 1/sqrt(D) for dot and custom, 1 for other scores; ATTN_SCALE_NONE = 1
+    const float *logit_scale;         // [H], times the scale; finite, not negative for a distance
     int32_t qk_norm;                  // ATTN_QK_NORM_: rms x / sqrt(mean x^2 + eps), l2 x / max(|x|, eps); before rope
     float norm_eps;                   // 0 = 1e-6 for rms, 1e-12 for l2
     const float *q_norm, *k_norm;     // [D] factors after qk_norm; NULL = 1
@@ -419,8 +419,8 @@ typedef struct attn_desc {
     int32_t block_heads, block_q, block_k;
     const int32_t *doc_q, *doc_k;     // [B,N], [B,M], both or none: equal ids see each other
     const int32_t *prefix;            // [B]: causal hides no key j < prefix
-    const int32_t *tree_parent;       // [N]: the last N keys in use are the queries' own nodes: hidden but for the
-                                      // row's own and its ancestors; -1 = root, else parent < i
+    const int32_t *tree_parent;       // [N]: the last keys in use, as many as queries are, are their nodes: hidden but
+                                      // for the row's own and its ancestors; -1 = root, else parent < i
     // -- tables added to scores
     const float *alibi_slopes;        // [H]: - slope |p_i - j|
     int32_t alibi;                    // 1: the slopes of the paper for H heads, when alibi_slopes is NULL
@@ -438,7 +438,8 @@ typedef struct attn_desc {
     ptrdiff_t score_width;
     const float *kernel_width;        // [H] > 0, u = |q - k| / width: gaussian - u^2 / 2; the compact kernels log K(u),
                                       // hidden where K = 0; NULL = 1. COSINE: q.k / (|q| |k|). NEG_L2: - |q - k|
-    void (*custom)(const attn_tile *t, float *s);      // turns the scaled score into the one that softcap takes
+    void (*custom)(const attn_tile *t, float *s);      // turns the scaled score (ATTN_SCORE_CUSTOM: q.k) into the one
+                                      // that softcap takes
     void (*custom_grad)(const attn_tile *t, const float *s, float *ds);
     void *user;
     float softcap;                    // c tanh(s / c); 0 = off
@@ -472,12 +473,14 @@ typedef struct attn_desc {
     ptrdiff_t pages_per_row, page, page_count;   // of caches [page_count,Hk,page,D]:
                                                  // strides are page, head, slot, column
     int32_t ring;                     // slots of a ring [B,Hk,ring,D]: token t at slot t % ring, the last ring tokens
-                                      // are there; keys is the most tokens ever (0 = 2^31 - 1), not a size
+                                      // are there; keys is the most tokens ever (0 = 2^31 - 1, with pointers of 32
+                                      // bits 2048 less), not a size
     // -- outputs beside o
     int32_t weights_stage;            // ATTN_WEIGHTS_: scores are scaled, capped after softcap, biased after tables and
                                       // masks (-inf)
     void *weights;                    // [B,H,N,M] contiguous, f32 (f64 for f64); NULL = not wanted. Stages scores and
-                                      // capped hold every key, hidden ones too (of a cache: those in use)
+                                      // capped hold every key, hidden ones too (of a cache: those in use). Rows past
+                                      // the end of a packed sequence are not written
     void *lse;                        // [B,H,N] f32 (f64 for f64): natural log of the sum of exp of the scores and
                                       // sinks; -inf where there are none
     // -- gradients (attn_bwd, later)
@@ -510,7 +513,8 @@ ATTN_DEF attn_status attn_fwd(const attn_desc *d);
 // ATTN_OK; a lower length is a rollback, a copied row of the table a fork.
 // errors  as attn_fwd; RANGE when the cache is full
 ATTN_DEF attn_status attn_append(const attn_desc *d);
-// Joins partial results over disjoint sets of keys, in place: o [rows,E] and lse [rows] take in o2 and lse2.
+// Joins partial results over disjoint sets of keys, in place: o [rows,E] and lse [rows], rows in one order, take in o2
+// and lse2. (Of packed sequences o is [T,H,E] where o_stride does not say [H,T,E], lse [H,T].) f32 alone.
 // Associative within rounding; lse -inf is its identity, to the bit. errors  NULL, SHAPE.
 // source  Milakov and Gimelshein 2018
 ATTN_DEF attn_status attn_merge(float *o, float *lse, const float *o2, const float *lse2, ptrdiff_t rows,
@@ -729,7 +733,8 @@ ATTN_DEF attn_tensor *attn_contiguous(attn_ctx *c, attn_tensor *x);
 ATTN_DEF attn_tensor *attn_cross_entropy(attn_ctx *c, attn_tensor *x, attn_tensor *targets);
 // Mean of (a - b)^2 over all elements. Rank 0.
 ATTN_DEF attn_tensor *attn_mse(attn_ctx *c, attn_tensor *a, attn_tensor *b);
-// Attention on tensors q [B,H,N,D], k [B,Hk,M,D], v [B,Hk,M,E]; d may be NULL; its q, k, v, o are not read.
+// Attention on tensors q [B,H,N,D], k [B,Hk,M,D], v [B,Hk,M,E]; d may be NULL; its q, k, v, o, their
+// types, sizes and strides are not read.
 // Not on the tape yet: recording it is an error (UNSUPPORTED).
 ATTN_DEF attn_tensor *attn_sdpa(attn_ctx *c, attn_tensor *q, attn_tensor *k, attn_tensor *v, const attn_desc *d);
 
@@ -2036,6 +2041,7 @@ ATTN__FUNC attn__node *attn__record_op(attn_ctx *c, int op, attn_tensor *y, attn
 
 #define ATTN__TQ_MOST 32
 enum { ATTN__SPAN = 1024 };            // keys that are summed on their own: the row rule
+#define ATTN__KEYS_MOST (PTRDIFF_MAX > INT32_MAX ? INT32_MAX : INT32_MAX - 2 * ATTN__SPAN)    // a step past fits
 enum { ATTN__RUN = ATTN__SIZE ? 1 : 8, ATTN__APART = 1024 };    // tiles of a run; rows a multiple of so many elements
                                        // apart meet in few lines of the first cache
 // y[i] = f(a[i], b[i]), or y[i] += with add; ys 0 and add: y[0] gains the sum. s is the operator's number.
@@ -2128,7 +2134,7 @@ ATTN__INL attn__ahead attn__ahead_of(const char *const *row, ptrdiff_t n, ptrdif
     return x;
 }
 ATTN__INL void attn__touch_ahead(attn__ahead *x) {
-    for (ptrdiff_t n = 0; n < x->lines; n++) {
+    for (ptrdiff_t n = 0; !ATTN__LEAN && n < x->lines; n++) {
         ATTN__PREFETCH(x->at + x->i);
         if ((x->i += 64) >= x->run && x->row < x->last) { x->i = 0; x->at = *++x->row; }
     }
@@ -2193,7 +2199,7 @@ typedef struct attn__tile_args {
     ptrdiff_t lo_least, lo_most, hi_least, hi_most;
     const void *next_k, *next_v, *next_q;   // of the next key head, touched meanwhile; NULL = none
     void *next_o;
-    ptrdiff_t next_row, next_rows, next_calls, next_due;
+    size_t next_line, next_all, next_lines, next_calls, next_due;    // next_all: lines of a row
     // Written for every tile, as far as the desc has them
     const void *q[ATTN__TQ_MOST];
     void *o[ATTN__TQ_MOST];
@@ -3910,17 +3916,16 @@ ATTN__INL const attn__e *ATTN__FN(numbers)(attn__e *buffer, const float *x, ptrd
 }
 #endif // not ATTN__OVERLAY
 #if !defined(ATTN__OVERLAY) || defined(ATTN__HAS_BF16)
-// Touches rows of the next key head while this one is worked on: next_rows of them spread over next_calls calls.
+// Touches rows of the next key head while this one is worked on: next_lines of each array spread over next_calls calls.
 ATTN__INL void ATTN__FN(touch)(attn__tile_args *g) {
-    for (g->next_due += g->next_rows; g->next_due >= g->next_calls &&
-         g->next_row < g->next_rows; g->next_due -= g->next_calls) {
-        const ptrdiff_t r = g->next_row++;
-        for (ptrdiff_t d = 0; d < g->d->dim; d += 64 / (ptrdiff_t)sizeof(attn__e)) {
-            ATTN__PREFETCH((const attn__e *)g->next_k + r * g->k.row + d);
-            ATTN__PREFETCH((const attn__e *)g->next_v + r * g->v.row + d);
-            ATTN__PREFETCH((const attn__e *)g->next_q + r * g->d->q_stride[2] + d);
-            ATTN__PREFETCH_W((attn__e *)g->next_o + r * g->d->o_stride[2] + d);
-        }
+    for (g->next_due += g->next_lines; g->next_due >= g->next_calls &&
+         g->next_line < g->next_lines; g->next_due -= g->next_calls) {
+        const ptrdiff_t r = (ptrdiff_t)(g->next_line / g->next_all);            // slow enough not to be a burst
+        const ptrdiff_t d = (ptrdiff_t)(g->next_line++ % g->next_all * (64 / sizeof(attn__e)));
+        ATTN__PREFETCH((const attn__e *)g->next_k + r * g->k.row + d);
+        ATTN__PREFETCH((const attn__e *)g->next_v + r * g->v.row + d);
+        ATTN__PREFETCH((const attn__e *)g->next_q + r * g->d->q_stride[2] + d);
+        ATTN__PREFETCH_W((attn__e *)g->next_o + r * g->d->o_stride[2] + d);
     }
 }
 // s[r][lane] = sum over d of k[r][d] t[d][lane]. top, when given, takes the maximum of the rows outside from .. to-1.
@@ -3941,7 +3946,7 @@ ATTN__OUTLINE void ATTN__FN(products)(attn__tile_args *g, attn__e *s, const attn
                 memmove(spare + r * dk, k + (r < nk ? r : nk - 1) * row, sizeof(attn__e) * (size_t)dk);
             at = 0; x = spare; stride = dk;
         }
-        if (g->next_k) ATTN__FN(touch)(g);
+        if (!ATTN__LEAN && g->next_k) ATTN__FN(touch)(g);
         attn__touch_ahead(&g->ahead);
         ATTN__OR_THIN(thin, ATTN__ROWS(n))(s + at * ATTN__TQ, ATTN__TQ, NULL, x, stride, 1, t, ATTN__TQ, dk,
                                            at >= to || at + n <= from ? top : NULL, 0);
@@ -4237,7 +4242,7 @@ ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, at
     const attn__e *k = NULL;
     ptrdiff_t row = 0;
     g->ahead.lines = 0;
-    if (d->bias ? d->bias_stride[3] == 1 : d->keep && d->keep_stride[3] == 1) {
+    if (!ATTN__LEAN && (d->bias ? d->bias_stride[3] == 1 : d->keep && d->keep_stride[3] == 1)) {
         const int type = d->bias ? d->bias_type : ATTN_U8;
         for (int i = 0; i < ATTN__TQ; i++)
             g->ahead_row[i] = attn__at(type, d->bias ? g->bias[i] : g->keep[i], p->k0 + ATTN__KT);
@@ -7142,6 +7147,7 @@ ATTN_DEF attn_tensor *attn_sdpa(attn_ctx *c, attn_tensor *q, attn_tensor *k, att
     if (desc) {
         s = attn__take_desc(&d, sizeof d, desc, NULL);
         if (s) return attn__fail(c, s, "attn_sdpa", attn_status_str(s));
+        for (int i = 0; i < 4; i++) d.q_stride[i] = d.k_stride[i] = d.v_stride[i] = d.o_stride[i] = 0;
     }
     q = attn_contiguous(c, q); k = attn_contiguous(c, k); v = attn_contiguous(c, v);
     memcpy(shape, q->shape, sizeof shape);
@@ -7454,7 +7460,8 @@ static const attn__range attn__ranges[] = {
     ATTN__ENUM(accumulate, 2), ATTN__ENUM(free_order, 2), ATTN__RANGE(block_heads, 'i', 0, INT32_MAX),
     ATTN__RANGE(ring, 'i', 0, INT32_MAX), ATTN__RANGE(batch, 'z', 0, INT32_MAX),
     ATTN__RANGE(heads, 'z', 1, INT32_MAX), ATTN__RANGE(kv_heads, 'z', 0, INT32_MAX),
-    ATTN__RANGE(queries, 'z', 0, INT32_MAX), ATTN__RANGE(keys, 'z', 0, INT32_MAX), ATTN__RANGE(dim, 'z', 1, 65536),
+    ATTN__RANGE(queries, 'z', 0, INT32_MAX), ATTN__RANGE(keys, 'z', 0, ATTN__KEYS_MOST),
+    ATTN__RANGE(dim, 'z', 1, 65536),
     ATTN__RANGE(vdim, 'z', 0, 65536), ATTN__RANGE(scale, 'f', 0, 0), ATTN__RANGE(norm_eps, 'p', 0, 0),
     ATTN__RANGE(softcap, 'p', 0, 0), ATTN__RANGE(masked_score, 'f', 0, 0), ATTN__RANGE(dropout, 'u', 0, 0),
     ATTN__RANGE(relu_div, 'p', 0, 0), ATTN__RANGE(sigmoid_bias, 'f', 0, 0)
@@ -7487,7 +7494,7 @@ ATTN__FUNC attn_status attn__check_sizes(attn_desc *d, attn__text *why) {
     if (!d->batch) d->batch = 1;
     if (!d->kv_heads) d->kv_heads = d->heads;
     if (!d->vdim) d->vdim = d->dim;
-    if (d->ring && !d->keys) d->keys = INT32_MAX;
+    if (d->ring && !d->keys) d->keys = ATTN__KEYS_MOST;
     if (d->heads % d->kv_heads) {
         attn__wrong(why, ATTN_OK, "heads", d->heads, "not a multiple of kv_heads = ");
         attn__say_int(why, d->kv_heads);
@@ -7561,12 +7568,14 @@ ATTN__FUNC attn_status attn__check_position(attn_desc *d, attn__text *why) {
                            d->window_left ? d->window_left : d->window_right, "needs window = 1");
     return ATTN_OK;
 }
+ATTN__FUNC int attn__is_distance(const attn_desc *d) {
+    return d->score == ATTN_SCORE_NEG_L2 || (d->score >= ATTN_SCORE_GAUSSIAN && d->score <= ATTN_SCORE_TRICUBE);
+}
 // Numbers and pointers that an axis needs; `values` as in attn__check.
 ATTN__FUNC attn_status attn__check_axes(const attn_desc *d, int values, attn__text *why) {
-    const int t5 = d->rel_kind == ATTN_REL_T5, compact = d->score >= ATTN_SCORE_GAUSSIAN &&
-        d->score <= ATTN_SCORE_TRICUBE;
+    const int t5 = d->rel_kind == ATTN_REL_T5;
     const ptrdiff_t turned = d->rope_dim ? d->rope_dim : d->dim;
-    if (d->scale < 0 && (compact || d->score == ATTN_SCORE_NEG_L2))
+    if (d->scale < 0 && attn__is_distance(d))
         return attn__wrong_number(why, "scale", (double)d->scale, "negative for a distance");
     ATTN__REFUSE(d->norm == ATTN_NORM_TOP_K && d->top_k < 1, ATTN_ERR_RANGE, "top_k", d->top_k, "at least 1");
     ATTN__REFUSE(d->score == ATTN_SCORE_ADDITIVE && (d->score_width < 1 || d->score_width > 65536), ATTN_ERR_RANGE,
@@ -7589,7 +7598,7 @@ ATTN__FUNC attn_status attn__check_axes(const attn_desc *d, int values, attn__te
     ATTN__REFUSE(d->rel_kind == ATTN_REL_WINDOW_2D && ((int64_t)d->rel_height * d->rel_width < d->queries ||
                                                        (int64_t)d->rel_height * d->rel_width < d->keys),
                  ATTN_ERR_SHAPE, "rel_height", d->rel_height, "queries or keys beyond height x width");
-    ATTN__REFUSE(d->ring && d->keys == INT32_MAX &&
+    ATTN__REFUSE(d->ring && d->keys == ATTN__KEYS_MOST &&
                  (d->weights || d->bias || d->keep || d->drop || d->keep_weights || d->doc_k || d->block_mask ||
                   d->rope_k_pos),
                  ATTN_ERR_RANGE, "keys", d->keys, "no end, beside an array of a column a key");
@@ -7638,6 +7647,11 @@ ATTN__FUNC attn_status attn__check_lengths(const attn_desc *d, attn__text *why) 
     ATTN__TRY(attn__check_each(d->query_lengths, 0, n, 0, d->queries, "query_lengths", "outside 0..queries", why));
     ATTN__TRY(attn__check_each(d->row_lengths, 0, n * d->queries, 0, d->keys, "row_lengths", "outside 0..keys", why));
     ATTN__TRY(attn__check_each(d->prefix, 0, n, 0, INT32_MAX, "prefix", "negative", why));
+    for (ptrdiff_t h = 0; d->logit_scale && h < d->heads; h++) {
+        const double f = (double)d->logit_scale[h];
+        if (!attn__finite(f) || (f < 0 && attn__is_distance(d)))
+            return attn__wrong_number(why, "logit_scale", f, "not finite, or negative for a distance");
+    }
     for (ptrdiff_t h = 0; d->kernel_width && h < d->heads; h++) {
         const double w = (double)d->kernel_width[h];
         if (!attn__finite(w) || w <= 0) return attn__wrong_number(why, "kernel_width", w, "not above 0");
@@ -7747,6 +7761,12 @@ ATTN__FUNC attn_status attn__check_extent(const ptrdiff_t n[4], const ptrdiff_t 
                                   : "blocks lie along the last axis");
     return ATTN_OK;
 }
+// What is written must not lie over itself.
+ATTN__FUNC attn_status attn__check_nested(const attn__array *a, const char *stride, attn__text *why) {
+    const attn__set set = attn__array_set(a);
+    if (!attn__meets_itself(&set, a->n, a->stride)) return ATTN_OK;
+    return attn__wrong(why, ATTN_ERR_OVERLAP, stride, ATTN__UNSAID, "elements lie over each other");
+}
 // The desc's smaller inputs, one run of a x b elements each
 enum { ATTN__N_1, ATTN__N_B, ATTN__N_B1, ATTN__N_H, ATTN__N_N, ATTN__N_M, ATTN__N_D, ATTN__N_W, ATTN__N_REL,
        ATTN__N_ROPE, ATTN__N_TURNS, ATTN__N_PAGES, ATTN__N_BLOCKS, ATTN__N_COUNT };
@@ -7801,13 +7821,13 @@ ATTN__FUNC attn_status attn__check_arrays(const attn_desc *d, int values, attn__
     if (d->drop) ATTN__TRY(attn__check_extent(x.mask, d->drop_stride, ATTN_U8, "drop_stride", why));
     if (d->weights && attn__mul_size(attn__mul_size(d->batch * d->heads * d->queries, d->keys), e) < 0)
         return attn__wrong(why, ATTN_ERR_RANGE, "weights", ATTN__UNSAID, "the array does not fit in memory");
+    if (d->k && d->k_cache) return attn__wrong(why, ATTN_ERR_RANGE, "k", ATTN__UNSAID, "beside k_cache");
+    if (d->v && d->v_cache) return attn__wrong(why, ATTN_ERR_RANGE, "v", ATTN__UNSAID, "beside v_cache");
     if (d->queries == 0 || !values) return ATTN_OK;
     if (!d->q) return attn__missing(why, "q");
     if (!d->o) return attn__missing(why, "o");
     if (d->keys > 0 && !d->k && !d->k_cache) return attn__missing(why, "k");
     if (d->keys > 0 && !d->v && !d->v_cache) return attn__missing(why, "v");
-    if (d->k && d->k_cache) return attn__wrong(why, ATTN_ERR_RANGE, "k", ATTN__UNSAID, "beside k_cache");
-    if (d->v && d->v_cache) return attn__wrong(why, ATTN_ERR_RANGE, "v", ATTN__UNSAID, "beside v_cache");
     {
         const int f = d->q_type == ATTN_F64 ? ATTN_F64 : ATTN_F32;
         const ptrdiff_t space[4] = { 1, 1, 1, (ptrdiff_t)d->workspace_bytes };
@@ -7821,12 +7841,8 @@ ATTN__FUNC attn_status attn__check_arrays(const attn_desc *d, int values, attn__
             { "keep_weights", d->keep_weights, x.mask, NULL, ATTN_U8 } };
         const int same = d->o == d->q && d->vdim == d->dim && d->o_type == d->q_type &&
             !memcmp(d->o_stride, d->q_stride, sizeof d->o_stride);
-        const attn__set o = attn__array_set(&a[0]);
         uintptr_t end[11];
-        if (attn__meets_itself(&o, x.o, d->o_stride)) {
-            attn__say(why, "o_stride: elements of o lie over each other");
-            return ATTN_ERR_OVERLAP;
-        }
+        ATTN__TRY(attn__check_nested(&a[0], "o_stride", why));
         for (int i = 0; i < 11; i++) end[i] = a[i].at ? attn__array_end(&a[i]) : 0;
         for (int i = 0; i < ATTN__OUTPUTS; i++) for (int j = i + 1; j < 11 && a[i].at; j++)
             if (end[j] > (uintptr_t)a[i].at && end[i] > (uintptr_t)a[j].at && !(i == 0 && j == 4 && same))
@@ -8048,8 +8064,9 @@ ATTN__FUNC void attn__next_head(const attn__plan *p, attn__tile_args *g, ptrdiff
     g->next_v = (const char *)d->v + (b * d->v_stride[0] + h * d->v_stride[1]) * p->bytes;
     g->next_q = (const char *)d->q + (b * d->q_stride[0] + h * d->q_stride[1]) * p->bytes;
     g->next_o = (char *)d->o + (b * d->o_stride[0] + h * d->o_stride[1]) * p->bytes;
-    g->next_row = 0; g->next_rows = d->keys > d->queries ? d->keys : d->queries;
-    g->next_calls = (p->tiles + p->run - 1) / p->run * ((d->keys + 11) / 12); g->next_due = 0;
+    g->next_line = g->next_due = 0; g->next_all = ((size_t)d->dim * (size_t)p->bytes + 63) / 64;
+    g->next_lines = (size_t)(d->keys > d->queries ? d->keys : d->queries) * g->next_all;
+    g->next_calls = (size_t)((p->tiles + p->run - 1) / p->run * ((d->keys + p->table->mr - 1) / p->table->mr));
 }
 ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
     const attn__plan *p = (const attn__plan *)arg;
@@ -8092,9 +8109,9 @@ ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
             g->next_k = NULL;                           // the first touches the next head for all
         }
         g->b = b; g->offset = attn__offset(d, b);
-        g->tree = attn__keys_in_use(d, b) - d->queries;
+        g->tree = attn__keys_in_use(d, b) - attn__queries_in_use(d, b);
         g->k = attn__rows_of(d, 1, b, hk); g->v = attn__rows_of(d, 0, b, hk);
-        if (p->near_heads && at != head) {
+        if (!ATTN__LEAN && p->near_heads && at != head) {
             g->next_k = NULL;
             if ((at + 1) * p->tiles < end) attn__next_head(p, g, (at + 1) / p->units, (at + 1) % p->units);
         }
@@ -8146,7 +8163,7 @@ ATTN__FUNC void attn__plan_tasks(attn__plan *p) {
     p->across = p->units > 1 && d->queries * (d->bias ? 4 : 1) > 524288 / (d->keys + 1) &&
                 p->units * d->keys <= 524288 / (d->dim + d->vdim) &&
                 ((d->bias && !d->bias_stride[1]) || (d->keep && !d->keep_stride[1]) || (d->drop && !d->drop_stride[1]));
-    p->near_heads = !p->across && d->heads == d->kv_heads && d->keys * d->dim <= 32768 &&
+    p->near_heads = !ATTN__LEAN && !p->across && d->heads == d->kv_heads && d->keys * d->dim <= 32768 &&
         d->queries * d->dim <= 32768 && d->dim == d->vdim &&
                     !d->cu_q && !d->k_cache && d->k_stride[3] == 1 && d->v_stride[3] == 1 && d->q_stride[3] == 1 &&
                         d->o_stride[3] == 1 &&
@@ -8244,20 +8261,29 @@ ATTN__FUNC attn_status attn__check_append(const attn_desc *user, attn_desc *d, a
         const attn__extents x = attn__extents_of(d, 1);
         const ptrdiff_t nk[4] = { d->batch, d->kv_heads, d->new_keys, d->dim },
             nv[4] = { d->batch, d->kv_heads, d->new_keys, d->vdim };
-        const attn__array a[4] = { { "k_cache", d->k_cache, x.k, d->k_stride, d->k_type },
+        const ptrdiff_t space[4] = { 1, 1, 1, (ptrdiff_t)d->workspace_bytes };
+        const attn__array a[5] = { { "k_cache", d->k_cache, x.k, d->k_stride, d->k_type },
                                    { "v_cache", d->v_cache, x.v, d->v_stride, d->v_type },
+            { "workspace", d->workspace, space, NULL, ATTN_U8 },
             { "k_new", d->k_new, nk, d->k_new_stride, d->q_type },
                 { "v_new", d->v_new, nv, d->v_new_stride, d->q_type } };
+        uintptr_t end[ATTN__OUTPUTS] = { 0 };           // of the first three
         if (d->new_keys && !d->v_new && attn__check_apart(&a[0], &a[1], NULL) == ATTN_OK)
             return attn__missing(why, "v_new");
-        for (int i = 0; i < 2; i++) for (int j = i + 1; j < 4; j++)
-            if (d->v_new || j > 1) ATTN__TRY(attn__check_apart(&a[i], &a[j], why));
+        for (int i = 0; i < 3; i++) {
+            if (i < 2 && d->new_keys) ATTN__TRY(attn__check_nested(&a[i], i ? "v_stride" : "k_stride", why));
+            for (int j = i + 1; j < 5; j++)
+                if (d->v_new || i || j > 1) ATTN__TRY(attn__check_apart(&a[i], &a[j], why));
+            end[i] = a[i].at ? attn__array_end(&a[i]) : 0;
+        }
+        ATTN__TRY(attn__check_inputs(d, a, end, why));
     }
     for (ptrdiff_t b = 0; b < d->batch; b++) {
-        const ptrdiff_t n = d->key_lengths[b] + d->new_keys;
-        if (n > d->keys)
+        ptrdiff_t n;
+        if (d->new_keys > d->keys - d->key_lengths[b])
             return attn__wrong_at(why, ATTN_ERR_RANGE, "key_lengths", b, d->key_lengths[b],
                                   "the cache is full: beyond keys");
+        n = d->key_lengths[b] + d->new_keys;
         if (d->rope_kind && !d->rope_k_pos && n > d->rope_positions)
             return attn__wrong(why, ATTN_ERR_RANGE, "rope_positions", d->rope_positions, "fewer than tokens");
         ATTN__TRY(attn__check_each(d->rope_kind ? d->rope_k_pos : NULL, b * d->keys + d->key_lengths[b],
@@ -8407,9 +8433,15 @@ ATTN_DEF attn_status attn_rope(const attn_desc *user) {
 ATTN_DEF const char *attn_explain(attn_status s, const attn_desc *d, char *text, size_t n) {
     attn__text t = attn__text_of(text, n);
     attn_desc full;
-    attn_status again = attn__check(d, &full, 1, &t);
-    if (again == ATTN_OK && s != ATTN_OK && (full.new_keys || full.k_new))
-        again = attn__check_append(d, &full, &t);
+    attn_status again = attn__take_desc(&full, sizeof full, d, &t);
+    if (again == ATTN_OK) {
+        const int appends = full.new_keys || full.k_new;
+        again = attn__check(d, &full, 1, &t);
+        if (again != s && s != ATTN_OK && s != ATTN_ERR_WORKSPACE && appends) {    // the call may have been attn_append
+            t = attn__text_of(text, n);
+            again = attn__check_append(d, &full, &t);
+        }
+    }
     if (s == ATTN_ERR_WORKSPACE && again == ATTN_OK && t.left) {
         attn__wrong(&t, s, "workspace_bytes", (int64_t)full.workspace_bytes, "attn_workspace asks for ");
         attn__say_int(&t, (int64_t)attn_workspace(d));

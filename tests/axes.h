@@ -122,6 +122,9 @@ static double custom_twin(const attn_desc *d, ptrdiff_t b, ptrdiff_t h, ptrdiff_
 // ---- which axes: pairs and triples mostly; left out are combinations without meaning, and those that the comments of
 // the API leave open
 
+static int is_distance(const attn_desc *d) {
+    return d->score == ATTN_SCORE_NEG_L2 || (d->score >= ATTN_SCORE_GAUSSIAN && d->score <= ATTN_SCORE_TRICUBE);
+}
 static int is_compact(const attn_desc *d) { return d->score >= ATTN_SCORE_BOXCAR && d->score <= ATTN_SCORE_TRICUBE; }
 static int sums_exps(const attn_desc *d) { return d->norm == ATTN_NORM_SOFTMAX || d->norm == ATTN_NORM_TOP_K; }
 static axes_set random_axes(void) {
@@ -133,8 +136,8 @@ static axes_set random_axes(void) {
 // Takes back what does not go with an axis that stays; `first` stays whatever else.
 static axes_set agreeing_axes(const attn_desc *d, axes_set on, axes_set first) {
     static const axes_set quarrels[][2] = {
-        { AX(VARLEN), AX(CACHE) | AX(KEY_LENGTHS) | AX(QUERY_LENGTHS) | AX(TREE) | AX(MASKED_SCORE) },
-        { AX(CACHE), AX(MASKED_SCORE) }, { AX(TREE), AX(QUERY_LENGTHS) },
+        { AX(VARLEN), AX(CACHE) | AX(MASKED_SCORE) },
+        { AX(CACHE), AX(MASKED_SCORE) },
     };
     if (has(on, AX_PREFIX)) on |= AX(CAUSAL);
     if (d->q_type == ATTN_F64) on &= ~(AX(TYPES) | AX(K_TYPE) | AX(V_TYPE) | AX(CUSTOM));
@@ -299,7 +302,7 @@ static const float *lay_widths(attn_desc *d) {
 static void lay_score(attn_desc *d, axes_set on, double gain) {
     ptrdiff_t D = d->dim;
     double w = 2 / ref_sqrt((double)D);
-    if (has(on, AX_LOGIT_SCALE)) d->logit_scale = lay_floats(A_LOGIT, d->heads, is_compact(d) ? 0.2 : -2, 2);
+    if (has(on, AX_LOGIT_SCALE)) d->logit_scale = lay_floats(A_LOGIT, d->heads, is_distance(d) ? 0.2 : -2, 2);
     if (has(on, AX_QK_NORM)) {
         d->qk_norm = 1 + test_below(ATTN_QK_NORM_COUNT - 1);
         d->norm_eps = d->q_type == ATTN_F64 || test_below(2) ? 1e-4f : 0;

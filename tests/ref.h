@@ -192,7 +192,7 @@ static int64_t ref_offset(const attn_desc *d, ptrdiff_t b) {
 }
 // Key j is no node of the tree, or node i itself, or one of its ancestors.
 static int ref_tree_sees(const attn_desc *d, ptrdiff_t b, ptrdiff_t i, ptrdiff_t j) {
-    ptrdiff_t node = j - (ref_keys(d, b) - d->queries), up = i;
+    ptrdiff_t node = j - (ref_keys(d, b) - ref_queries(d, b)), up = i;
     while (up >= 0 && up != node) up = d->tree_parent[up];
     return node < 0 || up == node;
 }

@@ -25,6 +25,7 @@ static void refused(int line, const attn_desc *d, attn_status want, const char *
     }
     if (attn_workspace(d) && want != ATTN_ERR_NULL && want != ATTN_ERR_OVERLAP && !strstr(field, "lengths")
         && !strchr(field, '[') && strcmp(field, "rope_positions") && strcmp(field, "kernel_width")
+        && strcmp(field, "logit_scale")
         && strcmp(value, "beside") && strcmp(value, "k_cache"))
         test_fail(__FILE__, line, "attn_workspace of a wrong desc is not 0");
 }
@@ -50,7 +51,7 @@ TEST(misuse, pointers_and_sizes) {
     REFUSED(SHAPE, "kv_heads", "4", d.kv_heads = 8);
     REFUSED(RANGE, "batch", "", d.batch = PTRDIFF_MAX);
     REFUSED(RANGE, "queries", "", d.queries = PTRDIFF_MAX);
-    REFUSED(RANGE, sizeof(ptrdiff_t) > 4 ? "keys" : "k_stride", "", d.keys = PTRDIFF_MAX);
+    REFUSED(RANGE, "keys", "", d.keys = PTRDIFF_MAX);
     REFUSED(RANGE, "dim", "", d.dim = PTRDIFF_MAX);
     REFUSED(RANGE, "vdim", "", d.vdim = PTRDIFF_MAX);
     REFUSED(RANGE, "q_stride", "", set4(d.q_stride, PTRDIFF_MAX, 40, 8, 1));
@@ -162,6 +163,8 @@ static void from_one(void *user, void (*task)(void *arg, ptrdiff_t i, int worker
 TEST(misuse, axes_without_what_they_need) {
     static const int32_t falls[3] = { 0, 5, 3 }, late[3] = { -1, 2, 9 }, seven[2] = { 7, 7 };
     static const int32_t parent[5] = { -1, 0, 2, 1, 1 }, one[2] = { 1, 1 };
+    static float hollow[4] = { 1, 1, 1, 0 };
+    hollow[2] = (float)NAN;
     REFUSED(NULL, "doc_q", "NULL", d.doc_k = zeros);
     REFUSED(NULL, "doc_k", "NULL", d.doc_q = zeros);
     REFUSED(NULL, "cu_q", "NULL", d.cu_k = zeros);
@@ -196,6 +199,8 @@ TEST(misuse, axes_without_what_they_need) {
     REFUSED(RANGE, "norm_eps", "over 1e9", d.norm_eps = -3e38f);
     REFUSED(RANGE, "top_k", "0", d.norm = ATTN_NORM_TOP_K);
     REFUSED(RANGE, "scale", "distance", d.score = ATTN_SCORE_GAUSSIAN; d.scale = -2);
+    REFUSED(RANGE, "logit_scale", "= -1: not finite, or negative", d.score = ATTN_SCORE_NEG_L2; d.logit_scale = minus);
+    REFUSED(RANGE, "logit_scale", "= NaN: not finite", d.logit_scale = hollow);
     REFUSED(RANGE, "kernel_width", "= -1:", d.score = ATTN_SCORE_BOXCAR; d.kernel_width = minus);
     REFUSED(RANGE, "kernel_width", "= 0:", d.score = ATTN_SCORE_GAUSSIAN; d.kernel_width = nought);
     REFUSED(RANGE, "block_q", "0", d.block_mask = (const uint8_t *)ones; d.block_k = 2);
@@ -270,6 +275,45 @@ TEST(misuse, axes_without_what_they_need) {
         d.key_lengths = falls;                                      // 0 and 5
         d.rope_positions = 1;
         CHECK(attn_append(&d) == ATTN_OK);
+    }
+    {   // what attn_append writes lies over nothing else
+        static float pool[2][224], fresh[2 * 2 * 8], other[9][224];
+        enum { WORKSPACE, WORKSPACE_NEW, LENGTHS, LENGTHS_WORKSPACE, NORM, STEP, HEADS, BESIDE, MANY, CASES };
+        static const struct { attn_status want; const char *field, *why; } told[CASES] = {
+            { ATTN_ERR_OVERLAP, "v_cache", "workspace" }, { ATTN_ERR_OVERLAP, "workspace", "k_new" },
+            { ATTN_ERR_OVERLAP, "k_cache", "key_lengths" }, { ATTN_ERR_OVERLAP, "workspace", "key_lengths" },
+            { ATTN_ERR_OVERLAP, "v_cache", "k_norm" }, { ATTN_ERR_OVERLAP, "v_stride", "over each other" },
+            { ATTN_ERR_OVERLAP, "k_stride", "over each other" }, { ATTN_ERR_RANGE, "k", "beside k_cache" },
+            { ATTN_ERR_RANGE, "key_lengths[0] = 1", "the cache is full" } };
+        for (int i = 0; i <= CASES; i++) {
+            attn_desc d = good_desc();
+            char text[256];
+            attn_status s, want = i < CASES ? told[i].want : ATTN_OK;
+            d.k = d.v = NULL; d.vdim = 8; d.queries = 0; d.k_new = d.v_new = fresh; d.new_keys = 1; d.key_lengths = one;
+            set4(d.k_stride, 0, 0, 0, 0); set4(d.v_stride, 0, 0, 0, 0);
+            d.k_cache = pool[0]; d.v_cache = pool[1]; d.workspace = other; d.workspace_bytes = sizeof(other);
+            memset(pool, 0, sizeof(pool));
+            if (i == WORKSPACE) { d.workspace = pool[1] + 100; d.workspace_bytes = 400; }
+            if (i == WORKSPACE_NEW) { d.workspace = fresh; d.workspace_bytes = sizeof(fresh); }
+            if (i == LENGTHS) d.key_lengths = (const int32_t *)(void *)(pool[0] + 222);
+            if (i == LENGTHS_WORKSPACE) d.key_lengths = (const int32_t *)(void *)other[2];
+            if (i == NORM) { d.qk_norm = ATTN_QK_NORM_RMS; d.k_norm = pool[1] + 17; }
+            if (i == STEP) set4(d.v_stride, 112, 56, 0, 1);
+            if (i == HEADS) set4(d.k_stride, 112, 0, 8, 1);
+            if (i == BESIDE) d.k = ones;
+            if (i == MANY) {
+                d.new_keys = PTRDIFF_MAX;
+                set4(d.k_new_stride, 0, 0, 0, 1); set4(d.v_new_stride, 0, 0, 0, 1);
+            }
+            if (i == CASES) d.workspace = NULL;
+            s = attn_append(&d);
+            attn_explain(s, &d, text, sizeof(text));
+            if (s != want || (s && (!strstr(text, told[i].field) || !strstr(text, told[i].why)))) {
+                test_fail(__FILE__, __LINE__, "attn_append over other arrays");
+                printf("    case %d: status %d: %s\n", i, (int)s, text);
+            }
+            for (int j = 0; s && j < 224; j++) CHECK(pool[0][j] == 0.0f && pool[1][j] == 0.0f);
+        }
     }
     {   // what only values tell: the workspace of these is not 0
         attn_desc d = good_desc();

@@ -510,6 +510,8 @@ TEST(edge, trees_that_are_chains_stars_and_forests) {
         if (past == 2) d.key_lengths = lay_lengths(KEY_LENGTHS, 2, d.queries, d.keys);
         if (past == 1) d.align = ATTN_ALIGN_LOWER_RIGHT;
         judge_again(&d);
+        d.query_lengths = lay_lengths(QUERY_LENGTHS, 2, 0, d.queries);         // of fewer rows fewer nodes
+        judge_again(&d);
     }
 }
 TEST(edge, sinks_great_and_small) {
@@ -1055,7 +1057,15 @@ TEST(append, to_a_full_cache_is_refused) {
         d.k_new = lay(A_NEW_K, d.q_type, CONTIGUOUS, 2, 2, d.new_keys, 32, d.k_new_stride, 1);
         d.v_new = lay(A_NEW_V, d.q_type, CONTIGUOUS, 2, 2, d.new_keys, 64, d.v_new_stride, 1);
         inputs = inputs_hash();
-        if (over) CHECK(attn_append(&d) == ATTN_ERR_RANGE && inputs_hash() == inputs);
+        if (over) {                                              // told even where the step has no q yet
+            char text[256];
+            attn_desc step = d;
+            step.q = step.o = NULL;
+            CHECK(attn_append(&d) == ATTN_ERR_RANGE && inputs_hash() == inputs);
+            attn_explain(attn_append(&step), &step, text, sizeof(text));
+            CHECK(strstr(text, over == 2 && kind == PAGED ? "block_table[5] = -1"
+                                                          : "key_lengths[1] = 36: the cache is full"));
+        }
         else CHECK(attn_append(&d) == ATTN_OK && inputs_hash() != inputs);
         CHECK(guards_intact());
     }

@@ -339,7 +339,15 @@ TEST(operator, sdpa_is_softmax_of_products) {
         ptrdiff_t i[ATTN_MAX_RANK];
         double root = 1;
         for (int r = 0; r < 60; r++) root = 0.5 * (root + (double)d / root);
+        attn_desc other = ATTN_ZERO;                             // arrays of its own: not read
+        other.q = other.o = &other; other.heads = 99; other.keys = -1; other.q_type = 77;
+        other.q_stride[0] = other.k_stride[1] = other.v_stride[2] = other.o_stride[0] = 100000000;
         CHECK(same_shape(o, 4, so));
+        {
+            const attn_tensor *again = attn_sdpa(c, q, k, v, &other);
+            CHECK(same_shape(again, 4, so));
+            for (EACH_INDEX(i, o)) CHECK(attn_error(c) == ATTN_OK && at(again, i, 4) == at(o, i, 4));
+        }
         for (EACH_INDEX(i, o)) {
             double sum = 0, value = 0;
             for (ptrdiff_t j = 0; j < m; j++) {

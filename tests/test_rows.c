@@ -838,10 +838,7 @@ static void choose_storage(const origin *c, view *w, int kind, int shorten) {
         w->used[b] = shorten && !d->tree_parent ? need : c->length[w->b[b]];
         if (first < w->used[b]) w->ring = larger(w->ring, w->used[b] - first);
     }
-    if (d->tree_parent) {
-        for (int b = 0; b < w->nb; b++) w->ring = larger(w->ring, w->used[b]);
-        w->packed = 0;
-    }
+    for (int b = 0; d->tree_parent && b < w->nb; b++) w->ring = larger(w->ring, w->used[b]);
     w->ring = larger(w->ring, w->n) + (test_below(3) ? 0 : test_below(30));      // fewer slots than queries are refused
     if (d->masked_score != 0) w->extra = 0;
     while (w->kind == PAGED && (w->extra + d->keys) / w->page * w->nb > 16000) w->page += 3;
@@ -867,8 +864,8 @@ static void choose_rows(const origin *c, view *w, ptrdiff_t n) {
         if (!c->d.tree_parent && test_below(4) == 0) w->rows[b] = 1 + test_below((int)w->n);
     }
 }
-static void choose_rest(const origin *c, view *w) {
-    w->packed = !c->d.tree_parent && test_below(4) == 0;
+static void choose_rest(view *w) {
+    w->packed = test_below(4) == 0;
     w->threads = test_below(3); w->workers = 1 + test_below(16);
     if (w->threads == POOL && test_below(4)) w->threads = ALONE;
     for (int i = 0; i < 4; i++) { w->layout[i] = test_below(LAYOUTS); w->contiguous[i] = test_below(2); }
@@ -880,7 +877,7 @@ static view draw_view(const origin *c) {
     view w = whole_of(c);
     choose_heads(c, &w);
     choose_rows(c, &w, ONE_OF(chunks));
-    choose_rest(c, &w);
+    choose_rest(&w);
     choose_storage(c, &w, test_below(4), test_below(2));
     return w;
 }
