@@ -16,9 +16,9 @@ VECTORS := $(sort $(wildcard tests/conformance/*.safetensors))
 SANITIZE := -O1 -g -fno-omit-frame-pointer -DROUNDS=200
 SIMDE := -DATTN_USE_SIMDE -DATTN_SIMDE_NEON $(NATIVE)
 
-.PHONY: all examples demo test test-ulp test-sweep conformance hygiene hygiene-seen integration counts sanitize simde \
-        simde-avx2 matrix arm bench bench-check bench-report peers peers-setup size compile-time shared install dist \
-        docs docs-check clean help FORCE
+.PHONY: all examples demo test test-ulp test-sweep conformance hygiene hygiene-seen integration counts neon-loops \
+        sanitize simde simde-avx2 matrix arm bench bench-check bench-report peers peers-setup size compile-time shared \
+        install dist docs docs-check clean help FORCE
 .SECONDARY:
 .DELETE_ON_ERROR:
 
@@ -121,6 +121,9 @@ integration: ## the snippets of docs/integration.md: plain cc, C++, CMake, Meson
 
 counts: ## instructions under valgrind, against tests/expected/counts.txt (sh tests/counts.sh --update writes it)
 	CC="$(CC)" sh tests/counts.sh
+
+neon-loops: ## inner loops of attention on NEON as llvm-mca times them: bound by multiply-adds, nothing on the stack
+	python3 tests/neon_loops.py
 
 sanitize: $(patsubst %,$(B)/address/%.log,$(filter-out test_vec,$(TESTS)) conformance) \
           $(patsubst %,$(B)/thread/%.log,test_base test_attention test_matmul test_softmax) \

@@ -320,6 +320,37 @@ TEST(edge, rope_kinds_widths_and_positions) {
             judge_again(&d);
         }
 }
+// w_v . tanh(W [q; k]), W = [w_q w_k]: Bahdanau's score as the network it is
+TEST(property, additive_scores_are_one_hidden_layer_on_q_and_k) {
+    enum { N = 18, M = 21, D = 11, WIDTH = 9 };
+    float q[N * D], k[M * D], v[M], w_q[WIDTH * D], w_k[WIDTH * D], w_v[WIDTH], o[N];
+    double w[WIDTH][2 * D];
+    EACH(i, N * D) q[i] = (float)(2 * test_uniform() - 1);
+    EACH(i, M * D) k[i] = (float)(2 * test_uniform() - 1);
+    EACH(u, WIDTH) EACH(c, D) {
+        w[u][c] = w_q[u * D + c] = (float)(2 * test_uniform() - 1);
+        w[u][D + c] = w_k[u * D + c] = (float)(2 * test_uniform() - 1);
+    }
+    EACH(u, WIDTH) w_v[u] = (float)(2 * test_uniform() - 1) / WIDTH;
+    EACH(j, M) v[j] = 1;
+    EACH_PASS(p) if (pass_type[p] == ATTN_F32) {
+        attn_desc d = ATTN_ZERO;
+        float had[N * M];
+        d.q = q; d.k = k; d.v = v; d.o = o; d.heads = 1; d.queries = N; d.keys = M; d.dim = D; d.vdim = 1;
+        d.isa = pass_isa[p]; d.score = ATTN_SCORE_ADDITIVE; d.w_q = w_q; d.w_k = w_k; d.w_v = w_v;
+        d.score_width = WIDTH; d.weights = had; d.weights_stage = ATTN_WEIGHTS_SCORES;
+        CHECK(attn_fwd(&d) == ATTN_OK);
+        EACH(i, N) EACH(j, M) {
+            double s = 0;
+            EACH(u, WIDTH) {
+                double hidden = 0;
+                EACH(c, 2 * D) hidden += w[u][c] * (double)(c < D ? q[i * D + c] : k[j * D + c - D]);
+                s += (double)w_v[u] * ref_tanh(hidden);
+            }
+            NEAR(had[i * M + j], s, 1e-6);
+        }
+    }
+}
 // Turning q and k by the same angle changes no score: only differences of positions count.
 TEST(property, rope_scores_depend_on_differences_of_positions) {
     EACH_PASS(p) for (int kind = 1; kind < ATTN_ROPE_COUNT; kind++) {
@@ -1134,6 +1165,7 @@ int main(int argc, char **argv) {
     RUN(edge, rings_not_yet_full_just_full_and_wrapped);
     RUN(edge, pages_of_any_size);
     RUN(edge, linear_caches_of_every_type);
+    RUN(property, additive_scores_are_one_hidden_layer_on_q_and_k);
     RUN(property, rope_scores_depend_on_differences_of_positions);
     RUN(property, packed_sequences_are_the_same_alone);
     RUN(property, weights_sum_to_one_less_the_sink);
