@@ -419,8 +419,8 @@ typedef struct attn_desc {
     int32_t block_heads, block_q, block_k;
     const int32_t *doc_q, *doc_k;     // [B,N], [B,M], both or none: equal ids see each other
     const int32_t *prefix;            // [B]: causal hides no key j < prefix
-    const int32_t *tree_parent;       // [N]: the last keys in use, as many as queries are, are their nodes: hidden but
-                                      // for the row's own and its ancestors; -1 = root, else parent < i
+    const int32_t *tree_parent;       // [N]: the last keys in use, one for each query in use, are the queries' nodes:
+                                      // hidden but for the row's own and its ancestors; -1 = root, else parent < i
     // -- tables added to scores
     const float *alibi_slopes;        // [H]: - slope |p_i - j|
     int32_t alibi;                    // 1: the slopes of the paper for H heads, when alibi_slopes is NULL
@@ -438,8 +438,8 @@ typedef struct attn_desc {
     ptrdiff_t score_width;
     const float *kernel_width;        // [H] > 0, u = |q - k| / width: gaussian - u^2 / 2; the compact kernels log K(u),
                                       // hidden where K = 0; NULL = 1. COSINE: q.k / (|q| |k|). NEG_L2: - |q - k|
-    void (*custom)(const attn_tile *t, float *s);      // turns the scaled score (ATTN_SCORE_CUSTOM: q.k) into the one
-                                      // that softcap takes
+    void (*custom)(const attn_tile *t, float *s);      // turns the scaled score (ATTN_SCORE_CUSTOM: scale q.k) into the
+                                      // one that softcap takes
     void (*custom_grad)(const attn_tile *t, const float *s, float *ds);
     void *user;
     float softcap;                    // c tanh(s / c); 0 = off
@@ -2199,7 +2199,7 @@ typedef struct attn__tile_args {
     ptrdiff_t lo_least, lo_most, hi_least, hi_most;
     const void *next_k, *next_v, *next_q;   // of the next key head, touched meanwhile; NULL = none
     void *next_o;
-    size_t next_line, next_all, next_lines, next_calls, next_due;    // next_all: lines of a row
+    size_t next_line, next_of_row, next_lines, next_calls, next_due;
     // Written for every tile, as far as the desc has them
     const void *q[ATTN__TQ_MOST];
     void *o[ATTN__TQ_MOST];
@@ -3920,8 +3920,8 @@ ATTN__INL const attn__e *ATTN__FN(numbers)(attn__e *buffer, const float *x, ptrd
 ATTN__INL void ATTN__FN(touch)(attn__tile_args *g) {
     for (g->next_due += g->next_lines; g->next_due >= g->next_calls &&
          g->next_line < g->next_lines; g->next_due -= g->next_calls) {
-        const ptrdiff_t r = (ptrdiff_t)(g->next_line / g->next_all);            // slow enough not to be a burst
-        const ptrdiff_t d = (ptrdiff_t)(g->next_line++ % g->next_all * (64 / sizeof(attn__e)));
+        const ptrdiff_t r = (ptrdiff_t)(g->next_line / g->next_of_row);
+        const ptrdiff_t d = (ptrdiff_t)(g->next_line++ % g->next_of_row * (64 / sizeof(attn__e)));
         ATTN__PREFETCH((const attn__e *)g->next_k + r * g->k.row + d);
         ATTN__PREFETCH((const attn__e *)g->next_v + r * g->v.row + d);
         ATTN__PREFETCH((const attn__e *)g->next_q + r * g->d->q_stride[2] + d);
@@ -8064,8 +8064,8 @@ ATTN__FUNC void attn__next_head(const attn__plan *p, attn__tile_args *g, ptrdiff
     g->next_v = (const char *)d->v + (b * d->v_stride[0] + h * d->v_stride[1]) * p->bytes;
     g->next_q = (const char *)d->q + (b * d->q_stride[0] + h * d->q_stride[1]) * p->bytes;
     g->next_o = (char *)d->o + (b * d->o_stride[0] + h * d->o_stride[1]) * p->bytes;
-    g->next_line = g->next_due = 0; g->next_all = ((size_t)d->dim * (size_t)p->bytes + 63) / 64;
-    g->next_lines = (size_t)(d->keys > d->queries ? d->keys : d->queries) * g->next_all;
+    g->next_line = g->next_due = 0; g->next_of_row = ((size_t)d->dim * (size_t)p->bytes + 63) / 64;
+    g->next_lines = (size_t)(d->keys > d->queries ? d->keys : d->queries) * g->next_of_row;
     g->next_calls = (size_t)((p->tiles + p->run - 1) / p->run * ((d->keys + p->table->mr - 1) / p->table->mr));
 }
 ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
@@ -8119,9 +8119,10 @@ ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
         attn__fill_lanes(p, g, unit, rows, r0);
         if (p->parts > 1) {
             const ptrdiff_t spans = (g->end - g->start + ATTN__SPAN - 1) / ATTN__SPAN;
-            const ptrdiff_t each = (spans + parts - 1) / parts;
+            const ptrdiff_t each = (spans + parts - 1) / parts, part = task % parts * each, to = part + each;
             g->kept = p->kept + (size_t)t * p->keeps; g->fold = p->fold;
-            g->from = g->start + task % parts * each * ATTN__SPAN; g->to = g->from + each * ATTN__SPAN;
+            g->from = part < spans ? g->start + part * ATTN__SPAN : g->end;     // a step past the last might not fit
+            g->to = to < spans ? g->start + to * ATTN__SPAN : g->end;
         }
         // the next tile reads the same keys: in one run with this one
         if (++g - all < p->run && t + 1 < end && ((t + 1) % p->tiles == 0 || r0 + p->table->tq < rows) &&
@@ -8161,10 +8162,10 @@ ATTN__FUNC void attn__plan_tasks(attn__plan *p) {
     p->scale = d->scale != 0 ? (double)d->scale : dot ? 1 / attn__sqrt_d((double)d->dim) : 1;
     attn__sizes(p);
     p->across = p->units > 1 && d->queries * (d->bias ? 4 : 1) > 524288 / (d->keys + 1) &&
-                p->units * d->keys <= 524288 / (d->dim + d->vdim) &&
+                (double)p->units * (double)d->keys <= 524288.0 / (double)(d->dim + d->vdim) &&
                 ((d->bias && !d->bias_stride[1]) || (d->keep && !d->keep_stride[1]) || (d->drop && !d->drop_stride[1]));
-    p->near_heads = !ATTN__LEAN && !p->across && d->heads == d->kv_heads && d->keys * d->dim <= 32768 &&
-        d->queries * d->dim <= 32768 && d->dim == d->vdim &&
+    p->near_heads = !ATTN__LEAN && !p->across && d->heads == d->kv_heads && d->keys <= 32768 / d->dim &&
+        d->queries <= 32768 / d->dim && d->dim == d->vdim &&
                     !d->cu_q && !d->k_cache && d->k_stride[3] == 1 && d->v_stride[3] == 1 && d->q_stride[3] == 1 &&
                         d->o_stride[3] == 1 &&
                     d->k_type == d->q_type && d->v_type == d->q_type && d->o_type == d->q_type &&
@@ -8271,7 +8272,8 @@ ATTN__FUNC attn_status attn__check_append(const attn_desc *user, attn_desc *d, a
         if (d->new_keys && !d->v_new && attn__check_apart(&a[0], &a[1], NULL) == ATTN_OK)
             return attn__missing(why, "v_new");
         for (int i = 0; i < 3; i++) {
-            if (i < 2 && d->new_keys) ATTN__TRY(attn__check_nested(&a[i], i ? "v_stride" : "k_stride", why));
+            if (d->new_keys && (i == 0 || (i == 1 && d->v_new)))      // v of a shared latent is not written
+                ATTN__TRY(attn__check_nested(&a[i], i ? "v_stride" : "k_stride", why));
             for (int j = i + 1; j < 5; j++)
                 if (d->v_new || i || j > 1) ATTN__TRY(attn__check_apart(&a[i], &a[j], why));
             end[i] = a[i].at ? attn__array_end(&a[i]) : 0;
@@ -8286,9 +8288,9 @@ ATTN__FUNC attn_status attn__check_append(const attn_desc *user, attn_desc *d, a
         n = d->key_lengths[b] + d->new_keys;
         if (d->rope_kind && !d->rope_k_pos && n > d->rope_positions)
             return attn__wrong(why, ATTN_ERR_RANGE, "rope_positions", d->rope_positions, "fewer than tokens");
-        ATTN__TRY(attn__check_each(d->rope_kind ? d->rope_k_pos : NULL, b * d->keys + d->key_lengths[b],
-                                   b * d->keys + n, 0, (int64_t)d->rope_positions - 1, "rope_k_pos",
-                                   "outside the table", why));
+        if (d->rope_kind && d->rope_k_pos)
+            ATTN__TRY(attn__check_each(d->rope_k_pos, b * d->keys + d->key_lengths[b], b * d->keys + n, 0,
+                                       (int64_t)d->rope_positions - 1, "rope_k_pos", "outside the table", why));
         if (!d->block_table || d->new_keys == 0) continue;
         if ((n - 1) / d->page >= d->pages_per_row)
             return attn__wrong_at(why, ATTN_ERR_RANGE, "key_lengths", b, d->key_lengths[b],
@@ -8435,11 +8437,12 @@ ATTN_DEF const char *attn_explain(attn_status s, const attn_desc *d, char *text,
     attn_desc full;
     attn_status again = attn__take_desc(&full, sizeof full, d, &t);
     if (again == ATTN_OK) {
-        const int appends = full.new_keys || full.k_new;
-        again = attn__check(d, &full, 1, &t);
-        if (again != s && s != ATTN_OK && s != ATTN_ERR_WORKSPACE && appends) {    // the call may have been attn_append
+        const int appends = full.new_keys || full.k_new;    // the call may have been attn_append, which needs less
+        const int before = appends && s == ATTN_ERR_NULL;
+        again = before ? attn__check_append(d, &full, &t) : attn__check(d, &full, 1, &t);
+        if (again != s && appends && s != ATTN_OK && s != ATTN_ERR_WORKSPACE) {
             t = attn__text_of(text, n);
-            again = attn__check_append(d, &full, &t);
+            again = before ? attn__check(d, &full, 1, &t) : attn__check_append(d, &full, &t);
         }
     }
     if (s == ATTN_ERR_WORKSPACE && again == ATTN_OK && t.left) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """neon_loops.py [cc] - the inner loops of attention's products on NEON, as an ARM compiler writes them and llvm-mca
-times them: nothing goes to the stack, and nothing but fused multiply-adds is waited for (0.95 of the processor's limit).
+times them: nothing goes to the stack, and nothing but multiply-adds is waited for (0.95 of the processor's limit).
 No ARM machine is needed; what is shown is the loop, not the memory. Last line: N passed, N failed."""
 import os
 import re
@@ -15,6 +15,8 @@ TOP = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
 
 
 def inner_loops(text, name):
+    if '\n' + name + ':' not in text:
+        return
     lines = text[text.index('\n' + name + ':'):]
     lines = lines[:lines.index('\n\t.size\t' + name)].split('\n')
     at = {line[:-1]: i for i, line in enumerate(lines) if re.match(r'\.L\w+:$', line)}

@@ -26,7 +26,7 @@ static void refused(int line, const attn_desc *d, attn_status want, const char *
     if (attn_workspace(d) && want != ATTN_ERR_NULL && want != ATTN_ERR_OVERLAP && !strstr(field, "lengths")
         && !strchr(field, '[') && strcmp(field, "rope_positions") && strcmp(field, "kernel_width")
         && strcmp(field, "logit_scale")
-        && strcmp(value, "beside") && strcmp(value, "k_cache"))
+        && strcmp(value, "beside"))
         test_fail(__FILE__, line, "attn_workspace of a wrong desc is not 0");
 }
 #define REFUSED(want, field, value, change) do { attn_desc d = good_desc(); change; \
@@ -278,14 +278,15 @@ TEST(misuse, axes_without_what_they_need) {
     }
     {   // what attn_append writes lies over nothing else
         static float pool[2][224], fresh[2 * 2 * 8], other[9][224];
-        enum { WORKSPACE, WORKSPACE_NEW, LENGTHS, LENGTHS_WORKSPACE, NORM, STEP, HEADS, BESIDE, MANY, CASES };
+        enum { WORKSPACE, WORKSPACE_NEW, LENGTHS, LENGTHS_WORKSPACE, NORM, STEP, HEADS, BESIDE, MANY, STEP_TOO, CASES,
+               LATENT };
         static const struct { attn_status want; const char *field, *why; } told[CASES] = {
             { ATTN_ERR_OVERLAP, "v_cache", "workspace" }, { ATTN_ERR_OVERLAP, "workspace", "k_new" },
             { ATTN_ERR_OVERLAP, "k_cache", "key_lengths" }, { ATTN_ERR_OVERLAP, "workspace", "key_lengths" },
             { ATTN_ERR_OVERLAP, "v_cache", "k_norm" }, { ATTN_ERR_OVERLAP, "v_stride", "over each other" },
             { ATTN_ERR_OVERLAP, "k_stride", "over each other" }, { ATTN_ERR_RANGE, "k", "beside k_cache" },
-            { ATTN_ERR_RANGE, "key_lengths[0] = 1", "the cache is full" } };
-        for (int i = 0; i <= CASES; i++) {
+            { ATTN_ERR_RANGE, "key_lengths[0] = 1", "the cache is full" }, { ATTN_ERR_NULL, "v_new", "NULL" } };
+        for (int i = 0; i <= LATENT; i++) {
             attn_desc d = good_desc();
             char text[256];
             attn_status s, want = i < CASES ? told[i].want : ATTN_OK;
@@ -305,7 +306,12 @@ TEST(misuse, axes_without_what_they_need) {
                 d.new_keys = PTRDIFF_MAX;
                 set4(d.k_new_stride, 0, 0, 0, 1); set4(d.v_new_stride, 0, 0, 0, 1);
             }
+            if (i == STEP_TOO) { d.queries = 1; d.q = d.o = NULL; d.v_new = NULL; }     // needs no q
             if (i == CASES) d.workspace = NULL;
+            if (i == LATENT) {                                      // one v for all heads, not written
+                d.v_cache = d.k_cache; d.v_new = NULL; d.vdim = 4;
+                set4(d.v_stride, 112, 0, 8, 1);
+            }
             s = attn_append(&d);
             attn_explain(s, &d, text, sizeof(text));
             if (s != want || (s && (!strstr(text, told[i].field) || !strstr(text, told[i].why)))) {
