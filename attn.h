@@ -7460,8 +7460,7 @@ static const attn__range attn__ranges[] = {
     ATTN__ENUM(accumulate, 2), ATTN__ENUM(free_order, 2), ATTN__RANGE(block_heads, 'i', 0, INT32_MAX),
     ATTN__RANGE(ring, 'i', 0, INT32_MAX), ATTN__RANGE(batch, 'z', 0, INT32_MAX),
     ATTN__RANGE(heads, 'z', 1, INT32_MAX), ATTN__RANGE(kv_heads, 'z', 0, INT32_MAX),
-    ATTN__RANGE(queries, 'z', 0, INT32_MAX), ATTN__RANGE(keys, 'z', 0, ATTN__KEYS_MOST),
-    ATTN__RANGE(dim, 'z', 1, 65536),
+    ATTN__RANGE(queries, 'z', 0, INT32_MAX), ATTN__RANGE(keys, 'z', 0, INT32_MAX), ATTN__RANGE(dim, 'z', 1, 65536),
     ATTN__RANGE(vdim, 'z', 0, 65536), ATTN__RANGE(scale, 'f', 0, 0), ATTN__RANGE(norm_eps, 'p', 0, 0),
     ATTN__RANGE(softcap, 'p', 0, 0), ATTN__RANGE(masked_score, 'f', 0, 0), ATTN__RANGE(dropout, 'u', 0, 0),
     ATTN__RANGE(relu_div, 'p', 0, 0), ATTN__RANGE(sigmoid_bias, 'f', 0, 0)
@@ -7494,7 +7493,8 @@ ATTN__FUNC attn_status attn__check_sizes(attn_desc *d, attn__text *why) {
     if (!d->batch) d->batch = 1;
     if (!d->kv_heads) d->kv_heads = d->heads;
     if (!d->vdim) d->vdim = d->dim;
-    if (d->ring && !d->keys) d->keys = ATTN__KEYS_MOST;
+    if (d->ring && (!d->keys || d->keys > ATTN__KEYS_MOST)) d->keys = ATTN__KEYS_MOST;
+    ATTN__REFUSE(d->keys > ATTN__KEYS_MOST, ATTN_ERR_RANGE, "keys", d->keys, "more than 32-bit pointers step past");
     if (d->heads % d->kv_heads) {
         attn__wrong(why, ATTN_OK, "heads", d->heads, "not a multiple of kv_heads = ");
         attn__say_int(why, d->kv_heads);

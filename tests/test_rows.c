@@ -12,13 +12,13 @@
 
 // ---- memory: arrays of a view end at fences, filled with 0xFF: NaN; those of a case lie in one store
 
-enum { Q, K, V, O, LSE, W, SMALL, SLOTS = SMALL + 32 };
+enum { Q, K, V, O, LSE, W, SPACE, SMALL, SLOTS = SMALL + 32 };
 static fence slots[SLOTS];
 static size_t slot_bytes[SLOTS];
 static int small_slots;
 
 static unsigned char *take(int slot, size_t bytes) {
-    if (!slots[slot].end) slots[slot] = fence_open((size_t)1 << (slot < SMALL ? 25 : 24));
+    if (!slots[slot].end) slots[slot] = fence_open((size_t)1 << (slot == SPACE ? 27 : slot < SMALL ? 25 : 24));
     slot_bytes[slot] = bytes;
     return (unsigned char *)memset(fence_array(&slots[slot], bytes), 0xFF, bytes);
 }
@@ -505,7 +505,10 @@ static int run(view *w, attn_desc *d) {
 #else
     (void)pools;
 #endif
-    if (w->layout[Q] == BNHD) { d->workspace_bytes = attn_workspace(d); d->workspace = take_small(d->workspace_bytes); }
+    if (w->layout[Q] == BNHD) {
+        d->workspace_bytes = attn_workspace(d);
+        d->workspace = take(SPACE, d->workspace_bytes);
+    }
     ok = attn_fwd(d) == ATTN_OK;
     if (!ok) { char why[200]; printf("    %s\n", attn_explain(attn_fwd(d), d, why, sizeof(why))); }
     d->parallel = NULL;
