@@ -2195,7 +2195,9 @@ typedef struct attn__tile_args {
     int words_k, words_v;             // ATTN__BF16_WORDS, ATTN__I8_WORDS: what the overlay multiplies
     int run;                          // tiles from this one on that read the same keys, block by block together
     void *work, *own;                 // shared by them, this one's
-    attn__ahead ahead;                // rows of the next block's bias or mask, touched during this one's products
+    int cold;                         // keys and values of the call are more than caches are likely to hold
+    int touches;                      // this tile touches those of the next block; tiles after it find them near
+    attn__ahead ahead, coming;        // of the next block, touched during this one's products: bias or mask; k and v
     ptrdiff_t lo_least, lo_most, hi_least, hi_most;
     const void *next_k, *next_v, *next_q;   // of the next key head, touched meanwhile; NULL = none
     void *next_o;
@@ -3948,6 +3950,7 @@ ATTN__OUTLINE void ATTN__FN(products)(attn__tile_args *g, attn__e *s, const attn
         }
         if (!ATTN__LEAN && g->next_k) ATTN__FN(touch)(g);
         attn__touch_ahead(&g->ahead);
+        attn__touch_ahead(&g->coming);
         ATTN__OR_THIN(thin, ATTN__ROWS(n))(s + at * ATTN__TQ, ATTN__TQ, NULL, x, stride, 1, t, ATTN__TQ, dk,
                                            at >= to || at + n <= from ? top : NULL, 0);
         i = at + n;
@@ -4241,7 +4244,16 @@ ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, at
     const int all = ATTN__SHAPE_CAP | ATTN__SHAPE_ADD | ATTN__SHAPE_HIDE, words = ATTN__LANES > 1 && g->words_k;
     const attn__e *k = NULL;
     ptrdiff_t row = 0;
-    g->ahead.lines = 0;
+    const char *coming[ATTN__LEAN ? 1 : 2 * ATTN__KT];
+    g->ahead.lines = g->coming.lines = 0;
+    if (!ATTN__LEAN && ATTN__LANES > 1 && g->touches && p->k0 + p->nk < g->end) {
+        const ptrdiff_t next = p->k0 + p->nk, n = g->end - next < ATTN__KT ? g->end - next : ATTN__KT;
+        const ptrdiff_t k_bytes = attn__bytes(g->k.type, d->dim), v_bytes = attn__bytes(g->v.type, d->vdim);
+        const ptrdiff_t step = g->words_k == ATTN__I8_WORDS ? 4 : ATTN__THIN(g->lanes) ? ATTN__E2 : ATTN__R3;
+        attn__rows_list(coming, &g->k, next, n);
+        attn__rows_list(coming + n, &g->v, next, n);
+        g->coming = attn__ahead_of(coming, 2 * n, k_bytes > v_bytes ? k_bytes : v_bytes, (p->nk + step - 1) / step);
+    }
     if (!ATTN__LEAN && (d->bias ? d->bias_stride[3] == 1 : d->keep && d->keep_stride[3] == 1)) {
         const int type = d->bias ? d->bias_type : ATTN_U8;
         for (int i = 0; i < ATTN__TQ; i++)
@@ -4658,13 +4670,18 @@ ATTN__INL ptrdiff_t ATTN__FN(few_row)(ptrdiff_t dv) {
 ATTN__OUTLINE void ATTN__FN(few_span)(attn__tile_args *g, const attn__space *w, ptrdiff_t k0, ptrdiff_t stop,
                                       ATTN__FN(state) *z) {
     // columns in groups of 4 vectors; those past the last whole one hold the last LANES columns
-    const ptrdiff_t dk = g->d->dim, dv = g->d->vdim, o_row = ATTN__FN(few_row)(dv), last = dv - ATTN__LANES;
+    const attn_desc *d = g->d;
+    const ptrdiff_t dk = d->dim, dv = d->vdim, o_row = ATTN__FN(few_row)(dv), last = dv - ATTN__LANES;
     const int lanes = g->lanes, step = lanes == 1 ? 1 : 4, group = (lanes + step - 1) / step * step;
-    attn__e *t = (attn__e *)w->s, *o = (attn__e *)w->o[0], *q = (attn__e *)w->rows, m[ATTN__TQ], l[ATTN__TQ];
+    attn__e *t = (attn__e *)w->s, *o = (attn__e *)w->o[0], *q = (attn__e *)w->rows;
+    attn__e m[ATTN__TQ], l[ATTN__TQ], keys[ATTN__LANES];
     const char *p[ATTN__KT + ATTN__FEW_AHEAD];
+    const attn__v cap = attn__v_set((attn__e)d->softcap),
+        uncap = attn__v_set(d->softcap > 0 ? 1 / (attn__e)d->softcap : 0);
     attn__words_args a;
     a.g = g; a.w = w; a.few = 1; a.rows = step; a.o_row = o_row;
     for (int i = 0; i < ATTN__TQ; i++) { m[i] = ATTN__NEG_INF; l[i] = 0; }
+    for (int i = 0; i < ATTN__LANES; i++) keys[i] = (attn__e)i;
     memset(o, 0, sizeof(attn__e) * (size_t)(group * o_row));
     for (ptrdiff_t b = k0 / ATTN__KT * ATTN__KT; b < stop; b += ATTN__KT) {
         const ptrdiff_t first = b < k0 ? k0 : b, nk = (stop - b < ATTN__KT ? stop : b + ATTN__KT) - first;
@@ -4682,6 +4699,15 @@ ATTN__OUTLINE void ATTN__FN(few_span)(attn__tile_args *g, const attn__space *w, 
             attn__e *s = t + u * ATTN__KT;
             attn__v top = attn__v_set(ATTN__NEG_INF), vm = attn__v_set(m[u]);
             ATTN__FN(shift) shift;
+            if (d->softcap > 0) for (ptrdiff_t i = 0; i < nk; i += ATTN__LANES)
+                attn__v_store(s + i, attn__v_mul(cap, ATTN__FN(tanh)(attn__v_mul(attn__v_load(s + i), uncap))));
+            if (g->adds) for (ptrdiff_t i = 0; i < nk; i += ATTN__LANES) {
+                const int lane = u < lanes ? u : lanes - 1;
+                const attn__v slope = attn__v_set((attn__e)g->slope[lane]), key = attn__v_load(keys);
+                const attn__v at = attn__v_set((attn__e)(g->query[lane] + g->offset - first));
+                const attn__v gap = attn__v_abs(attn__v_sub(at, attn__v_add(key, attn__v_set((attn__e)i))));
+                attn__v_store(s + i, attn__v_add(attn__v_load(s + i), attn__v_fnma(slope, gap, attn__v_set(0))));
+            }
             for (ptrdiff_t i = 0; i < nk; i += ATTN__LANES)
                 top = attn__v_max(attn__v_load_n(s + i, nk - i, ATTN__NEG_INF), top);
             top = attn__v_set(attn__v_hmax(top));
@@ -4732,16 +4758,19 @@ ATTN__OUTLINE void ATTN__FN(few_span)(attn__tile_args *g, const attn__space *w, 
 }
 ATTN__INL int ATTN__FN(is_few)(const attn__tile_args *g) {
     const attn_desc *d = g->d;
-    const ptrdiff_t keys = g->hi_most - g->lo_least, many = g->lanes > 4 ? 4 : g->lanes > 1 ? 2 : 1;
-    return g->lanes <= ATTN__TQ / 4 && d->dim >= ATTN__LANES &&
-        keys >= 32 * many && (many == 1 || d->dim >= 16 * many) &&                  // else a tile takes less
-        (g->lanes + 3) / 4 * 4 * ATTN__FN(few_row)(d->vdim) <= d->vdim * ATTN__TQ &&
-        !(g->words_k == ATTN__BF16_WORDS && (d->dim % 2 || g->k.col != 1)) && !(g->words_v && g->v.col != 1) &&
-        d->vdim >= ATTN__LANES && g->lo_least == g->lo_most &&
-        g->hi_least == g->hi_most &&
-           !g->masks && !g->adds && !g->shaped && !d->weights && d->norm == ATTN_NORM_SOFTMAX && d->dropout == 0 &&
-               !d->keep_weights &&
-           (d->score == ATTN_SCORE_DOT || d->score == ATTN_SCORE_COSINE);
+    const int many = g->lanes > 4, stored = g->k.type != ATTN__OWN_TYPE && !g->words_k;
+    const ptrdiff_t keys = g->hi_most - g->lo_least, all = ATTN__TQ * d->vdim;
+    ptrdiff_t sums;
+    if (g->lanes > ATTN__TQ / 4 || d->dim < ATTN__LANES || d->vdim < ATTN__LANES || g->lo_least != g->lo_most ||
+        g->hi_least != g->hi_most || g->masks || d->bias || d->rel_kind || g->every || d->custom || d->weights ||
+        d->norm != ATTN_NORM_SOFTMAX || d->dropout != 0 || d->keep_weights ||
+        (d->score != ATTN_SCORE_DOT && d->score != ATTN_SCORE_COSINE) || (g->words_v && g->v.col != 1) ||
+        (g->words_k == ATTN__BF16_WORDS && (d->dim % 2 || g->k.col != 1))) return 0;
+    // A tile takes less for few keys that are near, and where many of these sums are of no row or column
+    sums = (g->lanes + 3) / 4 * 4 * ATTN__FN(few_row)(d->vdim);
+    return sums <= all && (keys >= 32 && (g->cold || g->lanes == 1) ? 1 : g->words_k == ATTN__I8_WORDS ? keys >= 16
+                           : stored ? keys >= 32 << many && 2 * sums <= all
+                                    : keys >= (many || ATTN__TQ < 32 ? 128 : 32) && 10 * sums <= 3 * all);
 }
 ATTN__OUTLINE void ATTN__FN(few_queries)(attn__tile_args *g, const attn__space *w) {
     const attn_desc *d = g->d;
@@ -5105,6 +5134,7 @@ ATTN__OUTLINE void ATTN__FN(bytes_scores)(const attn__words_args *a, attn__v *to
     for (ptrdiff_t r = 0; r < a->nk; r += 4) {
         const char *row[4];
         attn__v sum[4][ATTN__QV];
+        attn__touch_ahead(&a->g->coming);
         for (int u = 0; u < 4; u++) {
             row[u] = p[r + u < a->nk ? r + u : a->nk - 1];
             ATTN__LANES_OF(j) sum[u][j] = attn__v_set(0);
@@ -7410,7 +7440,7 @@ ATTN__FUNC attn_status attn__wrong_at(attn__text *t, attn_status s, const char *
 ATTN__FUNC attn_status attn__wrong_number(attn__text *t, const char *field, double x, const char *why) {
     int64_t whole;
     attn__say(t, field);
-    attn__say(t, attn__bits_d(x) >> 63 ? " = -" : " = ");
+    attn__say(t, x < 0 ? " = -" : " = ");               // none of NaN, whose sign is of the compiler
     x = attn__from_bits_d(attn__bits_d(x) & ~ATTN__D_SIGN);
     if (!attn__finite(x)) attn__say(t, attn__bits_d(x) > ATTN__D_INF ? "NaN" : "Inf");
     else if (x >= 1e9) attn__say(t, "over 1e9");
@@ -8098,9 +8128,9 @@ ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
                 (d->weights && d->weights_stage);
     for (ptrdiff_t t = first; t < end; t++) {
         const ptrdiff_t of_entry = p->units * p->tiles, b = t / of_entry;
-        const ptrdiff_t unit = p->across ? t % p->units : t % of_entry / p->tiles, at = b * p->units + unit;
+        const ptrdiff_t unit = p->across ? t % p->units : t % of_entry / p->tiles;
         const ptrdiff_t r0 = (p->across ? t % of_entry / p->units : t % p->tiles) * p->table->tq;
-        const ptrdiff_t hk = unit * p->group / (d->heads / d->kv_heads), rows = d->cu_q
+        const ptrdiff_t hk = unit * p->group / (d->heads / d->kv_heads), at = b * d->kv_heads + hk, rows = d->cu_q
             ? (d->cu_q[b + 1] - d->cu_q[b]) * p->group : p->rows;
         if (r0 >= rows) continue;
         if (g > all) {
@@ -8115,8 +8145,12 @@ ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
             g->next_k = NULL;
             if ((at + 1) * p->tiles < end) attn__next_head(p, g, (at + 1) / p->units, (at + 1) % p->units);
         }
-        head = at;
         attn__fill_lanes(p, g, unit, rows, r0);
+        g->cold = !ATTN__LEAN && g->end - g->start > 128 && (double)(g->end - g->start) *
+            (double)d->batch * (double)d->kv_heads *
+            (double)(attn__bytes(d->k_type, d->dim) + attn__bytes(d->v_type, d->vdim)) > 1048576;
+        g->touches = g->cold && !p->near_heads && (p->across ? r0 == 0 : at != head);
+        head = at;
         if (p->parts > 1) {
             const ptrdiff_t spans = (g->end - g->start + ATTN__SPAN - 1) / ATTN__SPAN;
             const ptrdiff_t each = (spans + parts - 1) / parts, part = task % parts * each, to = part + each;

@@ -470,9 +470,13 @@ static const attention_case decode_list[] = {
     { 32, 32, 1, 4096, 128, F16, CACHE | PAGE16, { 0, 0 } },  { 32, 8, 1, 4096, 128, F16, CACHE | PAGE16, { 0, 0 } },
     { 32, 32, 1, 4096, 128, F16, CACHE | PAGE128, { 0, 0 } }, { 32, 8, 1, 4096, 128, F16, CACHE | PAGE128, { 0, 0 } },
     { 32, 32, 1, 4096, 128, F16, CACHE | RING, { 0, 0 } },    { 32, 8, 1, 4096, 128, F16, CACHE | RING, { 0, 0 } },
+    { 32, 8, 1, 4096, 128, F32, CACHE | SOFTCAP, { 0, 0 } },  { 32, 8, 1, 4096, 128, F16, CACHE | SOFTCAP, { 0, 0 } },
+    { 32, 8, 4, 4096, 128, F32, CACHE, { 0, 0 } },            { 32, 8, 4, 4096, 128, F16, CACHE, { 0, 0 } },
 };
 enum { SEEN = 256, RING_PAST = 1000, SEQUENCES = 8 };
 static const int32_t varlen[SEQUENCES + 1] = { 0, 37, 165, 465, 977, 1041, 2041, 2818, 4096 };
+
+static int is_decode(const attention_case *a) { return a->queries <= 4 && a->how & CACHE; }
 
 typedef struct attention_arg {
     attn_desc d;
@@ -542,7 +546,7 @@ static attn_status attention_cache(const attention_case *a, attention_arg *g) {
     attn_desc d;
     attn_status s;
     g->bytes = attention_bytes(a);
-    while (a->queries == 1 && 2 * g->bytes * (size_t)g->copies < 3 * SEGMENT) g->copies++;
+    while (is_decode(a) && 2 * g->bytes * (size_t)g->copies < 3 * SEGMENT) g->copies++;
     g->cache = (char *)take(2 * g->bytes * (size_t)g->copies);
     g->d.k_cache = g->cache;
     g->d.v_cache = g->cache + g->bytes;
@@ -636,7 +640,7 @@ static double attention_pairs(const attention_case *a) {
 
 // One row: a share of the FMA peak (native: of that of bf16 pairs), of the bandwidth of reading for decode.
 static double attention_row(const char *op, const attention_case *a, double reference) {
-    const int decode = a->queries == 1 && a->how & CACHE;
+    const int decode = is_decode(a);
     const int peak = !(a->how & NATIVE) ? LIMIT_PEAK : attn_peak_loop(1, bench.isa, ATTN_ARITH_NATIVE) > 0 ? LIMIT_BF16
                                                                                                            : LIMIT_NONE;
     char variant[64];
@@ -730,7 +734,7 @@ static void attention_table(void) {
 }
 
 static void decode_table(void) {
-    table_head("decode: heads x 1 query x keys x dim, kv: key heads, bytes of k and v, which are in no cache before");
+    table_head("decode: heads x queries x keys x dim, kv: key heads, bytes of k and v, which are in no cache before");
     for (int i = 0; i < COUNT(decode_list); i++) attention_row("decode", &decode_list[i], 0);
 }
 

@@ -119,7 +119,7 @@ class Attention:
 
     def make(self):
         np, each = self.np, 1 if self.decode else self.heads // self.kv
-        heads, queries = (self.kv, self.heads // self.kv) if self.decode else (self.heads, self.queries)
+        heads, queries = (self.kv, self.heads // self.kv * self.queries) if self.decode else (self.heads, self.queries)
 
         def array(n, count):
             x = self.normal(1, n, count, self.dim).transpose(0, 2, 1, 3) if self.rows else \
@@ -376,7 +376,7 @@ class OnnxRuntime:
             return None
         a.make()
         forms = [] if a.rows else [self.plain]
-        forms += [self.group_query] if a.decode else [] if a.softcap else [self.multi_head]
+        forms += [] if a.softcap or a.decode and a.queries > 1 else [self.group_query if a.decode else self.multi_head]
         runs, reasons = [], []
         for form in forms:
             try:
