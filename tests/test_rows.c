@@ -18,7 +18,7 @@ static size_t slot_bytes[SLOTS];
 static int small_slots;
 
 static unsigned char *take(int slot, size_t bytes) {
-    if (!slots[slot].end) slots[slot] = fence_open((size_t)1 << (slot == SPACE ? 27 : slot < SMALL ? 25 : 24));
+    if (!slots[slot].end) slots[slot] = fence_open((size_t)1 << (slot == SPACE ? 27 : slot < SMALL ? 26 : 24));
     slot_bytes[slot] = bytes;
     return (unsigned char *)memset(fence_array(&slots[slot], bytes), 0xFF, bytes);
 }
