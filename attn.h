@@ -4246,7 +4246,7 @@ ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, at
     ptrdiff_t row = 0;
     const char *coming[ATTN__LEAN ? 1 : 2 * ATTN__KT];
     g->ahead.lines = g->coming.lines = 0;
-    if (!ATTN__LEAN && ATTN__LANES > 1 && g->touches && p->k0 + p->nk < g->end) {
+    if (!ATTN__LEAN && ATTN__LANES > 1 && product && g->touches && p->k0 + p->nk < g->end) {
         const ptrdiff_t next = p->k0 + p->nk, n = g->end - next < ATTN__KT ? g->end - next : ATTN__KT;
         const ptrdiff_t k_bytes = attn__bytes(g->k.type, d->dim), v_bytes = attn__bytes(g->v.type, d->vdim);
         const ptrdiff_t step = g->words_k == ATTN__I8_WORDS ? 4 : ATTN__THIN(g->lanes) ? ATTN__E2 : ATTN__R3;
@@ -4275,6 +4275,7 @@ ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, at
         } else
             ATTN__FN(products)(g, s, (const attn__e *)w->q, (attn__e *)w->k, k, row, p->nk, g->lanes, ends ? top : NULL,
                                p->from, p->to);
+        g->coming.lines = 0;                            // its rows are listed here
         if (ends && p->to > p->from) {                  // and what shared a group of rows with hidden ones
             const ptrdiff_t group = ATTN__E2 > ATTN__R3 ? ATTN__E2 : ATTN__R3;
             const ptrdiff_t from = p->from - group, to = p->to + group;
@@ -8149,7 +8150,7 @@ ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
         g->cold = !ATTN__LEAN && g->end - g->start > 128 && (double)(g->end - g->start) *
             (double)d->batch * (double)d->kv_heads *
             (double)(attn__bytes(d->k_type, d->dim) + attn__bytes(d->v_type, d->vdim)) > 1048576;
-        g->touches = g->cold && !p->near_heads && (p->across ? r0 == 0 : at != head);
+        g->touches = g->cold && g->masks < 2 && !p->near_heads && (p->across ? r0 == 0 : at != head);
         head = at;
         if (p->parts > 1) {
             const ptrdiff_t spans = (g->end - g->start + ATTN__SPAN - 1) / ATTN__SPAN;
