@@ -94,7 +94,7 @@ $(B)/examples.log: $(addprefix $(B)/,$(EXAMPLES)) FORCE
 FORCE:
 
 test: $(patsubst %,$(B)/%.log,$(TESTS) conformance hygiene readme cookbook regression examples report) \
-      ## everything that needs cc and make only, at most two minutes
+      ## everything that needs cc and make only
 	@sh tests/sum.sh $^
 
 test-ulp: $(B)/test_vec ## every one of the 2^32 floats through each function, with the worst case (half an hour)
