@@ -60,6 +60,8 @@
 // PRECISION     f64 arrays are computed in f64 (correct, not fast), all others in f32. exp is within 1 ULP, tanh, erf,
 //               log and sigmoid within 4, on every instruction set (docs/precision.md). Masked keys are left out by a
 //               predicate, never by a large negative number, and what is masked never reaches a result, NaN included.
+//               On x86 attention and the kernels over rows (softmax, norms) count f32 denormals, below 1.2e-38, as 0:
+//               Intel's take over a hundred cycles each.
 //
 // THE ROW RULE  The bits of output row (b,h,i) depend on its own q, its keys and values and its options alone: not on
 //               batch, heads, number of queries, threads, chunking or strides. Keys are worked in blocks counted from
@@ -988,6 +990,17 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, vo
 #include <cpuid.h>
 #endif
 #endif
+// The mode of float arithmetic, where denormals are slow
+#if ATTN__GNU && (defined(__x86_64__) || defined(__i386__)) && defined(__SSE_MATH__)
+#define ATTN__FLOAT_MODE(was) __asm__ volatile("stmxcsr %0" : "=m"(was))
+#define ATTN__SET_FLOAT_MODE(to) __asm__ volatile("ldmxcsr %0" : : "m"(to) : "memory")
+#elif ATTN__X86 && !ATTN__GNU
+#define ATTN__FLOAT_MODE(was) ((was) = _mm_getcsr())
+#define ATTN__SET_FLOAT_MODE(to) _mm_setcsr(to)
+#else
+#define ATTN__FLOAT_MODE(was) ((was) = 0)
+#define ATTN__SET_FLOAT_MODE(to) ((void)(to))
+#endif
 #if ATTN__ARM
 #include <arm_neon.h>
 #if defined(__linux__) && defined(__aarch64__) && !defined(ATTN_NO_STDLIB)
@@ -1423,6 +1436,15 @@ ATTN__FUNC int attn__workers(const attn_parallel *p) { return p && p->run && p->
 ATTN__FUNC void attn__run(const attn_parallel *p, attn__task task, void *arg, ptrdiff_t n) {
     if (attn__workers(p) > 1 && n > 1) { p->run(p->user, task, arg, n); return; }
     for (ptrdiff_t i = 0; i < n; i++) task(arg, i, 0);
+}
+// A task whose exponentials may be denormal begins with this, on Intel's x86 over a hundred cycles each, and at its end
+// sets the mode that it returns. f64 is left as it is.
+ATTN__FUNC unsigned attn__flush_denormals(int bytes) {
+    unsigned mode, flush;
+    ATTN__FLOAT_MODE(mode);
+    flush = bytes == 8 ? mode : mode | 0x8040;          // what is read and what results: 0
+    ATTN__SET_FLOAT_MODE(flush);
+    return mode;
 }
 
 #ifndef ATTN_NO_THREADS
@@ -2125,18 +2147,19 @@ ATTN__FUNC void attn__rows_list(const char **p, const attn__rows *x, ptrdiff_t j
     }
 }
 // Touches rows in the order of memory (by columns is up to a fifth slower), some lines at a time.
-typedef struct attn__ahead { const char *const *row, *const *last, *at; ptrdiff_t i, run, lines; } attn__ahead;
+typedef struct attn__ahead { const char *const *row, *const *last; uintptr_t at; ptrdiff_t i, run, lines; } attn__ahead;
 // n rows of so many bytes from row[0] on, in so many times
 ATTN__INL attn__ahead attn__ahead_of(const char *const *row, ptrdiff_t n, ptrdiff_t bytes, ptrdiff_t times) {
-    const int dense = row[n - 1] - row[0] == (n - 1) * bytes;
+    const uintptr_t at = (uintptr_t)row[0];             // rows may be of two arrays, and the last line past both
+    const int dense = (uintptr_t)row[n - 1] - at == (uintptr_t)((n - 1) * bytes);
     const ptrdiff_t all = dense ? (n * bytes + 63) / 64 : n * ((bytes + 63) / 64);
-    const attn__ahead x = { row, row + n - 1, row[0], 0, dense ? PTRDIFF_MAX - 64 : bytes, (all + times - 1) / times };
+    const attn__ahead x = { row, row + n - 1, at, 0, dense ? PTRDIFF_MAX - 64 : bytes, (all + times - 1) / times };
     return x;
 }
 ATTN__INL void attn__touch_ahead(attn__ahead *x) {
     for (ptrdiff_t n = 0; !ATTN__LEAN && n < x->lines; n++) {
-        ATTN__PREFETCH(x->at + x->i);
-        if ((x->i += 64) >= x->run && x->row < x->last) { x->i = 0; x->at = *++x->row; }
+        ATTN__PREFETCH((const char *)(x->at + (uintptr_t)x->i));
+        if ((x->i += 64) >= x->run && x->row < x->last) { x->i = 0; x->at = (uintptr_t)*++x->row; }
     }
 }
 typedef struct attn__table attn__table;
@@ -2196,7 +2219,7 @@ typedef struct attn__tile_args {
     int run;                          // tiles from this one on that read the same keys, block by block together
     void *work, *own;                 // shared by them, this one's
     int cold;                         // keys and values of the call are more than caches are likely to hold
-    int touches;                      // this tile touches those of the next block; tiles after it find them near
+    int touches;                      // this tile touches those of the next block
     attn__ahead ahead, coming;        // of the next block, touched during this one's products: bias or mask; k and v
     ptrdiff_t lo_least, lo_most, hi_least, hi_most;
     const void *next_k, *next_v, *next_q;   // of the next key head, touched meanwhile; NULL = none
@@ -4179,12 +4202,13 @@ ATTN__OUTLINE int ATTN__FN(additions)(const attn__tile_args *g, attn__e *t, attn
     }
     for (int lane = 0; alibi && lane < ATTN__TQ; lane += ATTN__LANES) {
         attn__e slope[ATTN__LANES], at[ATTN__LANES];
+        const ptrdiff_t edge = k0 / ATTN__KT * ATTN__KT;    // of the block: a far position is rounded the same way then
         for (int i = 0; i < ATTN__LANES; i++) {
             slope[i] = (attn__e)g->slope[lane + i];
-            at[i] = (attn__e)(g->query[lane + i] + g->offset - k0);
+            at[i] = (attn__e)(g->query[lane + i] + g->offset - edge);
         }
         for (ptrdiff_t r = 0; r < nk; r++) {
-            const attn__v gap = attn__v_abs(attn__v_sub(attn__v_load(at), attn__v_set((attn__e)r)));
+            const attn__v gap = attn__v_abs(attn__v_sub(attn__v_load(at), attn__v_set((attn__e)(k0 - edge + r))));
             attn__e *x = t + r * ATTN__TQ + lane;
             attn__v_store(x, attn__v_fnma(attn__v_load(slope), gap, attn__v_load(x)));
         }
@@ -4245,7 +4269,7 @@ ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, at
     const attn__e *k = NULL;
     ptrdiff_t row = 0;
     const char *coming[ATTN__LEAN ? 1 : 2 * ATTN__KT];
-    g->ahead.lines = g->coming.lines = 0;
+    g->ahead.lines = 0;
     if (!ATTN__LEAN && ATTN__LANES > 1 && product && g->touches && p->k0 + p->nk < g->end) {
         const ptrdiff_t next = p->k0 + p->nk, n = g->end - next < ATTN__KT ? g->end - next : ATTN__KT;
         const ptrdiff_t k_bytes = attn__bytes(g->k.type, d->dim), v_bytes = attn__bytes(g->v.type, d->vdim);
@@ -4702,12 +4726,15 @@ ATTN__OUTLINE void ATTN__FN(few_span)(attn__tile_args *g, const attn__space *w, 
             ATTN__FN(shift) shift;
             if (d->softcap > 0) for (ptrdiff_t i = 0; i < nk; i += ATTN__LANES)
                 attn__v_store(s + i, attn__v_mul(cap, ATTN__FN(tanh)(attn__v_mul(attn__v_load(s + i), uncap))));
-            if (g->adds) for (ptrdiff_t i = 0; i < nk; i += ATTN__LANES) {
+            if (g->adds) {
                 const int lane = u < lanes ? u : lanes - 1;
                 const attn__v slope = attn__v_set((attn__e)g->slope[lane]), key = attn__v_load(keys);
-                const attn__v at = attn__v_set((attn__e)(g->query[lane] + g->offset - first));
-                const attn__v gap = attn__v_abs(attn__v_sub(at, attn__v_add(key, attn__v_set((attn__e)i))));
-                attn__v_store(s + i, attn__v_add(attn__v_load(s + i), attn__v_fnma(slope, gap, attn__v_set(0))));
+                const attn__v at = attn__v_set((attn__e)(g->query[lane] + g->offset - b));
+                for (ptrdiff_t i = 0; i < nk; i += ATTN__LANES) {
+                    const attn__v j = attn__v_add(key, attn__v_set((attn__e)(first - b + i)));
+                    const attn__v gap = attn__v_abs(attn__v_sub(at, j));
+                    attn__v_store(s + i, attn__v_add(attn__v_load(s + i), attn__v_fnma(slope, gap, attn__v_set(0))));
+                }
             }
             for (ptrdiff_t i = 0; i < nk; i += ATTN__LANES)
                 top = attn__v_max(attn__v_load_n(s + i, nk - i, ATTN__NEG_INF), top);
@@ -6352,6 +6379,7 @@ ATTN__FUNC attn_status attn__check_lines(attn__lines_plan *p, int type, int isa,
 }
 ATTN__FUNC void attn__lines_task(void *arg, ptrdiff_t i, int worker) {
     const attn__lines_plan *p = (const attn__lines_plan *)arg;
+    const unsigned mode = attn__flush_denormals(p->table->bytes);
     attn__softmax_args g = p->g;
     (void)worker;
     g.first = i * p->part;
@@ -6359,6 +6387,7 @@ ATTN__FUNC void attn__lines_task(void *arg, ptrdiff_t i, int worker) {
     g.y = (char *)g.y + g.first * g.y_row * p->table->bytes;
     if (g.rows - g.first < p->part) g.rows -= g.first; else g.rows = p->part;
     p->kernel(&g);
+    ATTN__SET_FLOAT_MODE(mode);
 }
 ATTN__FUNC void attn__lines_run(attn__lines_plan *p, const attn_parallel *parallel) {
     if (p->g.rows == 0 || p->g.cols == 0) return;
@@ -7179,6 +7208,8 @@ ATTN_DEF attn_tensor *attn_sdpa(attn_ctx *c, attn_tensor *q, attn_tensor *k, att
         s = attn__take_desc(&d, sizeof d, desc, NULL);
         if (s) return attn__fail(c, s, "attn_sdpa", attn_status_str(s));
         for (int i = 0; i < 4; i++) d.q_stride[i] = d.k_stride[i] = d.v_stride[i] = d.o_stride[i] = 0;
+        if (d.cu_q || d.cu_k)
+            return attn__fail(c, ATTN_ERR_UNSUPPORTED, "attn_sdpa", "cu_q, cu_k: a tensor has no packed sequences");
     }
     q = attn_contiguous(c, q); k = attn_contiguous(c, k); v = attn_contiguous(c, v);
     memcpy(shape, q->shape, sizeof shape);
@@ -8106,6 +8137,7 @@ ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
     const ptrdiff_t parts = p->fold ? 1 : p->parts, first = task / parts * p->per;
     const ptrdiff_t end = first + p->per < p->total ? first + p->per : p->total;
     ptrdiff_t head = -1;
+    const unsigned mode = attn__flush_denormals(p->bytes);
     ATTN_ASSERT(worker >= 0 && worker < attn__workers(d->parallel));
     ATTN_ASSERT(p->per >= 1 && p->run >= 1 && p->parts >= 1 && first < end);
     memset(g, 0, offsetof(attn__tile_args, q));
@@ -8150,7 +8182,8 @@ ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
         g->cold = !ATTN__LEAN && g->end - g->start > 128 && (double)(g->end - g->start) *
             (double)d->batch * (double)d->kv_heads *
             (double)(attn__bytes(d->k_type, d->dim) + attn__bytes(d->v_type, d->vdim)) > 1048576;
-        g->touches = g->cold && g->masks < 2 && !p->near_heads && (p->across ? r0 == 0 : at != head);
+        g->touches = g->cold && g->masks < 2 && !p->near_heads && !attn__two_passes(d) &&
+                     (p->across ? r0 == 0 : at != head);
         head = at;
         if (p->parts > 1) {
             const ptrdiff_t spans = (g->end - g->start + ATTN__SPAN - 1) / ATTN__SPAN;
@@ -8166,9 +8199,15 @@ ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
         for (int run = (int)(g - all); g > all; ) (--g)->run = run;
         p->table->tile(all);
     }
+    ATTN__SET_FLOAT_MODE(mode);
 }
 // Tiles go through the keys together, block by block, where no product reads keys or values as they lie, so that one
-// making them ready does for all; where rows meet in the first cache; and where keys and values leave the second.
+// making them ready does for all; where rows meet in the first cache; and where keys and values leave the second: rows
+// a multiple of a power of two apart take as much of it as if they were so wide, for they meet in few of its sets.
+ATTN__FUNC double attn__taken(ptrdiff_t row, ptrdiff_t dim) {
+    const ptrdiff_t two = row & -row;
+    return (double)(two > dim ? two : dim);
+}
 ATTN__FUNC int attn__runs(const attn__plan *p) {
     const attn_desc *d = &p->d;
     const int own = p->bytes == 8 ? ATTN_F64 : ATTN_F32;
@@ -8176,7 +8215,9 @@ ATTN__FUNC int attn__runs(const attn__plan *p) {
         d->score != ATTN_SCORE_BILINEAR && d->score != ATTN_SCORE_COSINE)) return 0;
     return d->k_type != own || d->v_type != own || d->k_stride[3] != 1 || d->v_stride[3] != 1 || d->page ||
         d->score == ATTN_SCORE_COSINE || d->qk_norm || d->rope_kind ||
-        (p->tiles > 2 && (d->k_stride[2] % ATTN__APART == 0 || d->v_stride[2] % ATTN__APART == 0)) ||
+        (p->tiles > 2 && (d->k_stride[2] % ATTN__APART == 0 || d->v_stride[2] % ATTN__APART == 0 ||
+                          (!p->across && attn__taken(d->k_stride[2], d->dim) + attn__taken(d->v_stride[2], d->vdim) >
+                                         1048576.0 / p->bytes / (double)d->keys))) ||
         (!p->across && d->keys >= 1048576 / p->bytes / (d->dim + d->vdim));
 }
 // Tasks: a few more than workers, each some tiles; small calls stay whole. Heads of a group lie side by side in lanes
@@ -8221,7 +8262,7 @@ ATTN__FUNC void attn__plan_tasks(attn__plan *p) {
         if (p->parts > 1) { p->per = 1; p->near_heads = 0; }
     }
     p->run = 1;
-    if (attn__runs(p)) {
+    if (ATTN__RUN > 1 && attn__runs(p)) {
         const ptrdiff_t tiles = p->tiles * (p->units / d->kv_heads);
         p->run = tiles < ATTN__RUN ? (int)tiles : ATTN__RUN;
     }

@@ -511,16 +511,19 @@ TEST(extreme, scores_of_ten_thousand_and_of_the_largest_floats) {
         }
     }
 }
-TEST(extreme, denormal_inputs_count) {
+TEST(extreme, denormal_inputs_count_where_the_manual_says_so) {
     EACH_PASS(p) {
-        #ifdef __arm__
+#ifdef __arm__
         if (pass_isa[p] == ATTN_ISA_NEON) continue;    // flushes denormals in hardware (docs/decisions.md)
 #endif
         attn_desc d = plain_case(p, 9, 40, 3, 5, 1);
+        const int count = DENORMALS || d.q_type == ATTN_F64;
         double little = d.q_type == ATTN_F64 ? 1e-310 : 1e-40, large = d.q_type == ATTN_F64 ? 1e308 : 1e38;
-        for (ptrdiff_t i = 0; i < 2 * 9 * 3; i++) put(writable(d.q), d.q_type, i, (double)test_below(200) * little);
+        for (ptrdiff_t i = 0; i < 2 * 9 * 3; i++) put(writable(d.q), d.q_type, i, (double)test_below(100) * little);
         for (ptrdiff_t i = 0; i < 2 * 40 * 3; i++) put(writable(d.k), d.k_type, i, random_value(0.3) * large);
         CHECK(attn_fwd(&d) == ATTN_OK);
+        for (ptrdiff_t i = 0; i < 2 * 9 * 3; i++)
+            if (!count && ref_at(d.q, d.q_type, i) < 1.1754943e-38) put(writable(d.q), d.q_type, i, 0);
         compare(&d);
         d = plain_case(p, 9, 40, 3, 5, 1);
         for (ptrdiff_t i = 0; i < 2 * 40 * 5; i++)
@@ -528,7 +531,44 @@ TEST(extreme, denormal_inputs_count) {
         CHECK(attn_fwd(&d) == ATTN_OK);
         for (ptrdiff_t r = 0; r < 18; r++) {
             ref_attend(&d, 0, r / 9, r % 9, row_o, row_w);
-            for (ptrdiff_t e = 0; e < 5; e++) NEAR(ref_at(d.o, d.o_type, r * 5 + e), row_o[e], 40 * little * 2e-5);
+            for (ptrdiff_t e = 0; e < 5; e++)
+                NEAR(ref_at(d.o, d.o_type, r * 5 + e), count ? row_o[e] : 0, count ? 40 * little * 2e-5 : 0);
+        }
+    }
+}
+TEST(property, the_mode_of_the_caller_s_floats_comes_back) {
+    const unsigned mode = float_mode(), flush = 0x8040, up = 0x4000;
+    EACH_PASS(p) for (int i = 0; i < 3; i++) {
+        attn_desc d = plain_case(p, 9, 40, 3, 5, 1);
+        const unsigned mine = i == 0 ? mode & ~flush : i == 1 ? mode | flush : mode | up;
+        set_float_mode(mine);
+        CHECK(attn_fwd(&d) == ATTN_OK);
+        CHECK(((float_mode() ^ mine) & ~0x3fu) == 0);   // less the flags of what happened
+        set_float_mode(mode);
+    }
+}
+TEST(property, rows_of_positions_beyond_a_float_keep_their_bits) {
+    EACH_PASS(p) for (int heads = 1; heads < 5; heads += 3) {
+        enum { N = 40, M = 300, D = 24 };
+        static const float slopes[] = { 0.25f, 0.1f, 0.02f, 0.5f };
+        static float all[4 * N * D], one[4 * D], q[4 * D], qs[4 * N * D], ks[M * D], vs[M * D];
+        attn_desc d = ATTN_ZERO;
+        if (pass_type[p] != ATTN_F32) continue;
+        d.isa = pass_isa[p]; d.heads = heads; d.kv_heads = 1; d.queries = N; d.keys = M; d.dim = D;
+        d.alibi_slopes = slopes; d.align = ATTN_ALIGN_AT; d.query_offset = d.window_left = 100000003;
+        d.window = 1; d.window_right = -1;
+        d.q = qs; d.k = ks; d.v = vs; d.o = all;
+        for (int i = 0; i < heads * N * D; i++) qs[i] = (float)random_value(1);
+        for (int i = 0; i < M * D; i++) { ks[i] = (float)random_value(1); vs[i] = (float)random_value(1); }
+        CHECK(attn_fwd(&d) == ATTN_OK);
+        for (int i = 0; i < N; i++) {
+            attn_desc row = d;
+            for (int h = 0; h < heads; h++)
+                memcpy(q + h * D, qs + (h * N + i) * D, sizeof(float) * D);
+            row.q = q; row.o = one; row.queries = 1; row.query_offset += i;
+            CHECK(attn_fwd(&row) == ATTN_OK);
+            for (int h = 0; h < heads; h++)
+                CHECK(memcmp(one + h * D, all + (h * N + i) * D, sizeof(float) * D) == 0);
         }
     }
 }
@@ -691,7 +731,9 @@ int main(int argc, char **argv) {
     RUN(property, future_keys_do_not_reach_causal_rows);
     RUN(property, o_may_be_the_array_of_q);
     RUN(extreme, scores_of_ten_thousand_and_of_the_largest_floats);
-    RUN(extreme, denormal_inputs_count);
+    RUN(property, rows_of_positions_beyond_a_float_keep_their_bits);
+    RUN(extreme, denormal_inputs_count_where_the_manual_says_so);
+    RUN(property, the_mode_of_the_caller_s_floats_comes_back);
     RUN(memory, nothing_is_allocated_where_the_exact_workspace_is_given);
     RUN(memory, the_workspace_has_a_constant_bound_on_one_thread);
     RUN(memory, what_it_needs_gives_the_same_bits_as_what_it_asks_for);

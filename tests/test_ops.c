@@ -348,6 +348,14 @@ TEST(operator, sdpa_is_softmax_of_products) {
             CHECK(same_shape(again, 4, so));
             for (EACH_INDEX(i, o)) CHECK(attn_error(c) == ATTN_OK && at(again, i, 4) == at(o, i, 4));
         }
+        {
+            const int32_t starts[3] = { 0, (int32_t)n, (int32_t)(2 * n) };
+            attn_desc packed = ATTN_ZERO;
+            packed.cu_q = packed.cu_k = starts;
+            CHECK(attn_sdpa(c, q, k, v, &packed)->flags & ATTN_TENSOR_EMPTY);
+            CHECK(attn_error(c) == ATTN_ERR_UNSUPPORTED);
+            attn_clear(c);
+        }
         for (EACH_INDEX(i, o)) {
             double sum = 0, value = 0;
             for (ptrdiff_t j = 0; j < m; j++) {

@@ -250,6 +250,22 @@ TEST(softmax, the_largest_scores_do_not_overflow) {
     }
 }
 
+TEST(softmax, denormal_weights_count_where_the_manual_says_so) {
+    const unsigned mode = float_mode();
+    double x[70], y[70];
+    EACH_ISA(isa) for (int f64 = 0; f64 < 2; f64++) for (int cols = 2; cols <= 70; cols++) {
+        const double far = f64 ? -740 : -95, weight = f64 ? 4.1995579e-322 : 5.5210823e-42;
+        int one = test_below(cols);
+        for (int j = 0; j < cols; j++) x[j] = j == one ? 0 : far;
+        special(f64, isa, cols, x, y);
+        CHECK(float_mode() == mode || (float_mode() ^ mode) < 0x40);        // less the flags of what happened
+#ifdef __arm__
+        if (isa == ATTN_ISA_NEON) continue;            // flushes denormals in hardware (docs/decisions.md)
+#endif
+        for (int j = 0; j < cols; j++)
+            if (j != one) NEAR(y[j], f64 || DENORMALS ? weight : 0, f64 || DENORMALS ? weight * 0.02 : 0);
+    }
+}
 TEST(softmax, the_number_of_threads_changes_no_bit) {
     static float x[257 * 129], serial[257 * 129], y[257 * 129];
     static int32_t lengths[257];
@@ -343,6 +359,7 @@ int main(int argc, char **argv) {
     RUN(softmax, nan_and_plus_infinity_make_their_row_nan);
     RUN(softmax, minus_infinity_weighs_nothing);
     RUN(softmax, the_largest_scores_do_not_overflow);
+    RUN(softmax, denormal_weights_count_where_the_manual_says_so);
     RUN(softmax, the_number_of_threads_changes_no_bit);
     RUN(softmax, misuse_has_its_status_and_its_sentence_and_writes_nothing);
     RUN(softmax, strides_that_overlap_or_overflow_are_refused);

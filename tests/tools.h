@@ -12,6 +12,19 @@
 #define EACH_ISA(isa) for (int isa = 1; isa < attn_isa_count(); isa++) if (attn_isa_has(isa))
 #define COUNT(array) ((int)(sizeof(array) / sizeof((array)[0])))
 
+// ---- the mode of float arithmetic
+//
+// x86 counts denormals of f32 as 0 in attention and the kernels over rows, for speed; elsewhere, and in f64, they count
+#if (defined(__x86_64__) || defined(__i386__)) && defined(__SSE_MATH__) && !defined(__TINYC__)
+#define DENORMALS 0
+static inline unsigned float_mode(void) { unsigned mode; __asm__ volatile("stmxcsr %0" : "=m"(mode)); return mode; }
+static inline void set_float_mode(unsigned mode) { __asm__ volatile("ldmxcsr %0" : : "m"(mode)); }
+#else
+#define DENORMALS 1
+static inline unsigned float_mode(void) { return 0; }
+static inline void set_float_mode(unsigned mode) { (void)mode; }
+#endif
+
 // ---- allocator: call number heap_fail fails (with heap_later: all after it too); -1 = none
 
 #ifdef ATTN__DONE               // the implementation is in tests/attn.c, which needs these four
