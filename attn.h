@@ -2471,6 +2471,8 @@ ATTN__FUNC void attn__dropout(const attn_desc *d, ptrdiff_t b, ptrdiff_t h, ptrd
 //     _fma_at(acc, s, i, v)          acc + s[i] v with a packet of ATTN__PACKET scalars read at once
 //     _swap(a) _twice(p)             neighbours exchanged; LANES / 2 elements at p, each in two lanes
 //     transpose(r)                   LANES x LANES in registers
+//     turn4(r, p, i)                 r[u]: word u of 32 bits after byte i of LANES rows; with it _half(a, n), a bf16 of
+//                                    each word; _byte(a, n), signed; _fours(a, n), 4 bits from n on less 8, as bytes
 // Shapes of the kernels: ATTN__QV vectors of queries (or columns) times a number of rows of scalars. ROWS: scalars that
 // follow each other along the contraction (keys of a score); COLS: along the rows (columns of the output, packed a).
 // Without packets the two are one kernel.
@@ -2663,6 +2665,27 @@ ATTN__INL void ATTN__FN(transpose)(__m512 *r) {
         r[i + 4] = _mm512_shuffle_f32x4(b, d, 0x88); r[i + 12] = _mm512_shuffle_f32x4(b, d, 0xdd);
     }
 }
+ATTN__INL void ATTN__FN(turn4)(__m512 *r, const char *const *p, ptrdiff_t i) {
+    __m512 t[4];
+#define ATTN__PART(n) _mm_loadu_ps((const float *)(const void *)(p[n] + i))
+    ATTN__UNROLL for (int u = 0; u < 4; u++) {
+        t[u] = _mm512_mask_broadcast_f32x4(_mm512_castps128_ps512(ATTN__PART(u)), 0x00f0, ATTN__PART(u + 4));
+        t[u] = _mm512_mask_broadcast_f32x4(t[u], 0x0f00, ATTN__PART(u + 8));
+        t[u] = _mm512_mask_broadcast_f32x4(t[u], 0xf000, ATTN__PART(u + 12));
+    }
+#undef ATTN__PART
+    ATTN__UNROLL for (int u = 0; u < 4; u += 2) {
+        const __m512d a = _mm512_castps_pd(u ? _mm512_unpackhi_ps(t[0], t[1]) : _mm512_unpacklo_ps(t[0], t[1]));
+        const __m512d b = _mm512_castps_pd(u ? _mm512_unpackhi_ps(t[2], t[3]) : _mm512_unpacklo_ps(t[2], t[3]));
+        r[u] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b)); r[u + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+    }
+}
+#define ATTN__IC(a) _mm512_castps_si512(a)
+#define attn__v_half(a, n) _mm512_castsi512_ps( \
+    (n) ? _mm512_and_si512(ATTN__IC(a), _mm512_set1_epi32(-65536)) : _mm512_slli_epi32(ATTN__IC(a), 16))
+#define attn__v_byte(a, n) _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(ATTN__IC(a), 24 - 8 * (n)), 24))
+#define attn__v_fours(a, n) _mm512_castsi512_ps(_mm512_sub_epi8(_mm512_and_si512( \
+    _mm512_srl_epi32(ATTN__IC(a), _mm_cvtsi32_si128(n)), _mm512_set1_epi8(15)), _mm512_set1_epi8(8)))
 
 #elif ATTN__LANES == 8
 // ---- AVX2 with FMA, native or by SIMDe
@@ -2793,6 +2816,26 @@ ATTN__INL void ATTN__FN(transpose)(attn__v *r) {
         r[i] = a; r[i + 4] = b;
     }
 }
+ATTN__INL void ATTN__FN(turn4)(attn__v *r, const char *const *p, ptrdiff_t i) {
+    attn__v t[4];
+#define ATTN__PART(n) ATTN__X(_mm_loadu_ps)((const float *)(const void *)(p[n] + i))
+    ATTN__UNROLL for (int u = 0; u < 4; u++)
+        t[u] = ATTN__X(_mm256_insertf128_ps)(ATTN__X(_mm256_castps128_ps256)(ATTN__PART(u)), ATTN__PART(u + 4), 1);
+#undef ATTN__PART
+    ATTN__UNROLL for (int u = 0; u < 4; u += 2) {
+        const attn__v a = u ? ATTN__PS(unpackhi)(t[0], t[1]) : ATTN__PS(unpacklo)(t[0], t[1]);
+        const attn__v b = u ? ATTN__PS(unpackhi)(t[2], t[3]) : ATTN__PS(unpacklo)(t[2], t[3]);
+        r[u] = ATTN__PS(shuffle)(a, b, 0x44); r[u + 1] = ATTN__PS(shuffle)(a, b, 0xee);
+    }
+}
+#define attn__v_half(a, n) ATTN__FC((n) ? ATTN__X(_mm256_and_si256)(ATTN__IC(a), ATTN__X(_mm256_set1_epi32)(-65536)) \
+                                        : ATTN__X(_mm256_slli_epi32)(ATTN__IC(a), 16))
+#ifdef attn__v_of_f16
+#define attn__v_byte(a, n) \
+    _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(ATTN__IC(a), 24 - 8 * (n)), 24))
+#define attn__v_fours(a, n) ATTN__FC(_mm256_sub_epi8(_mm256_and_si256( \
+    _mm256_srl_epi32(ATTN__IC(a), _mm_cvtsi32_si128(n)), _mm256_set1_epi8(15)), _mm256_set1_epi8(8)))
+#endif
 
 #elif ATTN__LANES == 4
 // ---- NEON, native (aarch64; armv7 with FMA) or by SIMDe. Words that SIMDe 0.7 or armv7 lack are built from others.
@@ -3610,6 +3653,36 @@ ATTN__INL void ATTN__FN(load_rows)(attn__v *r, const char *const *p, ptrdiff_t i
 #define ATTN__EACH(TYPE) ATTN__UNROLL for (int u = 0; u < n; u++) r[u] = ATTN__LOAD(TYPE, p[u], i); break
     switch (type) { ATTN__TYPES(ATTN__EACH) }
 #undef ATTN__EACH
+}
+// r[u][v] = element i + u of row p[v], LANES x LANES. Short types are turned as words of several, in fewer steps; h:
+// the scales of the block of each row.
+ATTN__INL void ATTN__FN(turned)(attn__v *r, const char *const *p, ptrdiff_t i, int type, const uint16_t *h) {
+#ifdef attn__v_half
+    if (type == ATTN_BF16) {
+        ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u += 8) {
+            attn__v w[4];
+            ATTN__FN(turn4)(w, p, 2 * (i + u));
+            ATTN__UNROLL for (int j = 0; j < 8; j++) r[u + j] = attn__v_half(w[j / 2], j % 2);
+        }
+        return;
+    }
+#endif
+#ifdef attn__v_byte
+    if (type == ATTN_Q8_0 || type == ATTN_Q4_0) {
+        const int fours = type == ATTN_Q4_0, half = (int)(i % 32 / 16);
+        const attn__v scale = attn__v_of_f16(h);
+        attn__v w[4];
+        ATTN__FN(turn4)(w, p, i / 32 * attn__types[type].bytes + 2 + (fours ? 0 : 16 * half));
+        if (i % 16) { w[0] = w[2]; w[1] = w[3]; }       // of 8 lanes
+        ATTN__UNROLL for (int j = 0; j < ATTN__LANES / 4; j++) if (fours) w[j] = attn__v_fours(w[j], 4 * half);
+        ATTN__UNROLL for (int j = 0; j < ATTN__LANES; j++)
+            r[j] = attn__v_mul(attn__v_byte(w[j / 4], j % 4), scale);
+        return;
+    }
+#endif
+    (void)h;
+    ATTN__FN(load_rows)(r, p, i, ATTN__LANES, type);
+    ATTN__FN(transpose)(r);
 }
 ATTN__OUTLINE void ATTN__FN(widen)(attn__e *y, int type, const char *p, ptrdiff_t col, ptrdiff_t n) {
     ptrdiff_t i = 0;
@@ -4582,8 +4655,7 @@ ATTN__OUTLINE void ATTN__FN(few_rest)(attn__e *t, const attn__e *q, ptrdiff_t dk
                                       int type, int rows) {
     attn__v r[ATTN__LANES];
     attn__e z[ATTN__LANES * ATTN__LANES];
-    ATTN__FN(load_rows)(r, k, dk - ATTN__LANES, ATTN__LANES, type);
-    ATTN__FN(transpose)(r);
+    ATTN__FN(turned)(r, k, dk - ATTN__LANES, type, NULL);
     ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) attn__v_store(z + u * ATTN__LANES, r[u]);
     for (int g = 0; g < rows; g++) {
         attn__v a = attn__v_load(t + g * ATTN__KT);
@@ -4597,13 +4669,17 @@ ATTN__OUTLINE void ATTN__FN(few_scores)(attn__e *t, const attn__e *q, ptrdiff_t 
                                         int rows, ptrdiff_t ahead) {
     attn__ahead touch = attn__ahead_of(k + ahead, ATTN__FEW_KEYS, attn__bytes(type, dk), 2 * (dk / ATTN__LANES));
     attn__v a[2][4], r[ATTN__LANES];
+    uint16_t h[16][ATTN__FEW_KEYS];                     // scales of 512 features
+    const ptrdiff_t block = attn__types[type].bytes;
     ptrdiff_t d = 0;
     ATTN__UNROLL for (int g = 0; g < 4; g++) a[0][g] = a[1][g] = attn__v_set(0);
     for (; d + ATTN__LANES <= dk; d += ATTN__LANES) ATTN__UNROLL for (int b = 0; b < 2; b++) {
         const attn__e *x = q + d;
-        ATTN__FN(load_rows)(r, k + b * ATTN__LANES, d, ATTN__LANES, type);
+        if (b == 0 && d % 512 == 0 && (type == ATTN_Q8_0 || type == ATTN_Q4_0))
+            for (ptrdiff_t i = d / 32; i < dk / 32 && i < d / 32 + 16; i++)
+                ATTN__UNROLL for (int u = 0; u < ATTN__FEW_KEYS; u++) h[i % 16][u] = attn__u16(k[u] + i * block);
+        ATTN__FN(turned)(r, k + b * ATTN__LANES, d, type, h[d % 512 / 32] + b * ATTN__LANES);
         attn__touch_ahead(&touch);
-        ATTN__FN(transpose)(r);
         ATTN__HIDE(x);
         ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) a[b][0] = attn__v_fma(attn__v_set(x[u]), r[u], a[b][0]);
         if (rows > 1) ATTN__UNROLL for (int g = 1; g < 4; g++) {
@@ -4675,7 +4751,9 @@ ATTN__OUTLINE int ATTN__FN(few_rows)(const char **p, const attn__tile_args *g, c
     const ptrdiff_t all = ATTN__KT + ATTN__FEW_AHEAD, most = g->hi_least - k0 < all ? g->hi_least - k0 : all;
     ptrdiff_t have = most, row;
     int type = x->type;
-#ifdef attn__v_of_i8
+#ifdef attn__v_byte
+    words |= type == ATTN_Q4_0 && !(keys && ATTN__FN(stages)(g->d, 1));
+#elif defined(attn__v_of_i8)
     words |= !keys && type == ATTN_Q4_0;
 #endif
     if (words || (x->col == 1 && ATTN__FN(loads)(type) && !(keys && ATTN__FN(stages)(g->d, 1))))
@@ -5579,6 +5657,9 @@ static const attn__table ATTN__FN(table) = {
 #undef attn__v_of_f16
 #undef attn__v_of_i8
 #undef attn__v_of_u4
+#undef attn__v_half
+#undef attn__v_byte
+#undef attn__v_fours
 #undef attn__v_chosen
 #undef attn__v_from_8
 #undef attn__f16_at

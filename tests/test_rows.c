@@ -913,12 +913,12 @@ TEST(rows, keys_after_a_causal_row_do_not_reach_it) {
 }
 // A case of a stream: N = M, causal, keys that grow. Types of q8_0 and below ask for columns in 32s.
 static void stream_case(int pass, int type, ptrdiff_t M, ptrdiff_t group, ptrdiff_t dim, ptrdiff_t vdim, int window,
-                        int arith) {
+                        int arith, int score) {
     attn_desc *d = &one.d;
     memset(&one, 0, sizeof(one));
     store_used = 0;
     d->q_type = d->k_type = d->v_type = d->o_type = d->bias_type = pass_type[pass];
-    d->isa = pass_isa[pass]; d->arith = arith;
+    d->isa = pass_isa[pass]; d->arith = arith; d->score = score;
     if (pass_type[pass] != ATTN_F64) d->k_type = d->v_type = type;
     d->batch = 1; d->kv_heads = 1; d->heads = group; d->queries = 48; d->keys = M; d->dim = dim; d->vdim = vdim;
     one.length[0] = (int32_t)M; one.offset[0] = (int32_t)M - 48;
@@ -941,13 +941,14 @@ TEST(rows, prefill_chunks_and_steps_of_decoding_give_the_same_bits) {
     static const int chunks[] = { 1, 3, 7, 15, 16, 47 }, pages[] = { 1, 3, 16, 128, 200 }, groups[] = { 1, 2, 4, 7, 8 };
     static const int lengths[] = { 1040, 150, 2071, 530 };
     int turn = 0;
-    EACH_PASS(p) for (int t = 0; t < 4 * COUNT(types); t++, turn++) {
+    EACH_PASS(p) for (int t = 0; t < 6 * COUNT(types); t++, turn++) {
         unsigned long long seed = test_seed;
-        const int type = types[t / 4], arith = t % 4 < 2 ? ATTN_ARITH_F32 : ATTN_ARITH_NATIVE;
-        if (pass_type[p] == ATTN_F64 && t > 4) break;
+        const int type = types[t / 6], arith = t % 6 / 2 == 1 ? ATTN_ARITH_NATIVE : ATTN_ARITH_F32;
+        const int wide = t % 6 == 4, score = t % 6 == 5 ? ATTN_SCORE_COSINE : ATTN_SCORE_DOT;
+        if (pass_type[p] == ATTN_F64 && t > 6) break;
         if (arith && (type == ATTN_F32 || type == ATTN_F16 || !multiplies(pass_isa[p], type))) continue;
-        stream_case(p, type, lengths[turn % COUNT(lengths)], groups[turn % COUNT(groups)], 64, turn % 3 ? 64 : 96,
-                    turn % 3 == 1 ? 100 : 0, arith);
+        stream_case(p, type, wide ? 150 : lengths[turn % COUNT(lengths)], groups[turn % COUNT(groups)],
+                    wide ? 1056 : 64, turn % 3 ? 64 : 96, turn % 3 == 1 ? 100 : 0, arith, score);
         for (int x = 0; x < COUNT(chunks); x++) for (ptrdiff_t i = 0; i < 48; i += chunks[x]) {
             view w = whole_of(&one);
             w.i0 = i; w.n = w.rows[0] = smaller(chunks[x], 48 - i);
@@ -981,7 +982,7 @@ TEST(rows, threads_change_no_bit) {
     EACH_PASS(p) for (int kind = 0; kind < 3; kind++) {
         static const int types[] = { ATTN_F32, ATTN_BF16, ATTN_Q8_0 };
         unsigned long long seed = test_seed;
-        stream_case(p, types[kind], 140, 4, 32, 32, 0, ATTN_ARITH_F32);
+        stream_case(p, types[kind], 140, 4, 32, 32, 0, ATTN_ARITH_F32, ATTN_SCORE_DOT);
         for (int workers = 1; workers <= 16; workers++) for (int threads = BACKWARDS; threads <= POOL; threads++) {
             view w = whole_of(&one);
             w.nb = 3; w.b[1] = w.b[2] = 0;
@@ -996,7 +997,7 @@ TEST(rows, threads_that_share_the_spans_of_a_row_change_no_bit) {
     static const int types[] = { ATTN_F32, ATTN_BF16, ATTN_Q8_0, ATTN_F32 }, workers[] = { 2, 5, 16 };
     EACH_PASS(p) for (int kind = 0; kind < 4; kind++) {
         unsigned long long seed = test_seed;
-        stream_case(p, types[kind], 3500, 2, 64, 64, kind == 1 ? 2300 : 0, ATTN_ARITH_F32);
+        stream_case(p, types[kind], 3500, 2, 64, 64, kind == 1 ? 2300 : 0, ATTN_ARITH_F32, ATTN_SCORE_DOT);
         if (kind == 3) { one.d.norm = ATTN_NORM_SIGMOID; compute(&one); }
         for (int x = 0; x < 3; x++) for (int rows = 1; rows <= 48; rows += 47) {
             view w = whole_of(&one);
