@@ -496,8 +496,8 @@ typedef struct attn_desc {
     size_t workspace_bytes;
     const attn_parallel *parallel;    // NULL = this thread
     int32_t isa;                      // cap on the instruction set; 0 = the best
-    int32_t free_order;               // 1: decode may add in any order, so that the row rule is not promised;
-                                      // so far no order is faster than the rule's
+    int32_t free_order;               // 1: decode may add in any order, so that the row rule is not promised. Taken
+                                      // and not used: the rule costs decode little (docs/decisions.md)
 } attn_desc;
 
 // o = norm(s) v, a row at a time. Order of stages: qk_norm, rope, score, scale and logit_scale, custom, softcap, bias

@@ -117,7 +117,7 @@ class Attention:
         self.type = next((t for t in ("f16", "bf16", "q8_0", "q4_0") if t in words), "f32")
         self.causal = "causal" in words and self.queries == self.keys
         self.softcap = 30.0 if "softcap" in words else 0.0
-        lacking = {"varlen", "sink", "page", "ring", "q8_0", "q4_0", "native"}
+        lacking = {"varlen", "sink", "page", "ring", "q8_0", "q4_0", "native", "free"}
         self.offered = not lacking & set(words) and row["status"] == "done"
 
     def normal(self, *shape):
@@ -501,13 +501,13 @@ def measure(peer, row, options, refused):
 def print_rooms(peers, options, refused):
     """The table, row by row; returns the number of rows where a peer is faster."""
     behind = 0
-    print("\n%-10s %-32s %-8s %3s %12s" % ("op", "shape", "isa", "thr", "attn.h ms"), end="")
+    print("\n%-10s %-37s %-8s %3s %12s" % ("op", "shape", "isa", "thr", "attn.h ms"), end="")
     print("".join("%16s ms  factor" % p.name for p in peers))
     for room in options.rooms:
         rows = bench(room, options)["rows"]
         lines = [[measure(p, row, options, refused) for p in peers] for row in rows]
         for row, again, line in zip(rows, bench(room, options)["rows"], lines):
-            print("%-10s %-32s %-8s %3d" % (row["op"], row["shape"], row["isa"], row["threads"]), end="")
+            print("%-10s %-37s %-8s %3d" % (row["op"], row["shape"], row["isa"], row["threads"]), end="")
             if row["status"] != "done":
                 print("%13s" % "not offered", flush=True)
                 continue
