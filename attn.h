@@ -60,8 +60,8 @@
 // PRECISION     f64 arrays are computed in f64 (correct, not fast), all others in f32. exp is within 1 ULP, tanh, erf,
 //               log and sigmoid within 4, on every instruction set (docs/precision.md). Masked keys are left out by a
 //               predicate, never by a large negative number, and what is masked never reaches a result, NaN included.
-//               On x86 attention and the kernels over rows (softmax, norms) count f32 denormals, below 1.2e-38, as 0:
-//               Intel's take over a hundred cycles each.
+//               f32 weights of softmax below 1.2e-38 may count as 0. On x86 all f32 denormals do in attention and the
+//               kernels over rows (softmax, norms): Intel's take over a hundred cycles each.
 //
 // THE ROW RULE  The bits of output row (b,h,i) depend on its own q, its keys and values and its options alone: not on
 //               batch, heads, number of queries, threads, chunking or strides. Keys are worked in blocks counted from
@@ -2683,7 +2683,8 @@ ATTN__INL void ATTN__FN(turn4)(__m512 *r, const char *const *p, ptrdiff_t i) {
 #define ATTN__IC(a) _mm512_castps_si512(a)
 #define attn__v_half(a, n) _mm512_castsi512_ps( \
     (n) ? _mm512_and_si512(ATTN__IC(a), _mm512_set1_epi32(-65536)) : _mm512_slli_epi32(ATTN__IC(a), 16))
-#define attn__v_byte(a, n) _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_slli_epi32(ATTN__IC(a), 24 - 8 * (n)), 24))
+#define attn__v_byte(a, n) _mm512_cvtepi32_ps( \
+    _mm512_srai_epi32(_mm512_slli_epi32(ATTN__IC(a), (unsigned)(24 - 8 * (n))), 24))
 #define attn__v_fours(a, n) _mm512_castsi512_ps(_mm512_sub_epi8(_mm512_and_si512( \
     _mm512_srl_epi32(ATTN__IC(a), _mm_cvtsi32_si128(n)), _mm512_set1_epi8(15)), _mm512_set1_epi8(8)))
 

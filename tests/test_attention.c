@@ -540,8 +540,8 @@ TEST(property, the_mode_of_the_caller_s_floats_comes_back) {
     const unsigned mode = float_mode(), flush = 0x8040, up = 0x4000;
     EACH_PASS(p) for (int i = 0; i < 3; i++) {
         attn_desc d = plain_case(p, 9, 40, 3, 5, 1);
-        const unsigned mine = i == 0 ? mode & ~flush : i == 1 ? mode | flush : mode | up;
-        set_float_mode(mine);
+        set_float_mode(i == 0 ? mode & ~flush : i == 1 ? mode | flush : mode | up);
+        const unsigned mine = float_mode();
         CHECK(attn_fwd(&d) == ATTN_OK);
         CHECK(((float_mode() ^ mine) & ~0x3fu) == 0);   // less the flags of what happened
         set_float_mode(mode);
