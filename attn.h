@@ -60,8 +60,8 @@
 // PRECISION     f64 arrays are computed in f64 (correct, not fast), all others in f32. exp is within 1 ULP, tanh, erf,
 //               log and sigmoid within 4, on every instruction set (docs/precision.md). Masked keys are left out by a
 //               predicate, never by a large negative number, and what is masked never reaches a result, NaN included.
-//               f32 weights of softmax below 1.2e-38 may count as 0. On x86 all f32 denormals do in attention and the
-//               kernels over rows (softmax, norms): Intel's take over a hundred cycles each.
+//               f32 weights of softmax below 1.2e-38 may count as 0. With SSE all f32 denormals do in attention (custom
+//               scores included) and the kernels over rows (softmax, norms): Intel's take over a hundred cycles each.
 //
 // THE ROW RULE  The bits of output row (b,h,i) depend on its own q, its keys and values and its options alone: not on
 //               batch, heads, number of queries, threads, chunking or strides. Keys are worked in blocks counted from
@@ -991,7 +991,7 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, vo
 #endif
 #endif
 // The mode of float arithmetic, where denormals are slow
-#if ATTN__GNU && (defined(__x86_64__) || defined(__i386__)) && defined(__SSE_MATH__)
+#if ATTN__GNU && (defined(__x86_64__) || defined(__i386__)) && defined(__SSE2_MATH__)
 #define ATTN__FLOAT_MODE(was) __asm__ volatile("stmxcsr %0" : "=m"(was))
 #define ATTN__SET_FLOAT_MODE(to) __asm__ volatile("ldmxcsr %0" : : "m"(to) : "memory")
 #elif ATTN__X86 && !ATTN__GNU
@@ -1438,13 +1438,17 @@ ATTN__FUNC void attn__run(const attn_parallel *p, attn__task task, void *arg, pt
     for (ptrdiff_t i = 0; i < n; i++) task(arg, i, 0);
 }
 // A task whose exponentials may be denormal begins with this, on Intel's x86 over a hundred cycles each, and at its end
-// sets the mode that it returns. f64 is left as it is.
+// sets the mode that it returns. f64 is left as it is. Options whose 0 is a switch are made normal before.
 ATTN__FUNC unsigned attn__flush_denormals(int bytes) {
     unsigned mode, flush;
     ATTN__FLOAT_MODE(mode);
     flush = bytes == 8 ? mode : mode | 0x8040;          // what is read and what results: 0
     ATTN__SET_FLOAT_MODE(flush);
     return mode;
+}
+ATTN__FUNC float attn__normal(float x) {
+    const float least = 1.17549435e-38f;
+    return x > 0 && x < least ? least : x < 0 && x > -least ? -least : x;
 }
 
 #ifndef ATTN_NO_THREADS
@@ -2470,10 +2474,12 @@ ATTN__FUNC void attn__dropout(const attn_desc *d, ptrdiff_t b, ptrdiff_t h, ptrd
 //     attn__bits64(p)                bits of 64 bytes that are not 0; only where there is an instruction
 //     _fma_at(acc, s, i, v)          acc + s[i] v with a packet of ATTN__PACKET scalars read at once
 //     _swap(a) _twice(p)             neighbours exchanged; LANES / 2 elements at p, each in two lanes
-//     _end()                         before code of another set, 0.1 us each on Intel: -O1, as of frames, adds none
+//     _end()                         clears upper halves where compilers may not (gcc -O1: frames of tiles), before
+//                                    code without vectors, which on Intel waits 0.1 us else
 //     transpose(r)                   LANES x LANES in registers
 //     turn4(r, p, i)                 r[u]: word u of 32 bits after byte i of LANES rows; with it _half(a, n), a bf16 of
-//                                    each word; _byte(a, n), signed; _fours(a, n), 4 bits from n on less 8, as bytes
+//                                    each word; _byte(a, n), signed byte n; _fours(a, n), 4 bits from n on, less 8, of
+//                                    each byte
 // Shapes of the kernels: ATTN__QV vectors of queries (or columns) times a number of rows of scalars. ROWS: scalars that
 // follow each other along the contraction (keys of a score); COLS: along the rows (columns of the output, packed a).
 // Without packets the two are one kernel.
@@ -3657,7 +3663,7 @@ ATTN__INL void ATTN__FN(load_rows)(attn__v *r, const char *const *p, ptrdiff_t i
 #undef ATTN__EACH
 }
 // r[u][v] = element i + u of row p[v], LANES x LANES. Short types are turned as words of several, in fewer steps; h:
-// the scales of the block of each row.
+// the scale (f16) of each row's block, of q8_0 and q4_0.
 ATTN__INL void ATTN__FN(turned)(attn__v *r, const char *const *p, ptrdiff_t i, int type, const uint16_t *h) {
 #ifdef attn__v_half
     if (type == ATTN_BF16) {
@@ -4582,8 +4588,8 @@ ATTN__OUTLINE void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptr
     attn__v top[ATTN__QV], l[ATTN__QV];                 // not z->l: a store to s might change that
     ATTN__FN(shift) shift[ATTN__QV];
     attn__part p;
-    // nobody sees any: bits stay, keys are not read
     attn__v_end();
+    // nobody sees any: bits stay, keys are not read
     if (!attn__visible(g, w->vis, k0, nk, ATTN__TQ, &p, ATTN__FN(mask_words))) return;
     k0 = p.k0; nk = p.nk;                               // likewise
     ATTN_ASSERT(nk >= 1 && nk <= ATTN__KT && p.from <= p.to && p.to <= nk);
@@ -4674,14 +4680,15 @@ ATTN__OUTLINE void ATTN__FN(few_scores)(attn__e *t, const attn__e *q, ptrdiff_t 
     attn__ahead touch = attn__ahead_of(k + ahead, ATTN__FEW_KEYS, attn__bytes(type, dk), 2 * (dk / ATTN__LANES));
     attn__v a[2][4], r[ATTN__LANES];
     uint16_t h[16][ATTN__FEW_KEYS];                     // scales of 512 features
-    const ptrdiff_t block = attn__types[type].bytes;
     ptrdiff_t d = 0;
     ATTN__UNROLL for (int g = 0; g < 4; g++) a[0][g] = a[1][g] = attn__v_set(0);
     for (; d + ATTN__LANES <= dk; d += ATTN__LANES) ATTN__UNROLL for (int b = 0; b < 2; b++) {
         const attn__e *x = q + d;
+#ifdef attn__v_byte
         if (b == 0 && d % 512 == 0 && (type == ATTN_Q8_0 || type == ATTN_Q4_0))
-            for (ptrdiff_t i = d / 32; i < dk / 32 && i < d / 32 + 16; i++)
-                ATTN__UNROLL for (int u = 0; u < ATTN__FEW_KEYS; u++) h[i % 16][u] = attn__u16(k[u] + i * block);
+            for (ptrdiff_t i = d / 32; i < dk / 32 && i < d / 32 + 16; i++) ATTN__UNROLL
+                for (int u = 0; u < ATTN__FEW_KEYS; u++) h[i % 16][u] = attn__u16(k[u] + i * attn__types[type].bytes);
+#endif
         ATTN__FN(turned)(r, k + b * ATTN__LANES, d, type, h[d % 512 / 32] + b * ATTN__LANES);
         attn__touch_ahead(&touch);
         ATTN__HIDE(x);
@@ -6489,7 +6496,7 @@ ATTN__FUNC attn_status attn__sm_check(const attn_softmax_desc *user, int type, a
     memset(p, 0, sizeof *p);
     p->g.x = d->x; p->g.y = d->y; p->g.rows = d->rows; p->g.cols = d->cols; p->g.x_row = d->x_row;
     p->g.y_row = d->y_row; p->g.per = d->rows_per_length ? d->rows_per_length : 1; p->g.lengths = d->lengths;
-    p->g.masked_score = d->masked_score; p->g.log = d->log;
+    p->g.masked_score = attn__normal(d->masked_score); p->g.log = d->log;
     if (d->log < 0 || d->log > 1) return attn__wrong(why, ATTN_ERR_RANGE, "log", d->log, "neither 0 nor 1");
     if (p->g.per < 0) return attn__wrong(why, ATTN_ERR_RANGE, "rows_per_length", d->rows_per_length, "negative");
     if (d->lengths && d->rows >= 0 && d->rows % p->g.per)
@@ -7642,6 +7649,8 @@ ATTN__FUNC attn_status attn__check_sizes(attn_desc *d, attn__text *why) {
     if (!d->batch) d->batch = 1;
     if (!d->kv_heads) d->kv_heads = d->heads;
     if (!d->vdim) d->vdim = d->dim;
+    d->masked_score = attn__normal(d->masked_score); d->norm_eps = attn__normal(d->norm_eps);
+    d->softcap = attn__normal(d->softcap); d->relu_div = attn__normal(d->relu_div);
     if (d->ring && (!d->keys || d->keys > ATTN__KEYS_MOST)) d->keys = ATTN__KEYS_MOST;
     ATTN__REFUSE(d->keys > ATTN__KEYS_MOST, ATTN_ERR_RANGE, "keys", d->keys, "more than 32-bit pointers step past");
     if (d->heads % d->kv_heads) {

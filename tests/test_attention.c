@@ -536,6 +536,23 @@ TEST(extreme, denormal_inputs_count_where_the_manual_says_so) {
         }
     }
 }
+TEST(extreme, a_denormal_option_is_not_off) {
+    EACH_PASS(p) {
+        int32_t lengths[2] = { 20, 7 };
+        float *options[3];
+        attn_desc d = plain_case(p, 9, 40, 3, 5, 1);
+        options[0] = &d.masked_score; options[1] = &d.softcap; options[2] = &d.norm_eps;
+        d.key_lengths = lengths;
+        for (int i = 0; i < 3; i++) {
+            d.qk_norm = i == 2 ? ATTN_QK_NORM_RMS : ATTN_QK_NORM_NONE;
+            if (i == 2) for (ptrdiff_t j = 0; j < 2 * 9 * 3; j++) put(writable(d.q), d.q_type, j, random_value(1e-5));
+            *options[i] = 1e-40f;
+            CHECK(attn_fwd(&d) == ATTN_OK);
+            compare(&d);
+            *options[i] = 0;
+        }
+    }
+}
 TEST(property, the_mode_of_the_caller_s_floats_comes_back) {
     const unsigned mode = float_mode(), flush = 0x8040, up = 0x4000;
     EACH_PASS(p) for (int i = 0; i < 3; i++) {
@@ -733,6 +750,7 @@ int main(int argc, char **argv) {
     RUN(extreme, scores_of_ten_thousand_and_of_the_largest_floats);
     RUN(property, rows_of_positions_beyond_a_float_keep_their_bits);
     RUN(extreme, denormal_inputs_count_where_the_manual_says_so);
+    RUN(extreme, a_denormal_option_is_not_off);
     RUN(property, the_mode_of_the_caller_s_floats_comes_back);
     RUN(memory, nothing_is_allocated_where_the_exact_workspace_is_given);
     RUN(memory, the_workspace_has_a_constant_bound_on_one_thread);

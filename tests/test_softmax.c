@@ -107,7 +107,7 @@ TEST(softmax, strides_leave_what_lies_between_rows) {
 }
 TEST(softmax, lengths_leave_out_and_masked_scores_replace) {
     static int32_t lengths[64];
-    static const float score[] = { 0, 0, -1e6f, -1e6f, -3, 2 };
+    static const float score[] = { 0, 0, -1e6f, -1e6f, -3, 2, 1e-40f, -1e-45f };
     for (int round = 0; round < ROUNDS * 3 / 2; round++) {
         attn_softmax_desc d = ATTN_ZERO;
         ptrdiff_t groups = test_below(9);

@@ -15,7 +15,7 @@
 // ---- the mode of float arithmetic
 //
 // x86 counts denormals of f32 as 0 in attention and the kernels over rows, for speed; elsewhere, and in f64, they count
-#if (defined(__x86_64__) || defined(__i386__)) && defined(__SSE_MATH__) && !defined(__TINYC__)
+#if (defined(__x86_64__) || defined(__i386__)) && defined(__SSE2_MATH__) && !defined(__TINYC__)
 #define DENORMALS 0
 static inline unsigned float_mode(void) { unsigned mode; __asm__ volatile("stmxcsr %0" : "=m"(mode)); return mode; }
 static inline void set_float_mode(unsigned mode) { __asm__ volatile("ldmxcsr %0" : : "m"(mode)); }
