@@ -7649,8 +7649,10 @@ ATTN__FUNC attn_status attn__check_sizes(attn_desc *d, attn__text *why) {
     if (!d->batch) d->batch = 1;
     if (!d->kv_heads) d->kv_heads = d->heads;
     if (!d->vdim) d->vdim = d->dim;
-    d->masked_score = attn__normal(d->masked_score); d->norm_eps = attn__normal(d->norm_eps);
-    d->softcap = attn__normal(d->softcap); d->relu_div = attn__normal(d->relu_div);
+    if (d->q_type != ATTN_F64) {
+        d->masked_score = attn__normal(d->masked_score); d->norm_eps = attn__normal(d->norm_eps);
+        d->softcap = attn__normal(d->softcap); d->relu_div = attn__normal(d->relu_div);
+    }
     if (d->ring && (!d->keys || d->keys > ATTN__KEYS_MOST)) d->keys = ATTN__KEYS_MOST;
     ATTN__REFUSE(d->keys > ATTN__KEYS_MOST, ATTN_ERR_RANGE, "keys", d->keys, "more than 32-bit pointers step past");
     if (d->heads % d->kv_heads) {

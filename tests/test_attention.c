@@ -539,13 +539,16 @@ TEST(extreme, denormal_inputs_count_where_the_manual_says_so) {
 TEST(extreme, a_denormal_option_is_not_off) {
     EACH_PASS(p) {
         int32_t lengths[2] = { 20, 7 };
-        float *options[3];
+        float *options[4];
         attn_desc d = plain_case(p, 9, 40, 3, 5, 1);
-        options[0] = &d.masked_score; options[1] = &d.softcap; options[2] = &d.norm_eps;
+        options[0] = &d.masked_score; options[1] = &d.softcap; options[2] = &d.norm_eps; options[3] = &d.relu_div;
         d.key_lengths = lengths;
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; i < 4; i++) {
+            const double little = i == 3 ? 1e-40 : d.q_type == ATTN_F64 ? 1e-20 : 1e-5;
+            if (i == 3 && d.q_type != ATTN_F64) continue;      // no f32 holds s / 1e-40
             d.qk_norm = i == 2 ? ATTN_QK_NORM_RMS : ATTN_QK_NORM_NONE;
-            if (i == 2) for (ptrdiff_t j = 0; j < 2 * 9 * 3; j++) put(writable(d.q), d.q_type, j, random_value(1e-5));
+            if (i > 1) for (ptrdiff_t j = 0; j < 2 * 9 * 3; j++) put(writable(d.q), d.q_type, j, random_value(little));
+            if (i == 3) { d.norm = ATTN_NORM_RELU; d.lse = NULL; d.weights = NULL; }
             *options[i] = 1e-40f;
             CHECK(attn_fwd(&d) == ATTN_OK);
             compare(&d);

@@ -263,8 +263,9 @@ TEST(softmax, denormal_weights_count_where_the_manual_says_so) {
         if (isa == ATTN_ISA_NEON) continue;            // flushes denormals in hardware (docs/decisions.md)
 #endif
         for (int j = 0; j < cols; j++)
-            if (j != one && (f64 || (DENORMALS && y[j] != 0))) NEAR(y[j], weight, weight * 0.02);
-            else if (j != one) CHECK(y[j] == 0);
+            if (j != one && (f64 || (DENORMALS && isa >= ATTN_ISA_AVX512 && isa <= ATTN_ISA_AVX512V)))
+                NEAR(y[j], weight, weight * 0.02);
+            else if (j != one) CHECK(y[j] == 0);        // 2^x of the other sets ends at -127
     }
 }
 TEST(softmax, the_number_of_threads_changes_no_bit) {
