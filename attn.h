@@ -496,8 +496,6 @@ typedef struct attn_desc {
     size_t workspace_bytes;
     const attn_parallel *parallel;    // NULL = this thread
     int32_t isa;                      // cap on the instruction set; 0 = the best
-    int32_t free_order;               // 1: decode may add in any order, so that the row rule is not promised. Taken
-                                      // and not used: the rule costs decode little (docs/decisions.md)
 } attn_desc;
 
 // o = norm(s) v, a row at a time. Order of stages: qk_norm, rope, score, scale and logit_scale, custom, softcap, bias
@@ -2150,20 +2148,37 @@ ATTN__FUNC void attn__rows_list(const char **p, const attn__rows *x, ptrdiff_t j
         for (; r < run; r++, at += step) p[i + r] = at;
     }
 }
-// Touches rows in the order of memory (by columns is up to a fifth slower), some lines at a time.
-typedef struct attn__ahead { const char *const *row, *const *last; uintptr_t at; ptrdiff_t i, run, lines; } attn__ahead;
-// n rows of so many bytes from row[0] on, in so many times
-ATTN__INL attn__ahead attn__ahead_of(const char *const *row, ptrdiff_t n, ptrdiff_t bytes, ptrdiff_t times) {
-    const uintptr_t at = (uintptr_t)row[0];             // rows may be of two arrays, and the last line past both
-    const int dense = (uintptr_t)row[n - 1] - at == (uintptr_t)((n - 1) * bytes);
-    const ptrdiff_t all = dense ? (n * bytes + 63) / 64 : n * ((bytes + 63) / 64);
-    const attn__ahead x = { row, row + n - 1, at, 0, dense ? PTRDIFF_MAX - 64 : bytes, (all + times - 1) / times };
-    return x;
+// Touches rows, four lines at a time: four streams, `apart` rows apart, that each go in the order of memory, for one
+// alone comes a sixth slower; but one where four would be less than a page each.
+typedef struct attn__ahead {
+    const char *const *row;
+    const char *line[4];              // of the one
+    ptrdiff_t rows, apart, i, step, run, due, each, times;           // rows of a stream; dense ones are one
+} attn__ahead;
+// n rows of so many bytes from row[0] on (but for n % 4), in so many times
+ATTN__FUNC void attn__look_ahead(attn__ahead *x, const char *const *row, ptrdiff_t n, ptrdiff_t bytes,
+                                 ptrdiff_t times) {
+    const ptrdiff_t all = n * bytes, part = n / 4;      // rows may be of two arrays, and the last line past both
+    const int dense = (uintptr_t)row[n - 1] - (uintptr_t)row[0] == (uintptr_t)(all - bytes);
+    const int one = dense && (all < 16384 || n < 4);
+    for (int z = 0; z < 4; z++) x->line[z] = (const char *)((uintptr_t)row[0] + 64 * (uintptr_t)z);
+    x->row = one ? x->line : row; x->i = x->due = 0; x->times = times;
+    x->apart = one ? 1 : part; x->step = one ? 256 : 64;
+    x->rows = dense ? 1 : part ? part : n; x->run = one ? all : dense ? part * bytes : bytes;
+    x->each = x->rows * ((x->run + x->step - 1) / x->step);
 }
 ATTN__INL void attn__touch_ahead(attn__ahead *x) {
-    for (ptrdiff_t n = 0; !ATTN__LEAN && n < x->lines; n++) {
-        ATTN__PREFETCH((const char *)(x->at + (uintptr_t)x->i));
-        if ((x->i += 64) >= x->run && x->row < x->last) { x->i = 0; x->at = (uintptr_t)*++x->row; }
+    for (x->due -= x->each; !ATTN__LEAN && x->due < 0; x->due += x->times) {
+        const char *const *row = x->row;
+        const ptrdiff_t apart = x->apart;
+        const uintptr_t i = (uintptr_t)x->i;
+        ATTN__PREFETCH((const char *)((uintptr_t)row[0] + i));
+        ATTN__PREFETCH((const char *)((uintptr_t)row[apart] + i));
+        ATTN__PREFETCH((const char *)((uintptr_t)row[2 * apart] + i));
+        ATTN__PREFETCH((const char *)((uintptr_t)row[3 * apart] + i));
+        if ((x->i += x->step) < x->run) continue;
+        x->i = 0; x->row++;
+        if (--x->rows == 0) { x->due = x->each = 0; break; }
     }
 }
 typedef struct attn__table attn__table;
@@ -2222,6 +2237,7 @@ typedef struct attn__tile_args {
     int words_k, words_v;             // ATTN__BF16_WORDS, ATTN__I8_WORDS: what the overlay multiplies
     int run;                          // tiles from this one on that read the same keys, block by block together
     void *work, *own;                 // shared by them, this one's
+    attn__rows after;                 // keys of the next head, where the next tile reads them; at NULL: none
     int cold;                         // keys and values of the call are more than caches are likely to hold
     int touches;                      // this tile touches those of the next block
     attn__ahead ahead, coming;        // of the next block, touched during this one's products: bias or mask; k and v
@@ -2265,7 +2281,7 @@ typedef struct attn__words_args {
     const char *const *at;            // where the keys or values lie
     const ptrdiff_t *column;
     void *t, *l;                      // scores or weights of the keys; their sum
-    ptrdiff_t o_row, ahead;
+    ptrdiff_t o_row;
 } attn__words_args;
 typedef struct attn__peak_args { ptrdiff_t loops; double flops; } attn__peak_args;
 typedef struct attn__dot_args { const void *x, *y; ptrdiff_t n; float f; int32_t i; } attn__dot_args;
@@ -4350,21 +4366,21 @@ ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, at
     const attn__e *k = NULL;
     ptrdiff_t row = 0;
     const char *coming[ATTN__LEAN ? 1 : 2 * ATTN__KT];
-    g->ahead.lines = 0;
+    g->ahead.each = 0;
     if (!ATTN__LEAN && ATTN__LANES > 1 && product && g->touches && p->k0 + p->nk < g->end) {
         const ptrdiff_t next = p->k0 + p->nk, n = g->end - next < ATTN__KT ? g->end - next : ATTN__KT;
         const ptrdiff_t k_bytes = attn__bytes(g->k.type, d->dim), v_bytes = attn__bytes(g->v.type, d->vdim);
         const ptrdiff_t step = g->words_k == ATTN__I8_WORDS ? 4 : ATTN__THIN(g->lanes) ? ATTN__E2 : ATTN__R3;
         attn__rows_list(coming, &g->k, next, n);
         attn__rows_list(coming + n, &g->v, next, n);
-        g->coming = attn__ahead_of(coming, 2 * n, k_bytes > v_bytes ? k_bytes : v_bytes, (p->nk + step - 1) / step);
+        attn__look_ahead(&g->coming, coming, 2 * n, k_bytes > v_bytes ? k_bytes : v_bytes, (p->nk + step - 1) / step);
     }
     if (!ATTN__LEAN && (d->bias ? d->bias_stride[3] == 1 : d->keep && d->keep_stride[3] == 1)) {
         const int type = d->bias ? d->bias_type : ATTN_U8;
         for (int i = 0; i < ATTN__TQ; i++)
             g->ahead_row[i] = attn__at(type, d->bias ? g->bias[i] : g->keep[i], p->k0 + ATTN__KT);
         if (p->k0 + ATTN__KT < g->end)
-            g->ahead = attn__ahead_of(g->ahead_row, ATTN__TQ, attn__bytes(type, ATTN__KT), ATTN__KT / ATTN__R3);
+            attn__look_ahead(&g->ahead, g->ahead_row, ATTN__TQ, attn__bytes(type, ATTN__KT), ATTN__KT / ATTN__R3);
     }
     if (g->adds && ATTN__FN(additions)(g, (attn__e *)w->add, (attn__e *)w->line, p->k0, p->nk))
         ATTN__FN(unsee)((const attn__e *)w->add, w->vis, p);
@@ -4380,7 +4396,7 @@ ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, at
         } else
             ATTN__FN(products)(g, s, (const attn__e *)w->q, (attn__e *)w->k, k, row, p->nk, g->lanes, ends ? top : NULL,
                                p->from, p->to);
-        g->coming.lines = 0;                            // its rows are listed here
+        g->coming.each = 0;                             // its rows are listed here
         if (ends && p->to > p->from) {                  // and what shared a group of rows with hidden ones
             const ptrdiff_t group = ATTN__E2 > ATTN__R3 ? ATTN__E2 : ATTN__R3;
             const ptrdiff_t from = p->from - group, to = p->to + group;
@@ -4653,12 +4669,6 @@ ATTN__OUTLINE void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptr
 // Scores with keys in lanes (rows of k turned in registers), outputs with columns in lanes: k and v are read once for
 // all rows and nothing is padded to a tile. Every sum has the tile's order, so the bits are the tile's.
 
-#define ATTN__FEW_AHEAD 64                  // rows that are touched before their turn, at most
-
-ATTN__INL ptrdiff_t ATTN__FN(few_ahead)(ptrdiff_t bytes, ptrdiff_t row) {
-    const ptrdiff_t rows = bytes / (row + 1) + 1;
-    return rows < 16 ? 16 : rows < ATTN__FEW_AHEAD ? rows : ATTN__FEW_AHEAD;
-}
 // The rest of few_scores for LANES keys: features from d on, out of the last LANES
 ATTN__OUTLINE void ATTN__FN(few_rest)(attn__e *t, const attn__e *q, ptrdiff_t dk, ptrdiff_t d, const char *const *k,
                                       int type, int rows) {
@@ -4676,13 +4686,12 @@ ATTN__OUTLINE void ATTN__FN(few_rest)(attn__e *t, const attn__e *q, ptrdiff_t dk
 }
 // t[g][i] = q[g] . k[i] for FEW_KEYS keys and one row or four
 ATTN__OUTLINE void ATTN__FN(few_scores)(attn__e *t, const attn__e *q, ptrdiff_t dk, const char *const *k, int type,
-                                        int rows, ptrdiff_t ahead) {
-    attn__ahead touch = attn__ahead_of(k + ahead, ATTN__FEW_KEYS, attn__bytes(type, dk), 2 * (dk / ATTN__LANES));
+                                        int rows, attn__ahead *touch) {
     attn__v a[2][4], r[ATTN__LANES];
     uint16_t h[16][ATTN__FEW_KEYS];                     // scales of 512 features
     ptrdiff_t d = 0;
     ATTN__UNROLL for (int g = 0; g < 4; g++) a[0][g] = a[1][g] = attn__v_set(0);
-    for (; d + ATTN__LANES <= dk; d += ATTN__LANES) ATTN__UNROLL for (int b = 0; b < 2; b++) {
+    for (; d + ATTN__LANES <= dk; attn__touch_ahead(touch), d += ATTN__LANES) ATTN__UNROLL for (int b = 0; b < 2; b++) {
         const attn__e *x = q + d;
 #ifdef attn__v_byte
         if (b == 0 && d % 512 == 0 && (type == ATTN_Q8_0 || type == ATTN_Q4_0))
@@ -4690,13 +4699,16 @@ ATTN__OUTLINE void ATTN__FN(few_scores)(attn__e *t, const attn__e *q, ptrdiff_t 
                 for (int u = 0; u < ATTN__FEW_KEYS; u++) h[i % 16][u] = attn__u16(k[u] + i * attn__types[type].bytes);
 #endif
         ATTN__FN(turned)(r, k + b * ATTN__LANES, d, type, h[d % 512 / 32] + b * ATTN__LANES);
-        attn__touch_ahead(&touch);
         ATTN__HIDE(x);
         ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) a[b][0] = attn__v_fma(attn__v_set(x[u]), r[u], a[b][0]);
-        if (rows > 1) ATTN__UNROLL for (int g = 1; g < 4; g++) {
-            x += dk;
-            ATTN__HIDE(x);
-            ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) a[b][g] = attn__v_fma(attn__v_set(x[u]), r[u], a[b][g]);
+        if (rows > 1) {                                 // three sums in turn: one alone waits for itself
+            const attn__e *y = x + dk, *z = y + dk, *w = z + dk;
+            ATTN__HIDE(y); ATTN__HIDE(z); ATTN__HIDE(w);
+            ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) {
+                a[b][1] = attn__v_fma(attn__v_set(y[u]), r[u], a[b][1]);
+                a[b][2] = attn__v_fma(attn__v_set(z[u]), r[u], a[b][2]);
+                a[b][3] = attn__v_fma(attn__v_set(w[u]), r[u], a[b][3]);
+            }
         }
     }
     ATTN__UNROLL for (int b = 0; b < 2; b++) ATTN__UNROLL for (int g = 0; g < 4; g++)
@@ -4708,10 +4720,9 @@ ATTN__OUTLINE void ATTN__FN(few_scores)(attn__e *t, const attn__e *q, ptrdiff_t 
 // l, when given, is one more chain.
 ATTN__OUTLINE void ATTN__FN(few_columns)(attn__e *o, ptrdiff_t o_row, const attn__e *p, const char *const *v, int type,
                                          const ptrdiff_t *column, ptrdiff_t nk, attn__e *l, int rows, int wide,
-                                         const attn__ahead *ahead) {
-    attn__ahead touch = *ahead;
+                                         attn__ahead *touch) {
     const int sums = wide ? 2 : rows;                   // of 4 vectors each
-    attn__v a[4][4], sum[4];
+    attn__v a[4][4];
     attn__e t[ATTN__LANES];
     ptrdiff_t at[8];
     ATTN__UNROLL for (int i = 0; i < 8; i++) { at[i] = column[i]; ATTN__HIDE(at[i]); }
@@ -4719,12 +4730,17 @@ ATTN__OUTLINE void ATTN__FN(few_columns)(attn__e *o, ptrdiff_t o_row, const attn
     ATTN__UNROLL for (int g = 0; g < 4; g++) {
         ATTN__UNROLL for (int i = 0; i < 4; i++)
             a[g][i] = g < sums ? attn__v_load(o + g * o_row + i * ATTN__LANES) : attn__v_set(0);
-        sum[g] = attn__v_set(l && g < rows ? l[g] : 0);
+    }
+    for (int g = 0; l && g < rows; g++) {               // beside the outputs, and as vectors: rounded as a tile's
+        attn__v sum = attn__v_set(l[g]);
+        for (ptrdiff_t k = 0; k < nk; k++) sum = attn__v_add(sum, attn__v_set(p[g * ATTN__KT + k]));
+        attn__v_store(t, sum);
+        l[g] = t[0];
     }
 #define ATTN__EACH(TYPE)                                                                                          \
     for (ptrdiff_t k = 0; k < nk; k++) {                                                                          \
         attn__v x[4];                                                                                             \
-        attn__touch_ahead(&touch);                                                                                \
+        attn__touch_ahead(touch);                                                                                 \
         ATTN__UNROLL for (int i = 0; i < 4; i += 2) {                 /* two of a block */                        \
             const attn__v c = ATTN__SCALE_##TYPE(v[k], at[i]);                                                    \
             x[i] = ATTN__LOAD_##TYPE(v[k], at[i], c); x[i + 1] = ATTN__LOAD_##TYPE(v[k], at[i + 1], c);           \
@@ -4737,7 +4753,6 @@ ATTN__OUTLINE void ATTN__FN(few_columns)(attn__e *o, ptrdiff_t o_row, const attn
         ATTN__UNROLL for (int g = 0; g < 4; g++) {                                                                \
             if (g == 1 && rows == 1) break;                                                                       \
             { const attn__v y = attn__v_set(p[g * ATTN__KT + k]);                                                 \
-              sum[g] = attn__v_add(sum[g], y);                                                                    \
               ATTN__UNROLL for (int i = 0; i < 4; i++) a[g][i] = attn__v_fma(x[i], y, a[g][i]); }                 \
         }                                                                                                         \
     }                                                                                                             \
@@ -4747,34 +4762,26 @@ ATTN__OUTLINE void ATTN__FN(few_columns)(attn__e *o, ptrdiff_t o_row, const attn
     ATTN__TYPES(ATTN__EACH)
     }
 #undef ATTN__EACH
-    ATTN__UNROLL for (int g = 0; g < 4; g++) {
-        if (g < sums) ATTN__UNROLL for (int i = 0; i < 4; i++)
-            attn__v_store(o + g * o_row + i * ATTN__LANES, a[g][i]);
-        attn__v_store(t, sum[g]);
-        if (l && g < rows) l[g] = t[0];
-    }
+    ATTN__UNROLL for (int g = 0; g < 4; g++) if (g < sums)
+        ATTN__UNROLL for (int i = 0; i < 4; i++) attn__v_store(o + g * o_row + i * ATTN__LANES, a[g][i]);
 }
-// Addresses of n rows from k0 on, widened where no vector reads them; after them those to come, as far as there are.
+// p: the rows of k0 .. k0+n-1; those that no vector reads are widened, and p then says where. The type they have
 ATTN__OUTLINE int ATTN__FN(few_rows)(const char **p, const attn__tile_args *g, const attn__space *w, int keys,
                                      ptrdiff_t k0, ptrdiff_t n) {
     const attn__rows *x = keys ? &g->k : &g->v;
-    int words = keys ? g->words_k : g->words_v;
-    const ptrdiff_t all = ATTN__KT + ATTN__FEW_AHEAD, most = g->hi_least - k0 < all ? g->hi_least - k0 : all;
-    ptrdiff_t have = most, row;
-    int type = x->type;
+    int words = keys ? g->words_k : g->words_v, type = x->type;
 #ifdef attn__v_byte
     words |= type == ATTN_Q4_0 && !(keys && ATTN__FN(stages)(g->d, 1));
 #elif defined(attn__v_of_i8)
     words |= !keys && type == ATTN_Q4_0;
 #endif
-    if (words || (x->col == 1 && ATTN__FN(loads)(type) && !(keys && ATTN__FN(stages)(g->d, 1))))
-        attn__rows_list(p, x, k0, most);
-    else {
+    if (!words && !(x->col == 1 && ATTN__FN(loads)(type) && !(keys && ATTN__FN(stages)(g->d, 1)))) {
+        ptrdiff_t row;
         const attn__e *y = ATTN__FN(take_rows)(g, w, keys, k0, n, &row);
         for (ptrdiff_t r = 0; r < n; r++) p[r] = (const char *)(const void *)(y + r * row);
-        have = n; type = ATTN__OWN_TYPE;
+        type = ATTN__OWN_TYPE;
     }
-    for (; have < all; have++) p[have] = p[have - 1];
+    for (; n % ATTN__FEW_KEYS; n++) p[n] = p[n - 1];
     return type;
 }
 ATTN__INL ptrdiff_t ATTN__FN(few_row)(ptrdiff_t dv) {
@@ -4789,7 +4796,12 @@ ATTN__OUTLINE void ATTN__FN(few_span)(attn__tile_args *g, const attn__space *w, 
     const int lanes = g->lanes, step = lanes == 1 ? 1 : 4, group = (lanes + step - 1) / step * step;
     attn__e *t = (attn__e *)w->s, *o = (attn__e *)w->o[0], *q = (attn__e *)w->rows;
     attn__e m[ATTN__TQ], l[ATTN__TQ], keys[ATTN__LANES];
-    const char *p[ATTN__KT + ATTN__FEW_AHEAD];
+    const char *k[ATTN__KT], *v[ATTN__KT];
+    // features and columns at a time; times that rows to come are touched, for FEW_KEYS keys and for a value or two
+    const ptrdiff_t features = g->words_k == ATTN__I8_WORDS && ATTN__LANES < 8 ? 32 : ATTN__LANES << g->words_k;
+    const ptrdiff_t columns = (step == 1 && !g->words_v ? 8 : 4) * ATTN__LANES;
+    const ptrdiff_t k_times = (dk > features ? dk / features : 1) * (g->words_k ? 2 : 1) * (group / step);
+    const ptrdiff_t v_times = (o_row + columns - 1) / columns * (group / step);
     const attn__v cap = attn__v_set((attn__e)d->softcap),
         uncap = attn__v_set(d->softcap > 0 ? 1 / (attn__e)d->softcap : 0);
     attn__words_args a;
@@ -4799,15 +4811,19 @@ ATTN__OUTLINE void ATTN__FN(few_span)(attn__tile_args *g, const attn__space *w, 
     memset(o, 0, sizeof(attn__e) * (size_t)(group * o_row));
     for (ptrdiff_t b = k0 / ATTN__KT * ATTN__KT; b < stop; b += ATTN__KT) {
         const ptrdiff_t first = b < k0 ? k0 : b, nk = (stop - b < ATTN__KT ? stop : b + ATTN__KT) - first;
-        int type = ATTN__FN(few_rows)(p, g, w, 1, first, nk);
-        const ptrdiff_t k_bytes = attn__bytes(type, dk);
-        ptrdiff_t v_bytes, ahead = ATTN__FN(few_ahead)(16384, k_bytes);
-        attn__ahead touch;
-        a.type = type; a.ahead = ahead;
+        const int more = first + nk < g->hi_least;      // keys of this head
+        const ptrdiff_t next = more ? first + nk : g->lo_least, left = g->hi_least - next;
+        const ptrdiff_t coming = left < ATTN__KT ? left : ATTN__KT;
+        int type;
+        if (first == k0) attn__rows_list(k, &g->k, first, nk);
+        attn__rows_list(v, &g->v, first, nk);           // touched while keys are read, the next keys while these are
+        attn__look_ahead(&g->coming, v, nk, attn__bytes(g->v.type, dv),
+                         (nk + ATTN__FEW_KEYS - 1) / ATTN__FEW_KEYS * k_times);
+        type = a.type = ATTN__FN(few_rows)(k, g, w, 1, first, nk);
         for (ptrdiff_t i = 0; i < nk; i += ATTN__FEW_KEYS) for (int u = 0; u < lanes; u += step) {
             if (!g->words_k)
-                ATTN__FN(few_scores)(t + u * ATTN__KT + i, q + u * dk, dk, p + i, type, step, ahead);
-            else { a.t = t + u * ATTN__KT + i; a.row = u; a.at = p + i; g->table->words_few(&a); }
+                ATTN__FN(few_scores)(t + u * ATTN__KT + i, q + u * dk, dk, k + i, type, step, &g->coming);
+            else { a.t = t + u * ATTN__KT + i; a.row = u; a.at = k + i; g->table->words_few(&a); }
         }
         for (int u = 0; u < group; u++) {
             attn__e *s = t + u * ATTN__KT;
@@ -4840,31 +4856,33 @@ ATTN__OUTLINE void ATTN__FN(few_span)(attn__tile_args *g, const attn__space *w, 
             for (ptrdiff_t i = 0; i < nk; i += ATTN__LANES)
                 attn__v_store_n(s + i, nk - i, ATTN__FN(weigh)(&shift, attn__v_load_n(s + i, nk - i, 0)));
         }
-        type = ATTN__FN(few_rows)(p, g, w, 0, first, nk);
-        v_bytes = attn__bytes(type, dv);
-        ahead = ATTN__FN(few_ahead)(8192, v_bytes);
+        type = ATTN__FN(few_rows)(v, g, w, 0, first, nk);
+        g->coming.each = 0;
+        if (more || g->after.at) {
+            attn__rows_list(k, more ? &g->k : &g->after, next, coming);
+            attn__look_ahead(&g->coming, k, coming, attn__bytes(g->k.type, dk),
+                             (g->words_v ? (nk + 1) / 2 : nk) * v_times);
+        }
         for (ptrdiff_t r = 0, n; r < nk; r += n) {      // rows that stay near for all sweeps over their columns
             n = 16 - ((first + r) & 1);                 // pairs of words begin at an even key
             if (n > nk - r) n = nk - r;
-            touch = attn__ahead_of(p + r + ahead, n, v_bytes, g->words_v ? 1 : n);
-            if (g->words_v) attn__touch_ahead(&touch);
             for (int u = 0; u < lanes; u += step) for (ptrdiff_t i = 0, sweep; i < o_row; i += sweep) {
-                const int wide = step == 1 && !g->words_v && i + 8 * ATTN__LANES <= o_row;
+                const int wide = columns == 8 * ATTN__LANES && i + columns <= o_row;
                 ptrdiff_t column[8];
                 sweep = (wide ? 8 : 4) * ATTN__LANES;
                 for (int x = 0; x < 8; x++) column[x] = i + x * ATTN__LANES < last ? i + x * ATTN__LANES : last;
                 if (!g->words_v)
-                    ATTN__FN(few_columns)(o + u * o_row + i, o_row, t + u * ATTN__KT + r, p + r, type, column, n,
-                                          i ? NULL : l + u, step, wide, &touch);
+                    ATTN__FN(few_columns)(o + u * o_row + i, o_row, t + u * ATTN__KT + r, v + r, type, column, n,
+                                          i ? NULL : l + u, step, wide, &g->coming);
                 else {
-                    a.out = o + u * o_row + i; a.t = t + u * ATTN__KT + r; a.at = p + r; a.column = column;
+                    a.out = o + u * o_row + i; a.t = t + u * ATTN__KT + r; a.at = v + r; a.column = column;
                     a.k0 = first + r; a.nk = n; a.l = i ? NULL : l + u;
                     g->table->words_columns(&a);
                 }
-                touch.lines = 0;
             }
         }
     }
+    g->coming.each = 0;                                 // its rows are listed here
     memset(w->o[1], 0, sizeof(attn__e) * (size_t)(dv * ATTN__TQ));
     for (int u = 0; u < lanes; u++) for (ptrdiff_t e = 0; e < dv; e++) {
         const ptrdiff_t whole = dv / ATTN__LANES * ATTN__LANES;
@@ -5396,8 +5414,6 @@ ATTN__OUTLINE void ATTN__FN(bytes_few)(const attn__words_args *a, attn__v *s, co
     const ATTN__FN(bytes) x = ATTN__FN(bytes_of)(a);
     const ptrdiff_t n = a->g->d->dim, bytes = attn__types[a->type].bytes;
     const int q4_1 = a->type == ATTN_Q4_1;
-    attn__ahead touch = attn__ahead_of(k + a->ahead, ATTN__LANES, n / 32 * bytes,
-                                              (n / 32 + most - 1) / most);
     for (ptrdiff_t i = 0; i < n / 32; i += most) {
         const int blocks = n / 32 - i < most ? (int)(n / 32 - i) : most;
         uint16_t h[most][2][ATTN__LANES] = { { { 0 } } };        // long before they are read as a vector
@@ -5407,7 +5423,7 @@ ATTN__OUTLINE void ATTN__FN(bytes_few)(const attn__words_args *a, attn__v *s, co
             if (q4_1) ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++)
                 h[b][1][u] = attn__u16(k[u] + (i + b) * bytes + 2);
         }
-        attn__touch_ahead(&touch);
+        attn__touch_ahead(&a->g->coming);
         ATTN__UNROLL for (int p = 0; p < parts; p++) {
             const ptrdiff_t at = 32 * i + 4 * ATTN__LANES * p;
             if (a->type == ATTN_Q8_0) ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++)
@@ -5440,10 +5456,9 @@ ATTN__OUTLINE void ATTN__FN(pairs_few)(const attn__words_args *a, attn__v *s, co
     attn__e z[ATTN__LANES * ATTN__LANES];
     for (ptrdiff_t i = 0; i < n; i += ATTN__LANES) {
         attn__v r[ATTN__LANES];
-        ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) {
-            ATTN__PREFETCH(k[u + a->ahead] + 4 * i);
+        attn__touch_ahead(&a->g->coming);
+        ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++)
             r[u] = attn__v_load_n((const attn__e *)(const void *)k[u] + i, n - i, 0);
-        }
         ATTN__FN(transpose)(r);
         ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) attn__v_store(z + u * ATTN__LANES, r[u]);
         for (int g = 0; g < a->rows; g++) {
@@ -5493,6 +5508,7 @@ ATTN__FUNC void ATTN__FN(words_columns)(attn__words_args *a) {
         c[g][i] = g < a->rows ? attn__v_load(o + g * a->o_row + i * ATTN__LANES) : attn__v_set(0);
     for (ptrdiff_t k = 0; k < pairs; k++) {
         attn__v x[4];
+        attn__touch_ahead(&a->g->coming);
         ATTN__UNROLL for (int i = 0; i < 4; i++)
             x[i] = attn__x_of(v[2 * k] + 2 * a->column[i], v[2 * k + 1] + 2 * a->column[i]);
         ATTN__UNROLL for (int g = 0; g < 4; g++) {
@@ -7613,7 +7629,7 @@ static const attn__range attn__ranges[] = {
     ATTN__ENUM(weights_stage, ATTN_WEIGHTS_COUNT), ATTN__ENUM(isa, ATTN_ISA_COUNT),
     ATTN__ENUM(window, 2), ATTN__RANGE(window_left, 'i', -1, INT32_MAX), ATTN__RANGE(window_right, 'i', -1, INT32_MAX),
     ATTN__ENUM(alibi, 2), ATTN__ENUM(off_by_one, 2), ATTN__ENUM(rel_both_ways, 2),
-    ATTN__ENUM(accumulate, 2), ATTN__ENUM(free_order, 2), ATTN__RANGE(block_heads, 'i', 0, INT32_MAX),
+    ATTN__ENUM(accumulate, 2), ATTN__RANGE(block_heads, 'i', 0, INT32_MAX),
     ATTN__RANGE(ring, 'i', 0, INT32_MAX), ATTN__RANGE(batch, 'z', 0, INT32_MAX),
     ATTN__RANGE(heads, 'z', 1, INT32_MAX), ATTN__RANGE(kv_heads, 'z', 0, INT32_MAX),
     ATTN__RANGE(queries, 'z', 0, INT32_MAX), ATTN__RANGE(keys, 'z', 0, INT32_MAX), ATTN__RANGE(dim, 'z', 1, 65536),
@@ -8272,6 +8288,9 @@ ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
         g->b = b; g->offset = attn__offset(d, b);
         g->tree = attn__keys_in_use(d, b) - attn__queries_in_use(d, b);
         g->k = attn__rows_of(d, 1, b, hk); g->v = attn__rows_of(d, 0, b, hk);
+        g->after.at = NULL;
+        if (!ATTN__LEAN && p->tiles == 1 && t + 1 < end && hk + 1 < d->kv_heads)
+            g->after = attn__rows_of(d, 1, b, hk + 1);
         if (!ATTN__LEAN && p->near_heads && at != head) {
             g->next_k = NULL;
             if ((at + 1) * p->tiles < end) attn__next_head(p, g, (at + 1) / p->units, (at + 1) % p->units);
@@ -8645,7 +8664,7 @@ ATTN_DEF const char *attn_explain(attn_status s, const attn_desc *d, char *text,
     F(pages_per_row) F(page) F(page_count) F(ring) F(weights_stage) F(weights) F(lse) F(grad_o) F(grad_lse)        \
     F(grad_q) F(grad_k) F(grad_v) F(grad_bias) F(grad_sink) F(grad_scale) F(grad_slopes) F(grad_rel_table)         \
     F(grad_w_score) F(grad_w_q) F(grad_w_k) F(grad_w_v) F(grad_kernel_width) F(grad_type) F(accumulate)            \
-    F(workspace) F(workspace_bytes) F(parallel) F(isa) F(free_order)
+    F(workspace) F(workspace_bytes) F(parallel) F(isa)
 ATTN_DEF int attn_desc_layout(int i, attn_field *field) {
 #define ATTN__ROW(name) #name "\0"
     static const char names[] = ATTN__DESC_FIELDS(ATTN__ROW);

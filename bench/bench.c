@@ -437,8 +437,7 @@ static void rows_table(void) {
 enum {
     PLAIN = 0, CAUSAL = 1, KEEP = 2, BIAS = 4, ROWS = 8, GROWING = 16, DENORMAL = 32, WINDOW = 64, ALIBI = 128,
     SOFTCAP = 256, SINK = 512, VARLEN = 1024, CACHE = 2048, NATIVE = 4096, RING = 8192, PAGE16 = 16384, PAGE128 = 32768,
-    TIMED = 65536,                  // the aim is a time
-    FREE = 131072
+    TIMED = 65536                   // the aim is a time
 };
 enum { F32 = ATTN_F32, F16 = ATTN_F16, BF16 = ATTN_BF16, Q8 = ATTN_Q8_0, Q4 = ATTN_Q4_0 };
 // kv_heads 0: as many as heads. type: of the cache that k and v lie in.
@@ -475,13 +474,6 @@ static const attention_case decode_list[] = {
     { 32, 32, 1, 4096, 128, F16, CACHE | RING, { 0, 0 } },    { 32, 8, 1, 4096, 128, F16, CACHE | RING, { 0, 0 } },
     { 32, 8, 1, 4096, 128, F32, CACHE | SOFTCAP, { 0, 0 } },  { 32, 8, 1, 4096, 128, F16, CACHE | SOFTCAP, { 0, 0 } },
     { 32, 8, 4, 4096, 128, F32, CACHE, { 0, 0 } },            { 32, 8, 4, 4096, 128, F16, CACHE, { 0, 0 } },
-    { 32, 32, 1, 4096, 128, F32, CACHE | FREE, { 90, 0 } },   { 32, 8, 1, 4096, 128, F32, CACHE | FREE, { 84, 0 } },
-    { 32, 32, 1, 4096, 128, F16, CACHE | FREE, { 90, 0 } },   { 32, 8, 1, 4096, 128, F16, CACHE | FREE, { 82, 0 } },
-    { 32, 32, 1, 4096, 128, BF16, CACHE | FREE, { 90, 0 } },  { 32, 8, 1, 4096, 128, BF16, CACHE | FREE, { 82, 0 } },
-    { 32, 32, 1, 4096, 128, Q8, CACHE | NATIVE | FREE, { 80, 0 } },
-    { 32, 8, 1, 4096, 128, Q8, CACHE | NATIVE | FREE, { 60, 0 } },
-    { 32, 32, 1, 4096, 128, Q4, CACHE | NATIVE | FREE, { 55, 0 } },
-    { 32, 8, 1, 4096, 128, Q4, CACHE | NATIVE | FREE, { 45, 0 } },
 };
 enum { SEEN = 256, RING_PAST = 1000, SEQUENCES = 8 };
 static const int32_t varlen[SEQUENCES + 1] = { 0, 37, 165, 465, 977, 1041, 2041, 2818, 4096 };
@@ -528,7 +520,6 @@ static void attention_axes(const attention_case *a, attn_desc *d) {
     if (a->how & SINK) d->sink = take_random((size_t)a->heads, 1);
     d->alibi = (a->how & ALIBI) != 0;
     if (a->how & NATIVE) d->arith = ATTN_ARITH_NATIVE;
-    d->free_order = (a->how & FREE) != 0;
     if (a->how & VARLEN) {
         d->cu_q = d->cu_k = varlen;
         d->batch = SEQUENCES;
@@ -623,7 +614,7 @@ static void attention_name(const attention_case *a, char *out, size_t n) {
         { CAUSAL, " causal" }, { KEEP, " keep" }, { BIAS, " bias" }, { GROWING, " growing" }, { DENORMAL, " denormal" },
         { WINDOW, " window 256" }, { ALIBI, " alibi" }, { SOFTCAP, " softcap" }, { SINK, " sink" },
         { VARLEN, " varlen" }, { PAGE16, " page 16" }, { PAGE128, " page 128" }, { RING, " ring" },
-        { NATIVE, " native" }, { FREE, " free" },
+        { NATIVE, " native" },
     };
     char text[64];
     int used = 0;

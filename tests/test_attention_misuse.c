@@ -63,11 +63,11 @@ TEST(misuse, pointers_and_sizes) {
     {   // a shorter desc has zero for the tail: what lies there is not looked at
         attn_desc d = good_desc();
         d.size = offsetof(attn_desc, isa);
-        d.isa = -77; d.free_order = 55;
+        d.isa = -77;
         CHECK(attn_fwd(&d) == ATTN_OK);
         compare(&d);
         memset(text, 'x', sizeof(text));
-        d.size = 0; d.isa = 0; d.free_order = 0; d.batch = -1;
+        d.size = 0; d.isa = 0; d.batch = -1;
         CHECK(attn_explain(attn_fwd(&d), &d, text, 9) == text && memchr(text, 0, 9) != NULL && text[9] == 'x');
         CHECK(attn_explain(ATTN_ERR_SHAPE, &d, text + 20, 1) == text + 20 && text[20] == 0 && text[21] == 'x');
         CHECK(attn_explain(ATTN_ERR_SHAPE, &d, text + 30, 0) == text + 30 && text[30] == 'x');
@@ -184,7 +184,6 @@ TEST(misuse, axes_without_what_they_need) {
     REFUSED(RANGE, "off_by_one", "-1", d.off_by_one = -1);
     REFUSED(RANGE, "rel_both_ways", "2", d.rel_both_ways = 2);
     REFUSED(RANGE, "accumulate", "2", d.accumulate = 2);
-    REFUSED(RANGE, "free_order", "5", d.free_order = 5);
     REFUSED(RANGE, "block_heads", "-1", d.block_heads = -1);
     REFUSED(RANGE, "window_left", "3", d.window_left = 3);
     REFUSED(RANGE, "window_left", "-2", d.window = 1; d.window_left = -2);
@@ -358,7 +357,7 @@ TEST(layout, covers_the_struct_in_order_with_names_of_its_own) {
     CHECK(n > 100 && end <= sizeof(attn_desc) && sizeof(attn_desc) - end < 8);
     CHECK(!attn_desc_layout(n + 1, &f) && !attn_desc_layout(-1, &f));
     CHECK(attn_desc_layout(0, &f) && !strcmp(f.name, "size") && f.offset == 0);
-    CHECK(attn_desc_layout(n - 1, &f) && !strcmp(f.name, "free_order"));
+    CHECK(attn_desc_layout(n - 1, &f) && !strcmp(f.name, "isa"));
 }
 
 int main(int argc, char **argv) {

@@ -117,7 +117,7 @@ class Attention:
         self.type = next((t for t in ("f16", "bf16", "q8_0", "q4_0") if t in words), "f32")
         self.causal = "causal" in words and self.queries == self.keys
         self.softcap = 30.0 if "softcap" in words else 0.0
-        lacking = {"varlen", "sink", "page", "ring", "q8_0", "q4_0", "native", "free"}
+        lacking = {"varlen", "sink", "page", "ring", "q8_0", "q4_0", "native"}
         self.offered = not lacking & set(words) and row["status"] == "done"
 
     def normal(self, *shape):
