@@ -3340,12 +3340,19 @@ ATTN__FUNC void ATTN__FN(loop)(attn__loop_args *g) {
     const attn__e *a = (const attn__e *)g->a, *b = (const attn__e *)g->b;
     const attn__e s = (attn__e)g->s;
     const int unit = (g->ys == 1 || g->ys == 0) && (g->as == 1 || g->as == 0) && (g->bs == 1 || g->bs == 0);
+    const int cold = !ATTN__LEAN && g->ys && g->n >= 65536;     // more than near caches hold: touched a page ahead
     double total = 0;
     if (g->n <= 0) return;
     for (ptrdiff_t i = 0, n; i < g->n; i += n) {
         n = g->n - i;
         if (unit && n >= ATTN__LANES) {
-            n = n > 4096 ? 4096 : n / ATTN__LANES * ATTN__LANES;
+            const ptrdiff_t most = cold ? 256 : 4096, ahead = i + 1024 < g->n - most ? i + 1024 : g->n - most;
+            n = n > most ? most : n / ATTN__LANES * ATTN__LANES;
+            for (ptrdiff_t u = 0; cold && u < n; u += 64 / (ptrdiff_t)sizeof(attn__e)) {
+                ATTN__PREFETCH(a + (ahead + u) * g->as);
+                if (g->bs) ATTN__PREFETCH(b + ahead + u);
+                ATTN__PREFETCH_W(y + (ahead + u) * g->ys);
+            }
             total += ATTN__FN(loop_unit)(g->op, y + i * g->ys, a + i * g->as, b + i * g->bs, n, (int)g->ys, (int)g->as,
                                          (int)g->bs, g->add, s);
             continue;
@@ -3362,6 +3369,9 @@ ATTN__FUNC void ATTN__FN(loop)(attn__loop_args *g) {
     if (g->ys == 0) *y = (attn__e)(g->add ? (double)*y + total : total);
     attn__v_end();
 }
+
+// What is written a little later, perhaps past the last row
+#define ATTN__TOUCH_OUT(p) ATTN__PREFETCH_W((char *)((uintptr_t)(p) + 2048))
 
 // ---- row softmax: maximum, exponentials with their sum, division
 
@@ -3386,6 +3396,7 @@ ATTN__FUNC void ATTN__FN(softmax_row)(attn__e *y, const attn__e *x, ptrdiff_t n,
             s[u] = attn__v_add(s[u], p);
             if (!log) attn__v_store(y + i + u * ATTN__LANES, p);
             ATTN__PREFETCH_NEAR(x + next + i + u * ATTN__LANES);        // of the next row
+            ATTN__TOUCH_OUT(y + i + u * ATTN__LANES);
         }
     for (; i < n; i += ATTN__LANES) {
         const attn__v p = ATTN__P(attn__v_load_n(x + i, n - i, ATTN__NEG_INF));
@@ -3467,6 +3478,7 @@ ATTN__FUNC void ATTN__FN(norm)(attn__norm_args *g) {
         for (; i + ATTN__LANES <= n; i += ATTN__LANES) {
             ATTN__P(attn__v_load, );
             ATTN__PREFETCH_NEAR(next + i);
+            ATTN__TOUCH_OUT(y + i);
             attn__v_store(y + i, v);
         }
         if (i < n) { ATTN__P(attn__v_load_n, ATTN__REST); attn__v_store_n(y + i, n - i, v); }
@@ -4733,7 +4745,10 @@ ATTN__OUTLINE void ATTN__FN(few_columns)(attn__e *o, ptrdiff_t o_row, const attn
     }
     for (int g = 0; l && g < rows; g++) {               // beside the outputs, and as vectors: rounded as a tile's
         attn__v sum = attn__v_set(l[g]);
-        for (ptrdiff_t k = 0; k < nk; k++) sum = attn__v_add(sum, attn__v_set(p[g * ATTN__KT + k]));
+        for (ptrdiff_t k = 0; k < nk; k++) {
+            sum = attn__v_add(sum, attn__v_set(p[g * ATTN__KT + k]));
+            ATTN__HIDE_F(sum);                          // in this order, also with -ffast-math
+        }
         attn__v_store(t, sum);
         l[g] = t[0];
     }
