@@ -936,6 +936,9 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, vo
 #define ATTN__STORE_WORD(p, x) (*(volatile int *)(p) = (x))
 #define ATTN__HIDE_F(x) ((void)(x))
 #endif
+// What is written `later` bytes on, perhaps past the last row: 2 KB, or where rows lie apart the next one
+#define ATTN__TOUCH_OUT(p, later) ATTN__PREFETCH_W((char *)((uintptr_t)(p) + (uintptr_t)(later)))
+#define ATTN__LATER(g, e) ((g)->y_row == (g)->cols ? 2048 : (g)->y_row * (ptrdiff_t)sizeof(e))
 #if defined(__clang__)
 #define ATTN__UNROLL_ALL _Pragma("clang loop unroll(full)")
 #elif ATTN__GNU
@@ -2149,7 +2152,7 @@ ATTN__FUNC void attn__rows_list(const char **p, const attn__rows *x, ptrdiff_t j
     }
 }
 // Touches rows, four lines at a time: four streams, `apart` rows apart, that each go in the order of memory, for one
-// alone comes a sixth slower; but one where four would be less than a page each.
+// alone comes a sixth slower; but one where all lies together and four would be less than a page each.
 typedef struct attn__ahead {
     const char *const *row;
     const char *line[4];              // of the one
@@ -2237,10 +2240,10 @@ typedef struct attn__tile_args {
     int words_k, words_v;             // ATTN__BF16_WORDS, ATTN__I8_WORDS: what the overlay multiplies
     int run;                          // tiles from this one on that read the same keys, block by block together
     void *work, *own;                 // shared by them, this one's
-    attn__rows after;                 // keys of the next head, where the next tile reads them; at NULL: none
+    ptrdiff_t after;                  // bytes to the keys of the next head, where the next tile reads them; 0: none
     int cold;                         // keys and values of the call are more than caches are likely to hold
     int touches;                      // this tile touches those of the next block
-    attn__ahead ahead, coming;        // of the next block, touched during this one's products: bias or mask; k and v
+    attn__ahead ahead, coming;        // touched during products: bias or mask of the next block; keys, values to come
     ptrdiff_t lo_least, lo_most, hi_least, hi_most;
     const void *next_k, *next_v, *next_q;   // of the next key head, touched meanwhile; NULL = none
     void *next_o;
@@ -3340,7 +3343,7 @@ ATTN__FUNC void ATTN__FN(loop)(attn__loop_args *g) {
     const attn__e *a = (const attn__e *)g->a, *b = (const attn__e *)g->b;
     const attn__e s = (attn__e)g->s;
     const int unit = (g->ys == 1 || g->ys == 0) && (g->as == 1 || g->as == 0) && (g->bs == 1 || g->bs == 0);
-    const int cold = !ATTN__LEAN && g->ys && g->n >= 65536;     // more than near caches hold: touched a page ahead
+    const int cold = !ATTN__LEAN && g->ys && g->n >= 1048576;   // more than near caches hold: touched a page ahead
     double total = 0;
     if (g->n <= 0) return;
     for (ptrdiff_t i = 0, n; i < g->n; i += n) {
@@ -3370,13 +3373,10 @@ ATTN__FUNC void ATTN__FN(loop)(attn__loop_args *g) {
     attn__v_end();
 }
 
-// What is written a little later, perhaps past the last row
-#define ATTN__TOUCH_OUT(p) ATTN__PREFETCH_W((char *)((uintptr_t)(p) + 2048))
-
 // ---- row softmax: maximum, exponentials with their sum, division
 
 ATTN__FUNC void ATTN__FN(softmax_row)(attn__e *y, const attn__e *x, ptrdiff_t n, ptrdiff_t cols, attn__e masked,
-                                      int log, ptrdiff_t next) {
+                                      int log, ptrdiff_t next, ptrdiff_t later) {
     const attn__v log2e = attn__v_set(ATTN__C(1.4426950408889634));
     attn__v m[4], s[4], top, by = attn__v_set(1), less = attn__v_set(0);
     attn__e peak, total, hidden = 0, t[ATTN__LANES];
@@ -3396,7 +3396,7 @@ ATTN__FUNC void ATTN__FN(softmax_row)(attn__e *y, const attn__e *x, ptrdiff_t n,
             s[u] = attn__v_add(s[u], p);
             if (!log) attn__v_store(y + i + u * ATTN__LANES, p);
             ATTN__PREFETCH_NEAR(x + next + i + u * ATTN__LANES);        // of the next row
-            ATTN__TOUCH_OUT(y + i + u * ATTN__LANES);
+            ATTN__TOUCH_OUT(y + i + u * ATTN__LANES, later);
         }
     for (; i < n; i += ATTN__LANES) {
         const attn__v p = ATTN__P(attn__v_load_n(x + i, n - i, ATTN__NEG_INF));
@@ -3424,7 +3424,8 @@ ATTN__FUNC void ATTN__FN(softmax)(attn__softmax_args *g) {
     for (ptrdiff_t r = 0; r < g->rows; r++) {
         const ptrdiff_t n = g->lengths ? g->lengths[(g->first + r) / g->per] : g->cols;
         ATTN__FN(softmax_row)((attn__e *)g->y + r * g->y_row, (const attn__e *)g->x + r * g->x_row, n, g->cols,
-                              (attn__e)g->masked_score, g->log, r + 1 < g->rows ? g->x_row : 0);
+                              (attn__e)g->masked_score, g->log, r + 1 < g->rows ? g->x_row : 0,
+                              ATTN__LATER(g, attn__e));
     }
     attn__v_end();
 }
@@ -3451,7 +3452,7 @@ ATTN__OUTLINE void ATTN__FN(deviations)(const attn__e *x, ptrdiff_t n, attn__e m
 }
 ATTN__FUNC void ATTN__FN(norm)(attn__norm_args *g) {
     const attn__e *w = (const attn__e *)g->weight, *b = (const attn__e *)g->bias, count = (attn__e)g->cols;
-    const ptrdiff_t n = g->cols;
+    const ptrdiff_t n = g->cols, later = ATTN__LATER(g, attn__e);
     for (ptrdiff_t r = 0; r < g->rows; r++) {
         const attn__e *x = (const attn__e *)g->x + r * g->x_row;
         attn__e *y = (attn__e *)g->y + r * g->y_row, sums[2], mean = 0, rest = 0;
@@ -3478,7 +3479,7 @@ ATTN__FUNC void ATTN__FN(norm)(attn__norm_args *g) {
         for (; i + ATTN__LANES <= n; i += ATTN__LANES) {
             ATTN__P(attn__v_load, );
             ATTN__PREFETCH_NEAR(next + i);
-            ATTN__TOUCH_OUT(y + i);
+            ATTN__TOUCH_OUT(y + i, later);
             attn__v_store(y + i, v);
         }
         if (i < n) { ATTN__P(attn__v_load_n, ATTN__REST); attn__v_store_n(y + i, n - i, v); }
@@ -4808,6 +4809,7 @@ ATTN__OUTLINE void ATTN__FN(few_span)(attn__tile_args *g, const attn__space *w, 
     // columns in groups of 4 vectors; those past the last whole one hold the last LANES columns
     const attn_desc *d = g->d;
     const ptrdiff_t dk = d->dim, dv = d->vdim, o_row = ATTN__FN(few_row)(dv), last = dv - ATTN__LANES;
+    const ptrdiff_t edge = g->kept && g->to < g->hi_least ? g->to : g->hi_least;        // of what this worker reads
     const int lanes = g->lanes, step = lanes == 1 ? 1 : 4, group = (lanes + step - 1) / step * step;
     attn__e *t = (attn__e *)w->s, *o = (attn__e *)w->o[0], *q = (attn__e *)w->rows;
     attn__e m[ATTN__TQ], l[ATTN__TQ], keys[ATTN__LANES];
@@ -4826,8 +4828,8 @@ ATTN__OUTLINE void ATTN__FN(few_span)(attn__tile_args *g, const attn__space *w, 
     memset(o, 0, sizeof(attn__e) * (size_t)(group * o_row));
     for (ptrdiff_t b = k0 / ATTN__KT * ATTN__KT; b < stop; b += ATTN__KT) {
         const ptrdiff_t first = b < k0 ? k0 : b, nk = (stop - b < ATTN__KT ? stop : b + ATTN__KT) - first;
-        const int more = first + nk < g->hi_least;      // keys of this head
-        const ptrdiff_t next = more ? first + nk : g->lo_least, left = g->hi_least - next;
+        const int more = first + nk < edge;             // keys of this head
+        const ptrdiff_t next = more ? first + nk : g->lo_least, left = edge - next;
         const ptrdiff_t coming = left < ATTN__KT ? left : ATTN__KT;
         int type;
         if (first == k0) attn__rows_list(k, &g->k, first, nk);
@@ -4873,8 +4875,9 @@ ATTN__OUTLINE void ATTN__FN(few_span)(attn__tile_args *g, const attn__space *w, 
         }
         type = ATTN__FN(few_rows)(v, g, w, 0, first, nk);
         g->coming.each = 0;
-        if (more || g->after.at) {
-            attn__rows_list(k, more ? &g->k : &g->after, next, coming);
+        if (more || g->after) {
+            attn__rows_list(k, &g->k, next, coming);
+            for (ptrdiff_t i = 0; !more && i < coming; i++) k[i] += g->after;
             attn__look_ahead(&g->coming, k, coming, attn__bytes(g->k.type, dk),
                              (g->words_v ? (nk + 1) / 2 : nk) * v_times);
         }
@@ -5517,7 +5520,7 @@ ATTN__FUNC void ATTN__FN(words_columns)(attn__words_args *a) {
     for (ptrdiff_t k = 0; k < a->nk; k++) v[odd + k] = a->at[k];
     for (int g = 0; g < a->rows; g++) {
         ATTN__FN(halves)(p[g] + odd, t + g * ATTN__KT, a->nk);
-        for (ptrdiff_t k = 0; l && k < a->nk; k++) l[g] += t[g * ATTN__KT + k];
+        for (ptrdiff_t k = 0; l && k < a->nk; k++) { l[g] += t[g * ATTN__KT + k]; ATTN__HIDE_F(l[g]); }
     }
     ATTN__UNROLL for (int g = 0; g < 4; g++) ATTN__UNROLL for (int i = 0; i < 4; i++)
         c[g][i] = g < a->rows ? attn__v_load(o + g * a->o_row + i * ATTN__LANES) : attn__v_set(0);
@@ -8303,9 +8306,7 @@ ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
         g->b = b; g->offset = attn__offset(d, b);
         g->tree = attn__keys_in_use(d, b) - attn__queries_in_use(d, b);
         g->k = attn__rows_of(d, 1, b, hk); g->v = attn__rows_of(d, 0, b, hk);
-        g->after.at = NULL;
-        if (!ATTN__LEAN && p->tiles == 1 && t + 1 < end && hk + 1 < d->kv_heads)
-            g->after = attn__rows_of(d, 1, b, hk + 1);
+        g->after = p->tiles == 1 && t + 1 < end && hk + 1 < d->kv_heads ? attn__bytes(d->k_type, d->k_stride[1]) : 0;
         if (!ATTN__LEAN && p->near_heads && at != head) {
             g->next_k = NULL;
             if ((at + 1) * p->tiles < end) attn__next_head(p, g, (at + 1) / p->units, (at + 1) % p->units);

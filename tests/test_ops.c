@@ -95,6 +95,20 @@ TEST(operator, two_tensors_broadcast_as_in_numpy) {
         close_clean(c);
     }
 }
+TEST(operator, long_tensors_meet_element_by_element) {  // past what is touched ahead
+    const ptrdiff_t n = 1048576 + 255, one = 1;
+    for (int round = 0; round < attn_isa_count() - 1; round++) {
+        attn_ctx *c = open_any(round);
+        attn_tensor *a = random_view(c, ATTN_F32, 1, &n, -3, 3), *b = random_view(c, ATTN_F32, 1, &n, -3, 3);
+        attn_tensor *s = random_view(c, ATTN_F32, 1, &one, -3, 3), *y = attn_sub(c, a, b), *z = attn_sub(c, s, b);
+        ptrdiff_t i = 0, k = 0;
+        for (; i < n && at(y, &i, 1) == (float)(at(a, &i, 1) - at(b, &i, 1)); i++) { }
+        CHECK(i == n);
+        for (i = 0; i < n && at(z, &i, 1) == (float)(at(s, &k, 1) - at(b, &i, 1)); i++) { }
+        CHECK(i == n);
+        close_clean(c);
+    }
+}
 TEST(operator, one_tensor_element_by_element) {
     for (int round = 0; round < ROUNDS * 4; round++) for (int type = ATTN_F32; type <= ATTN_F64; type++) {
         attn_ctx *c = open_any(round);
@@ -525,6 +539,7 @@ TEST(catalogue, every_operator_was_compared) {              // views: test_tenso
 int main(int argc, char **argv) {
     test_begin(argc, argv);
     RUN(operator, two_tensors_broadcast_as_in_numpy);
+    RUN(operator, long_tensors_meet_element_by_element);
     RUN(operator, one_tensor_element_by_element);
     RUN(operator, along_an_axis);
     RUN(operator, norms_of_rows);

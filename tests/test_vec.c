@@ -297,6 +297,30 @@ TEST(map, every_length_keeps_its_bounds_and_its_bits) {
     fence_close(&fx); fence_close(&fy);
 }
 
+TEST(map, a_long_array_has_the_bits_of_its_parts) {      // past what is touched ahead
+    const ptrdiff_t n = 1048576 + 255;
+    const size_t bytes = (size_t)n * sizeof(float);
+    fence fx = fence_open(bytes), fy = fence_open(bytes);
+    float *x = (float *)fence_array(&fx, bytes), *y = (float *)fence_array(&fy, bytes), part[4096];
+    for (ptrdiff_t i = 0; i < n; i++) x[i] = test_float(3);
+    EACH_ISA(isa) {
+        ptrdiff_t at = 0, m = 4096;
+        memset(y, 0, bytes);
+        CHECK(attn_map_f32(ATTN_MAP_EXP, y, x, n, isa) == ATTN_OK && fence_holds(&fy, y));
+        for (; at < n && m; at += m) {
+            if (m > n - at) m = n - at;
+            CHECK(attn_map_f32(ATTN_MAP_EXP, part, x + at, m, isa) == ATTN_OK);
+            if (memcmp(part, y + at, (size_t)m * sizeof(float))) break;
+        }
+        CHECK(at >= n);
+        memcpy(y, x, bytes);
+        CHECK(attn_map_f32(ATTN_MAP_SQUARE, y, y, n, isa) == ATTN_OK);
+        for (at = 0; at < n && y[at] == (float)((double)x[at] * (double)x[at]); at++) { }
+        CHECK(at == n);
+    }
+    fence_close(&fx); fence_close(&fy);
+}
+
 static double ulps_f64(double got, long double want) { // want >= 0
     long double away = got - want;
     int e;
@@ -459,6 +483,7 @@ int main(int argc, char **argv) {
     RUN(map, edges);
     RUN(map, square_and_relu_are_exact);
     RUN(map, every_length_keeps_its_bounds_and_its_bits);
+    RUN(map, a_long_array_has_the_bits_of_its_parts);
     RUN(map, f64_exp_is_within_2_ulp_the_others_within_1e_13);
     RUN(map, f64_edges_and_lengths);
     RUN(map, misuse_names_itself_and_writes_nothing);
