@@ -2243,7 +2243,7 @@ typedef struct attn__tile_args {
     ptrdiff_t after;                  // bytes to the keys of the next head, where the next tile reads them; 0: none
     int cold;                         // keys and values of the call are more than caches are likely to hold
     int touches;                      // this tile touches those of the next block
-    attn__ahead ahead, coming;        // touched during products: bias or mask of the next block; keys, values to come
+    attn__ahead coming[2];            // touched during products: keys and values; bias or mask of the next block
     ptrdiff_t lo_least, lo_most, hi_least, hi_most;
     const void *next_k, *next_v, *next_q;   // of the next key head, touched meanwhile; NULL = none
     void *next_o;
@@ -4082,8 +4082,8 @@ ATTN__OUTLINE void ATTN__FN(products)(attn__tile_args *g, attn__e *s, const attn
             at = 0; x = spare; stride = dk;
         }
         if (!ATTN__LEAN && g->next_k) ATTN__FN(touch)(g);
-        attn__touch_ahead(&g->ahead);
-        attn__touch_ahead(&g->coming);
+        if (g->coming[0].each | g->coming[1].each)
+            for (int j = 0; j < 2; j++) attn__touch_ahead(g->coming + j);
         ATTN__OR_THIN(thin, ATTN__ROWS(n))(s + at * ATTN__TQ, ATTN__TQ, NULL, x, stride, 1, t, ATTN__TQ, dk,
                                            at >= to || at + n <= from ? top : NULL, 0);
         i = at + n;
@@ -4379,21 +4379,21 @@ ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, at
     const attn__e *k = NULL;
     ptrdiff_t row = 0;
     const char *coming[ATTN__LEAN ? 1 : 2 * ATTN__KT];
-    g->ahead.each = 0;
+    g->coming[1].each = 0;
     if (!ATTN__LEAN && ATTN__LANES > 1 && product && g->touches && p->k0 + p->nk < g->end) {
         const ptrdiff_t next = p->k0 + p->nk, n = g->end - next < ATTN__KT ? g->end - next : ATTN__KT;
         const ptrdiff_t k_bytes = attn__bytes(g->k.type, d->dim), v_bytes = attn__bytes(g->v.type, d->vdim);
         const ptrdiff_t step = g->words_k == ATTN__I8_WORDS ? 4 : ATTN__THIN(g->lanes) ? ATTN__E2 : ATTN__R3;
         attn__rows_list(coming, &g->k, next, n);
         attn__rows_list(coming + n, &g->v, next, n);
-        attn__look_ahead(&g->coming, coming, 2 * n, k_bytes > v_bytes ? k_bytes : v_bytes, (p->nk + step - 1) / step);
+        attn__look_ahead(g->coming, coming, 2 * n, k_bytes > v_bytes ? k_bytes : v_bytes, (p->nk + step - 1) / step);
     }
     if (!ATTN__LEAN && (d->bias ? d->bias_stride[3] == 1 : d->keep && d->keep_stride[3] == 1)) {
         const int type = d->bias ? d->bias_type : ATTN_U8;
         for (int i = 0; i < ATTN__TQ; i++)
             g->ahead_row[i] = attn__at(type, d->bias ? g->bias[i] : g->keep[i], p->k0 + ATTN__KT);
         if (p->k0 + ATTN__KT < g->end)
-            attn__look_ahead(&g->ahead, g->ahead_row, ATTN__TQ, attn__bytes(type, ATTN__KT), ATTN__KT / ATTN__R3);
+            attn__look_ahead(g->coming + 1, g->ahead_row, ATTN__TQ, attn__bytes(type, ATTN__KT), ATTN__KT / ATTN__R3);
     }
     if (g->adds && ATTN__FN(additions)(g, (attn__e *)w->add, (attn__e *)w->line, p->k0, p->nk))
         ATTN__FN(unsee)((const attn__e *)w->add, w->vis, p);
@@ -4409,7 +4409,7 @@ ATTN__OUTLINE void ATTN__FN(scores)(attn__tile_args *g, const attn__space *w, at
         } else
             ATTN__FN(products)(g, s, (const attn__e *)w->q, (attn__e *)w->k, k, row, p->nk, g->lanes, ends ? top : NULL,
                                p->from, p->to);
-        g->coming.each = 0;                             // its rows are listed here
+        g->coming->each = 0;                            // its rows are listed here
         if (ends && p->to > p->from) {                  // and what shared a group of rows with hidden ones
             const ptrdiff_t group = ATTN__E2 > ATTN__R3 ? ATTN__E2 : ATTN__R3;
             const ptrdiff_t from = p->from - group, to = p->to + group;
@@ -4704,7 +4704,7 @@ ATTN__OUTLINE void ATTN__FN(few_scores)(attn__e *t, const attn__e *q, ptrdiff_t 
     uint16_t h[16][ATTN__FEW_KEYS];                     // scales of 512 features
     ptrdiff_t d = 0;
     ATTN__UNROLL for (int g = 0; g < 4; g++) a[0][g] = a[1][g] = attn__v_set(0);
-    for (; d + ATTN__LANES <= dk; attn__touch_ahead(touch), d += ATTN__LANES) ATTN__UNROLL for (int b = 0; b < 2; b++) {
+    for (; d + ATTN__LANES <= dk; d += ATTN__LANES) ATTN__UNROLL for (int b = 0; b < 2; b++) {
         const attn__e *x = q + d;
 #ifdef attn__v_byte
         if (b == 0 && d % 512 == 0 && (type == ATTN_Q8_0 || type == ATTN_Q4_0))
@@ -4712,16 +4712,13 @@ ATTN__OUTLINE void ATTN__FN(few_scores)(attn__e *t, const attn__e *q, ptrdiff_t 
                 for (int u = 0; u < ATTN__FEW_KEYS; u++) h[i % 16][u] = attn__u16(k[u] + i * attn__types[type].bytes);
 #endif
         ATTN__FN(turned)(r, k + b * ATTN__LANES, d, type, h[d % 512 / 32] + b * ATTN__LANES);
+        if (b == 0) attn__touch_ahead(touch);
         ATTN__HIDE(x);
         ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) a[b][0] = attn__v_fma(attn__v_set(x[u]), r[u], a[b][0]);
-        if (rows > 1) {                                 // three sums in turn: one alone waits for itself
-            const attn__e *y = x + dk, *z = y + dk, *w = z + dk;
-            ATTN__HIDE(y); ATTN__HIDE(z); ATTN__HIDE(w);
-            ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) {
-                a[b][1] = attn__v_fma(attn__v_set(y[u]), r[u], a[b][1]);
-                a[b][2] = attn__v_fma(attn__v_set(z[u]), r[u], a[b][2]);
-                a[b][3] = attn__v_fma(attn__v_set(w[u]), r[u], a[b][3]);
-            }
+        if (rows > 1) ATTN__UNROLL for (int g = 1; g < 4; g++) {
+            x += dk;
+            ATTN__HIDE(x);
+            ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) a[b][g] = attn__v_fma(attn__v_set(x[u]), r[u], a[b][g]);
         }
     }
     ATTN__UNROLL for (int b = 0; b < 2; b++) ATTN__UNROLL for (int g = 0; g < 4; g++)
@@ -4834,12 +4831,12 @@ ATTN__OUTLINE void ATTN__FN(few_span)(attn__tile_args *g, const attn__space *w, 
         int type;
         if (first == k0) attn__rows_list(k, &g->k, first, nk);
         attn__rows_list(v, &g->v, first, nk);           // touched while keys are read, the next keys while these are
-        attn__look_ahead(&g->coming, v, nk, attn__bytes(g->v.type, dv),
+        attn__look_ahead(g->coming, v, nk, attn__bytes(g->v.type, dv),
                          (nk + ATTN__FEW_KEYS - 1) / ATTN__FEW_KEYS * k_times);
         type = a.type = ATTN__FN(few_rows)(k, g, w, 1, first, nk);
         for (ptrdiff_t i = 0; i < nk; i += ATTN__FEW_KEYS) for (int u = 0; u < lanes; u += step) {
             if (!g->words_k)
-                ATTN__FN(few_scores)(t + u * ATTN__KT + i, q + u * dk, dk, k + i, type, step, &g->coming);
+                ATTN__FN(few_scores)(t + u * ATTN__KT + i, q + u * dk, dk, k + i, type, step, g->coming);
             else { a.t = t + u * ATTN__KT + i; a.row = u; a.at = k + i; g->table->words_few(&a); }
         }
         for (int u = 0; u < group; u++) {
@@ -4874,11 +4871,11 @@ ATTN__OUTLINE void ATTN__FN(few_span)(attn__tile_args *g, const attn__space *w, 
                 attn__v_store_n(s + i, nk - i, ATTN__FN(weigh)(&shift, attn__v_load_n(s + i, nk - i, 0)));
         }
         type = ATTN__FN(few_rows)(v, g, w, 0, first, nk);
-        g->coming.each = 0;
+        g->coming->each = 0;
         if (more || g->after) {
             attn__rows_list(k, &g->k, next, coming);
             for (ptrdiff_t i = 0; !more && i < coming; i++) k[i] += g->after;
-            attn__look_ahead(&g->coming, k, coming, attn__bytes(g->k.type, dk),
+            attn__look_ahead(g->coming, k, coming, attn__bytes(g->k.type, dk),
                              (g->words_v ? (nk + 1) / 2 : nk) * v_times);
         }
         for (ptrdiff_t r = 0, n; r < nk; r += n) {      // rows that stay near for all sweeps over their columns
@@ -4891,7 +4888,7 @@ ATTN__OUTLINE void ATTN__FN(few_span)(attn__tile_args *g, const attn__space *w, 
                 for (int x = 0; x < 8; x++) column[x] = i + x * ATTN__LANES < last ? i + x * ATTN__LANES : last;
                 if (!g->words_v)
                     ATTN__FN(few_columns)(o + u * o_row + i, o_row, t + u * ATTN__KT + r, v + r, type, column, n,
-                                          i ? NULL : l + u, step, wide, &g->coming);
+                                          i ? NULL : l + u, step, wide, g->coming);
                 else {
                     a.out = o + u * o_row + i; a.t = t + u * ATTN__KT + r; a.at = v + r; a.column = column;
                     a.k0 = first + r; a.nk = n; a.l = i ? NULL : l + u;
@@ -4900,7 +4897,7 @@ ATTN__OUTLINE void ATTN__FN(few_span)(attn__tile_args *g, const attn__space *w, 
             }
         }
     }
-    g->coming.each = 0;                                 // its rows are listed here
+    g->coming->each = 0;                                 // its rows are listed here
     memset(w->o[1], 0, sizeof(attn__e) * (size_t)(dv * ATTN__TQ));
     for (int u = 0; u < lanes; u++) for (ptrdiff_t e = 0; e < dv; e++) {
         const ptrdiff_t whole = dv / ATTN__LANES * ATTN__LANES;
@@ -5289,7 +5286,7 @@ ATTN__OUTLINE void ATTN__FN(bytes_scores)(const attn__words_args *a, attn__v *to
     for (ptrdiff_t r = 0; r < a->nk; r += 4) {
         const char *row[4];
         attn__v sum[4][ATTN__QV];
-        attn__touch_ahead(&a->g->coming);
+        attn__touch_ahead(a->g->coming);
         for (int u = 0; u < 4; u++) {
             row[u] = p[r + u < a->nk ? r + u : a->nk - 1];
             ATTN__LANES_OF(j) sum[u][j] = attn__v_set(0);
@@ -5441,7 +5438,7 @@ ATTN__OUTLINE void ATTN__FN(bytes_few)(const attn__words_args *a, attn__v *s, co
             if (q4_1) ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++)
                 h[b][1][u] = attn__u16(k[u] + (i + b) * bytes + 2);
         }
-        attn__touch_ahead(&a->g->coming);
+        attn__touch_ahead(a->g->coming);
         ATTN__UNROLL for (int p = 0; p < parts; p++) {
             const ptrdiff_t at = 32 * i + 4 * ATTN__LANES * p;
             if (a->type == ATTN_Q8_0) ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++)
@@ -5474,7 +5471,7 @@ ATTN__OUTLINE void ATTN__FN(pairs_few)(const attn__words_args *a, attn__v *s, co
     attn__e z[ATTN__LANES * ATTN__LANES];
     for (ptrdiff_t i = 0; i < n; i += ATTN__LANES) {
         attn__v r[ATTN__LANES];
-        attn__touch_ahead(&a->g->coming);
+        attn__touch_ahead(a->g->coming);
         ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++)
             r[u] = attn__v_load_n((const attn__e *)(const void *)k[u] + i, n - i, 0);
         ATTN__FN(transpose)(r);
@@ -5526,7 +5523,7 @@ ATTN__FUNC void ATTN__FN(words_columns)(attn__words_args *a) {
         c[g][i] = g < a->rows ? attn__v_load(o + g * a->o_row + i * ATTN__LANES) : attn__v_set(0);
     for (ptrdiff_t k = 0; k < pairs; k++) {
         attn__v x[4];
-        attn__touch_ahead(&a->g->coming);
+        attn__touch_ahead(a->g->coming);
         ATTN__UNROLL for (int i = 0; i < 4; i++)
             x[i] = attn__x_of(v[2 * k] + 2 * a->column[i], v[2 * k + 1] + 2 * a->column[i]);
         ATTN__UNROLL for (int g = 0; g < 4; g++) {
