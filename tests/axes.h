@@ -135,10 +135,7 @@ static axes_set random_axes(void) {
 }
 // Takes back what does not go with an axis that stays; `first` stays whatever else.
 static axes_set agreeing_axes(const attn_desc *d, axes_set on, axes_set first) {
-    static const axes_set quarrels[][2] = {
-        { AX(VARLEN), AX(CACHE) | AX(MASKED_SCORE) },
-        { AX(CACHE), AX(MASKED_SCORE) },
-    };
+    static const axes_set quarrels[][2] = { { AX(VARLEN), AX(CACHE) } };
     if (has(on, AX_PREFIX)) on |= AX(CAUSAL);
     if (d->q_type == ATTN_F64) on &= ~(AX(TYPES) | AX(K_TYPE) | AX(V_TYPE) | AX(CUSTOM));
     for (int i = 0; i < COUNT(quarrels); i++) {
@@ -262,7 +259,8 @@ static void lay_arrays(attn_desc *d, axes_set on, double gain) {
     d->q = lay_any(Q, d->q_type, test_below(LAYOUTS), B, d->heads, d->queries, d->dim, d->q_stride, gain);
     d->o = lay(O, d->o_type, test_below(SHARED), B, d->heads, d->queries, E, d->o_stride, 0);
     if (cache == 3) { lay_paged(d, gain); return; }
-    if (cache == 2 && d->keys) d->ring = 1 + test_below((int)d->keys + 3);   // keys 0 would be without end
+    if (cache == 2 && d->keys && !has(on, AX_MASKED_SCORE))                 // keys 0 would be without end
+        d->ring = 1 + test_below((int)d->keys + 3);
     if (d->ring && has(on, AX_CAUSAL) && d->ring < d->queries) d->ring = (int32_t)d->queries;   // else refused
     room = d->ring ? d->ring : d->keys;
     d->k = lay_any(K, d->k_type, test_below(cache ? SHARED : LAYOUTS), B, Hk, room, d->dim, d->k_stride, gain);

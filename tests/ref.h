@@ -581,7 +581,8 @@ static void ref_score_row(const attn_desc *d, ptrdiff_t b, ptrdiff_t h, ptrdiff_
                 r->unsure |= s.scaled.unsure;
             }
         }
-        if (d->masked_score != 0.0f && row_there && !ref_in[j]) {
+        if (d->masked_score != 0.0f && row_there && !ref_in[j] &&
+            (d->k_cache ? there : !d->cu_k || j < d->cu_k[b + 1] - d->cu_k[b])) {
             ref_s[j] = (double)d->masked_score; ref_e[j] = 0; ref_in[j] = 1;
         }
         if (!ref_in[j]) continue;

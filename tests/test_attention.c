@@ -28,6 +28,17 @@ TEST(sweep, every_element_agrees_with_the_oracle) {
     }
     if (getenv("WORST")) printf("worst error %g\n", worst);
 }
+TEST(sweep, every_width_from_1_to_257) {                    // one row, as in decoding, and a tile not full
+    for (int p = 0; p < pass_count; p++) for (ptrdiff_t D = 1; D <= 257; D++) for (int N = 1; N <= 19; N += 18) {
+        attn_desc d = desc_of(p);
+        forget_slots();
+        d.batch = d.heads = d.kv_heads = 1; d.queries = N; d.keys = 40; d.dim = D; d.vdim = 258 - D;
+        lay_qkvo(&d, CONTIGUOUS, 1);                        // arrays end at a fence and begin anywhere
+        lay_outputs(&d, 1, 0);
+        CHECK(attn_fwd(&d) == ATTN_OK && guards_intact());
+        compare(&d);
+    }
+}
 
 // ---- what is masked never reaches a result
 
@@ -737,6 +748,7 @@ int main(int argc, char **argv) {
     test_begin(argc, argv);
     list_passes();
     RUN(sweep, every_element_agrees_with_the_oracle);
+    RUN(sweep, every_width_from_1_to_257);
     RUN(poison, one_element_reaches_only_the_rows_that_see_it);
     RUN(poison, keys_beyond_the_length_are_not_read);
     RUN(empty, rows_that_see_no_key_are_zero_with_lse_of_minus_infinity);

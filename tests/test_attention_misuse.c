@@ -160,8 +160,9 @@ static void from_one(void *user, void (*task)(void *arg, ptrdiff_t i, int worker
     (void)user;
     for (ptrdiff_t i = 0; i < n; i++) task(arg, i, 1 + (int)(i % 2));
 }
+static void no_score(const attn_tile *t, float *s) { (void)t; (void)s; }
 TEST(misuse, axes_without_what_they_need) {
-    static const int32_t falls[3] = { 0, 5, 3 }, late[3] = { -1, 2, 9 }, seven[2] = { 7, 7 };
+    static const int32_t falls[3] = { 0, 5, 3 }, eight[3] = { 0, 8, 9 }, late[3] = { -1, 2, 9 }, seven[2] = { 7, 7 };
     static const int32_t parent[5] = { -1, 0, 2, 1, 1 }, one[2] = { 1, 1 };
     static float hollow[4] = { 1, 1, 1, 0 };
     hollow[2] = (float)NAN;
@@ -171,6 +172,9 @@ TEST(misuse, axes_without_what_they_need) {
     REFUSED(NULL, "cu_k", "NULL", d.cu_q = zeros);
     REFUSED(NULL, "w_score", "NULL", d.score = ATTN_SCORE_BILINEAR);
     REFUSED(NULL, "w_q", "NULL", d.score = ATTN_SCORE_ADDITIVE; d.score_width = 4);
+    REFUSED(NULL, "w_k", "NULL", d.score = ATTN_SCORE_ADDITIVE; d.score_width = 4; d.w_q = ones);
+    REFUSED(NULL, "w_v", "NULL", d.score = ATTN_SCORE_ADDITIVE; d.score_width = 4; d.w_q = d.w_k = ones);
+    REFUSED(NULL, "rope_sin", "NULL", d.rope_kind = ATTN_ROPE_HALF; d.rope_cos = ones; d.rope_positions = 9);
     REFUSED(NULL, "custom", "NULL", d.score = ATTN_SCORE_CUSTOM);
     REFUSED(NULL, "rel_table", "NULL", d.rel_kind = ATTN_REL_OFFSET; d.rel_count = 3);
     REFUSED(NULL, "rope_cos", "NULL", d.rope_kind = ATTN_ROPE_HALF);
@@ -178,6 +182,10 @@ TEST(misuse, axes_without_what_they_need) {
     REFUSED(NULL, "key_lengths", "NULL", with_cache(&d); d.key_lengths = NULL);
     REFUSED(NULL, "k_cache", "NULL", d.ring = 8);
     REFUSED(RANGE, "k", "k_cache", with_cache(&d); d.k = d.k_cache);
+    REFUSED(RANGE, "v", "v_cache", with_cache(&d); d.v = d.v_cache);
+    REFUSED(RANGE, "cu_k", "beside", with_cache(&d); d.cu_q = d.cu_k = zeros);
+    REFUSED(RANGE, "query_offset", "3: needs causal or align AT", d.query_offset = 3);
+    REFUSED(RANGE, "query_offsets", "needs causal or align AT", d.query_offsets = zeros);
     REFUSED(RANGE, "score_width", "0", d.score = ATTN_SCORE_ADDITIVE);
     REFUSED(RANGE, "window", "5: outside 0..1", d.window = 5);     // a size, where a switch is meant
     REFUSED(RANGE, "alibi", "8", d.alibi = 8);
@@ -210,12 +218,21 @@ TEST(misuse, axes_without_what_they_need) {
     REFUSED(RANGE, "rope_positions", "6", d.rope_kind = ATTN_ROPE_HALF; d.rope_positions = 6;
             d.rope_cos = d.rope_sin = ones);
     REFUSED(RANGE, "rel_count", "4", d.rel_kind = ATTN_REL_OFFSET; d.rel_count = 4; d.rel_table = ones);
+    REFUSED(RANGE, "rel_count", "6: must hold near and far", d.rel_kind = ATTN_REL_T5; d.rel_both_ways = 1;
+            d.rel_count = 6; d.rel_max_distance = 9; d.rel_table = ones);
+    REFUSED(RANGE, "rel_height", "outside 1..32768", d.rel_kind = ATTN_REL_WINDOW_2D; d.rel_height = 3; d.rel_width = 0;
+            d.rel_table = ones);
+    REFUSED(RANGE, "rel_height", "40000", d.rel_kind = ATTN_REL_WINDOW_2D; d.rel_height = 40000; d.rel_width = 3;
+            d.rel_table = ones);
     REFUSED(RANGE, "rel_max_distance", "2", d.rel_kind = ATTN_REL_T5; d.rel_count = 8; d.rel_max_distance = 2;
             d.rel_table = ones);
     REFUSED(SHAPE, "rel_height", "2", d.rel_kind = ATTN_REL_WINDOW_2D; d.rel_height = 2; d.rel_width = 3;
             d.rel_table = ones);
     REFUSED(RANGE, "tree_parent[2]", "2", d.tree_parent = parent);
     REFUSED(RANGE, "page", "", with_cache(&d); d.block_table = zeros);
+    REFUSED(SHAPE, "page_count", "-1: negative", with_cache(&d); d.block_table = zeros; d.page = 1; d.page_count = -1);
+    REFUSED(SHAPE, "pages_per_row", "-2: negative", with_cache(&d); d.block_table = zeros; d.page = 1;
+            d.pages_per_row = -2);
     REFUSED(RANGE, "ring", "beside", with_cache(&d); d.ring = 8; d.block_table = zeros;
             d.page = d.page_count = d.pages_per_row = 1);
     REFUSED(RANGE, "keep_stride[2]", "memory", d.keep = (const uint8_t *)ones;
@@ -231,8 +248,17 @@ TEST(misuse, axes_without_what_they_need) {
     REFUSED(SHAPE, "heads", "kv_heads = 3", d.kv_heads = 3);
     REFUSED(RANGE, "batch", "2147483647", d.batch = PTRDIFF_MAX);
     REFUSED(SHAPE, "dim", "8", d.k_type = ATTN_Q8_0);
+    REFUSED(RANGE, "k_stride[2]", "40: not whole blocks of 32", d.dim = 32; d.q = ones; set4(d.q_stride, 0, 0, 0, 0);
+            d.k = ones; d.k_type = ATTN_Q8_0; set4(d.k_stride, 576, 288, 40, 1));
+    REFUSED(RANGE, "k_stride[3]", "blocks lie along the last axis", d.dim = 32; d.q = ones; d.k = ones;
+            set4(d.q_stride, 0, 0, 0, 0); d.k_type = ATTN_Q4_0; set4(d.k_stride, 448, 224, 32, 32));
     REFUSED(DTYPE, "q_type", "9", d.q_type = ATTN_Q8_0);
     REFUSED(UNSUPPORTED, "arith", "1", d.arith = ATTN_ARITH_NATIVE; d.k_type = ATTN_BF16; d.isa = ATTN_ISA_SCALAR);
+    REFUSED(UNSUPPORTED, "custom", "f32 scores only", d.custom = no_score; d.q_type = d.k_type = ATTN_F64;
+            d.v_type = d.o_type = ATTN_F64);
+    REFUSED(UNSUPPORTED, "masked_score", "its keys are gone", with_cache(&d); d.ring = 8; d.masked_score = -1);
+    REFUSED(UNSUPPORTED, "weights_stage", "its keys are gone", with_cache(&d); d.ring = 8;
+            d.weights_stage = ATTN_WEIGHTS_SCORES);
     REFUSED(UNSUPPORTED, "lse", "norm", d.norm = ATTN_NORM_SIGMOID);
     REFUSED(UNSUPPORTED, "sink", "norm", d.norm = ATTN_NORM_RELU; d.sink = ones; d.lse = NULL);
     REFUSED(UNSUPPORTED, "off_by_one", "norm", d.norm = ATTN_NORM_AVERAGE; d.off_by_one = 1; d.lse = NULL);
@@ -336,6 +362,20 @@ TEST(misuse, axes_without_what_they_need) {
         d.key_lengths = one; d.block_table = falls + 1; d.page = 4; d.page_count = 2; d.pages_per_row = 1;
         CHECK(attn_fwd(&d) == ATTN_ERR_RANGE &&
               strstr(attn_explain(ATTN_ERR_RANGE, &d, text, 256), "block_table[0] = 5"));
+        d = good_desc();
+        with_cache(&d);
+        d.key_lengths = seven; d.block_table = zeros; d.page = 4; d.page_count = 2; d.pages_per_row = 1;
+        CHECK(attn_fwd(&d) == ATTN_ERR_RANGE &&
+              strstr(attn_explain(ATTN_ERR_RANGE, &d, text, 256), "key_lengths[0] = 7: beyond the pages"));
+        d = good_desc();
+        d.cu_q = d.cu_k = eight;
+        CHECK(attn_fwd(&d) == ATTN_ERR_RANGE &&
+              strstr(attn_explain(ATTN_ERR_RANGE, &d, text, 256), "[1] = 8: longer than queries or keys"));
+        d = good_desc();
+        d.rope_kind = ATTN_ROPE_HALF; d.rope_cos = d.rope_sin = ones; d.rope_positions = 8;
+        d.causal = ATTN_CAUSAL_AT; d.query_offset = 4;
+        CHECK(attn_fwd(&d) == ATTN_ERR_RANGE &&
+              strstr(attn_explain(ATTN_ERR_RANGE, &d, text, 256), "rope_positions = 8: outside the table"));
         CHECK(untouched(O) && untouched(LSE) && untouched(W) && guards_intact());
     }
 }

@@ -351,6 +351,97 @@ TEST(property, additive_scores_are_one_hidden_layer_on_q_and_k) {
         }
     }
 }
+// Two compositions of docs/cookbook.md, as they stand there, against plain loops
+enum { MIX_B = 2, MIX_H = 3, MIX_N = 5, MIX_M = 14, MIX_D = 6, MIX_ROWS = MIX_B * MIX_H * MIX_N };
+static float mix_q[MIX_ROWS * MIX_D], mix_k[MIX_B * MIX_H * MIX_M * MIX_D], mix_v[MIX_B * MIX_H * MIX_M * MIX_D];
+static float mix_o[MIX_ROWS * MIX_D];
+static double mix_s[MIX_ROWS][MIX_M];                       // q . k / sqrt(D)
+static attn_desc mix_desc(void) {
+    attn_desc d = ATTN_ZERO;
+    d.q = mix_q; d.k = mix_k; d.v = mix_v; d.o = mix_o;
+    d.batch = MIX_B; d.heads = MIX_H; d.queries = MIX_N; d.keys = MIX_M; d.dim = d.vdim = MIX_D;
+    EACH(i, COUNT(mix_q)) mix_q[i] = test_float(2);
+    EACH(i, COUNT(mix_k)) { mix_k[i] = test_float(2); mix_v[i] = test_float(1); }
+    EACH(r, MIX_ROWS) EACH(j, MIX_M) {
+        mix_s[r][j] = 0;
+        EACH(c, MIX_D) mix_s[r][j] += (double)mix_q[r * MIX_D + c] * (double)mix_k[(r / MIX_N * MIX_M + j) * MIX_D + c];
+        mix_s[r][j] /= sqrt((double)MIX_D);
+    }
+    return d;
+}
+static void mix_near(double p[MIX_ROWS][MIX_M]) {           // o = p v
+    EACH(r, MIX_ROWS) EACH(c, MIX_D) {
+        double o = 0;
+        EACH(j, MIX_M) o += p[r][j] * (double)mix_v[(r / MIX_N * MIX_M + j) * MIX_D + c];
+        NEAR(mix_o[r * MIX_D + c], o, 4e-6);
+    }
+}
+TEST(composition, talking_heads) {
+    static float x[MIX_ROWS * MIX_M], y[MIX_ROWS * MIX_M];
+    static double a[MIX_ROWS][MIX_M], p[MIX_ROWS][MIX_M];
+    float w1[MIX_H * MIX_H], w2[MIX_H * MIX_H];
+    attn_desc d = mix_desc();
+    attn_matmul_desc mix = ATTN_ZERO, out = ATTN_ZERO;
+    attn_softmax_desc rows = ATTN_ZERO;
+    EACH(i, MIX_H * MIX_H) { w1[i] = test_float(1); w2[i] = test_float(1); }
+    d.weights = x; d.weights_stage = ATTN_WEIGHTS_SCORES;
+    CHECK(attn_fwd(&d) == ATTN_OK);
+    mix.batch = MIX_B; mix.m = mix.k = MIX_H; mix.n = MIX_N * MIX_M; mix.b_batch = MIX_H * MIX_N * MIX_M;
+    mix.a = w1; mix.b = x; mix.c = y;
+    rows.x = rows.y = y; rows.rows = MIX_ROWS; rows.cols = MIX_M;
+    CHECK(attn_matmul_f32(&mix) == ATTN_OK && attn_softmax_f32(&rows) == ATTN_OK);
+    mix.a = w2; mix.b = y; mix.c = x;
+    out.batch = MIX_B * MIX_H; out.m = MIX_N; out.k = MIX_M; out.n = MIX_D;
+    out.a = x; out.b = mix_v; out.c = mix_o; out.a_batch = MIX_N * MIX_M; out.b_batch = MIX_M * MIX_D;
+    CHECK(attn_matmul_f32(&mix) == ATTN_OK && attn_matmul_f32(&out) == ATTN_OK);
+    EACH(r, MIX_ROWS) {
+        int b = r / MIX_N / MIX_H, h = r / MIX_N % MIX_H, i = r % MIX_N;
+        double sum = 0;
+        EACH(j, MIX_M) {
+            a[r][j] = 0;
+            EACH(g, MIX_H) a[r][j] += (double)w1[h * MIX_H + g] * mix_s[(b * MIX_H + g) * MIX_N + i][j];
+            sum += ref_exp(a[r][j]);
+        }
+        EACH(j, MIX_M) a[r][j] = ref_exp(a[r][j]) / sum;
+    }
+    EACH(r, MIX_ROWS) {
+        int b = r / MIX_N / MIX_H, h = r / MIX_N % MIX_H, i = r % MIX_N;
+        EACH(j, MIX_M) {
+            p[r][j] = 0;
+            EACH(g, MIX_H) p[r][j] += (double)w2[h * MIX_H + g] * a[(b * MIX_H + g) * MIX_N + i][j];
+        }
+    }
+    mix_near(p);
+}
+TEST(composition, luong_s_predictive_window) {
+    static const int32_t lengths[MIX_B] = { MIX_M, 5 };     // rows that see no key: zeros
+    static float bias[MIX_N * MIX_M], lse[MIX_ROWS], lse0[MIX_ROWS];
+    static uint8_t keep[MIX_N * MIX_M];
+    static double p[MIX_ROWS][MIX_M];
+    attn_desc d = mix_desc();
+    float at[MIX_N];
+    EACH(i, MIX_N) at[i] = (float)(test_uniform() * (MIX_M - 1));
+    at[0] = MIX_M - 1;
+    EACH(i, MIX_N * MIX_M) {
+        float far = (float)(i % MIX_M) - at[i / MIX_M];
+        keep[i] = far >= -3 && far <= 3; bias[i] = -far * far / (2 * 1.5f * 1.5f);
+    }
+    d.key_lengths = lengths; d.keep = keep; d.lse = lse0;
+    CHECK(attn_fwd(&d) == ATTN_OK);
+    d.bias = bias; d.lse = lse;
+    CHECK(attn_fwd(&d) == ATTN_OK);
+    EACH(i, MIX_ROWS) if (lse0[i] > -1e30f) lse[i] -= lse0[i];
+    attn_map_f32(ATTN_MAP_EXP, lse, lse, MIX_ROWS, 0);
+    EACH(i, MIX_ROWS * MIX_D) mix_o[i] *= lse[i / MIX_D];
+    EACH(r, MIX_ROWS) {
+        int i = r % MIX_N, n = lengths[r / MIX_N / MIX_H];
+        double sum = 0;
+        EACH(j, n) if (keep[i * MIX_M + j]) sum += ref_exp(mix_s[r][j]);
+        EACH(j, MIX_M) p[r][j] = j < n && keep[i * MIX_M + j]
+            ? ref_exp(mix_s[r][j]) / sum * ref_exp((double)bias[i * MIX_M + j]) : 0;
+    }
+    mix_near(p);
+}
 // Turning q and k by the same angle changes no score: only differences of positions count.
 TEST(property, rope_scores_depend_on_differences_of_positions) {
     EACH_PASS(p) for (int kind = 1; kind < ATTN_ROPE_COUNT; kind++) {
@@ -1166,6 +1257,8 @@ int main(int argc, char **argv) {
     RUN(edge, pages_of_any_size);
     RUN(edge, linear_caches_of_every_type);
     RUN(property, additive_scores_are_one_hidden_layer_on_q_and_k);
+    RUN(composition, talking_heads);
+    RUN(composition, luong_s_predictive_window);
     RUN(property, rope_scores_depend_on_differences_of_positions);
     RUN(property, packed_sequences_are_the_same_alone);
     RUN(property, weights_sum_to_one_less_the_sink);
