@@ -461,9 +461,9 @@ typedef struct attn_desc {
     const uint8_t *keep_weights;      // philox({j / 4, i, h, b}, seed) >= p 2^32, or where keep_weights [B,H,N,M] is 1
     uint64_t seed;
     // -- packed sequences
-    const int32_t *cu_q, *cu_k;       // [B+1], both or none: sequence b is rows cu[b] .. cu[b+1]-1 of q, o [T,H,D] and
-                                      // k, v [Tk,Hk,D] (stride 0 is not used); queries, keys are at least the largest;
-                                      // lse is [H,T]
+    const int32_t *cu_q, *cu_k;       // [B+1], with a cache cu_q alone: sequence b is rows cu[b] .. cu[b+1]-1 of q,
+                                      // o [T,H,D] and k, v [Tk,Hk,D] (stride 0 is not used); queries, keys are at
+                                      // least the largest; lse is [H,T]
     // -- cache, instead of k and v: tokens 0 .. key_lengths[b]-1 are in it; keys is its capacity
     void *k_cache, *v_cache;          // [B,Hk,keys,D]; k_type, v_type, k_stride, v_stride are the cache's
     const void *k_new, *v_new;        // attn_append: [B,Hk,new_keys,D], of q_type; v_new NULL where v_cache is part of
@@ -936,9 +936,8 @@ ATTN_DEF attn_status attn_plot_svg(const attn_plot_desc *d, attn_write write, vo
 #define ATTN__STORE_WORD(p, x) (*(volatile int *)(p) = (x))
 #define ATTN__HIDE_F(x) ((void)(x))
 #endif
-// What is written `later` bytes on, perhaps past the last row: 2 KB, or where rows lie apart the next one
+// What is written so many bytes on, perhaps past the end
 #define ATTN__TOUCH_OUT(p, later) ATTN__PREFETCH_W((char *)((uintptr_t)(p) + (uintptr_t)(later)))
-#define ATTN__LATER(g, e) ((g)->y_row == (g)->cols ? 2048 : (g)->y_row * (ptrdiff_t)sizeof(e))
 #if defined(__clang__)
 #define ATTN__UNROLL_ALL _Pragma("clang loop unroll(full)")
 #elif ATTN__GNU
@@ -2083,7 +2082,7 @@ typedef struct attn__loop_args {
 typedef struct attn__softmax_args {
     const void *x;
     void *y;
-    ptrdiff_t rows, cols, x_row, y_row, per, first;
+    ptrdiff_t rows, cols, x_row, y_row, per, first, later;    // later: bytes from what is written to what is touched
     const int32_t *lengths;
     float masked_score;
     int log, kind;
@@ -2324,35 +2323,26 @@ enum { ATTN__LOOP_COPY, ATTN__LOOP_ADD, ATTN__LOOP_SUB, ATTN__LOOP_MUL, ATTN__LO
 // Clears vis[r], bit of a lane, where document, block or tree hides key k0 + r from it.
 ATTN__FUNC void attn__hide_more(const attn__tile_args *g, uint32_t *vis, ptrdiff_t k0, ptrdiff_t nk, int tq) {
     const attn_desc *d = g->d;
-    const ptrdiff_t cells_k = d->block_mask ? (d->keys + d->block_k - 1) / d->block_k : 0;
-    const ptrdiff_t cells_q = d->block_mask ? (d->queries + d->block_q - 1) / d->block_q : 0;
-    uint32_t docs = 0, cells = 0;
-    for (ptrdiff_t r = 0; r < nk; r++) {
-        const ptrdiff_t j = k0 + r;
-        if (d->doc_k) {                                // ids and blocks come in runs: bits are kept from key to key
-            const int32_t *id = d->doc_k + g->b * d->keys + j;
-            if (r == 0 || id[0] != id[-1]) {
-                docs = 0;
-                for (int u = 0; u < tq; u++) docs |= (uint32_t)(d->doc_q[g->b * d->queries + g->query[u]] == *id) << u;
-            }
-            vis[r] &= docs;
+    const int blocks = d->block_mask != NULL;
+    const ptrdiff_t cells_k = blocks ? (d->keys + d->block_k - 1) / d->block_k : 0;
+    const ptrdiff_t cells_q = blocks ? (d->queries + d->block_q - 1) / d->block_q : 0;
+    for (ptrdiff_t r = 0, to; r < nk && (d->doc_k || blocks); ) {       // ids and blocks come in runs
+        const int32_t *id = d->doc_k ? d->doc_k + g->b * d->keys + k0 + r : NULL;
+        const ptrdiff_t cell = blocks ? (k0 + r) / d->block_k : 0, end = blocks ? (cell + 1) * d->block_k - k0 : nk;
+        uint32_t sees = 0;
+        for (to = r + 1; to < nk && to < end && (!id || id[to - r] == *id); to++) { }
+        for (int u = 0; u < tq; u++) {
+            const ptrdiff_t i = g->query[u], plane = d->block_heads > 1 ? g->head[u] : 0;
+            if ((!id || d->doc_q[g->b * d->queries + i] == *id) &&
+                (!blocks || d->block_mask[(plane * cells_q + i / d->block_q) * cells_k + cell]))
+                sees |= (uint32_t)1 << u;
         }
-        if (d->block_mask) {
-            if (r == 0 || j % d->block_k == 0) {
-                cells = 0;
-                for (int u = 0; u < tq; u++) {
-                    const ptrdiff_t plane = d->block_heads > 1 ? g->head[u] : 0;
-                    const ptrdiff_t at = (plane * cells_q + g->query[u] / d->block_q) * cells_k + j / d->block_k;
-                    cells |= (uint32_t)(d->block_mask[at] != 0) << u;
-                }
-            }
-            vis[r] &= cells;
-        }
-        if (d->tree_parent && j >= g->tree) for (int u = 0; u < tq; u++) {
-            ptrdiff_t node = g->query[u];
-            while (node > j - g->tree) node = d->tree_parent[node];
-            if (node != j - g->tree) vis[r] &= ~((uint32_t)1 << u);
-        }
+        for (; r < to; r++) vis[r] &= sees;
+    }
+    for (ptrdiff_t r = g->tree > k0 ? g->tree - k0 : 0; d->tree_parent && r < nk; r++) for (int u = 0; u < tq; u++) {
+        ptrdiff_t node = g->query[u];
+        while (node > k0 + r - g->tree) node = d->tree_parent[node];
+        if (node != k0 + r - g->tree) vis[r] &= ~((uint32_t)1 << u);
     }
 }
 // Keys k0 .. k0+nk-1; those from .. to-1 of them are hidden from some lane. vis is filled for all where to > from.
@@ -3416,16 +3406,15 @@ ATTN__FUNC void ATTN__FN(softmax_row)(attn__e *y, const attn__e *x, ptrdiff_t n,
 #define ATTN__P(a) (log ? attn__v_sub(attn__v_sub(a, top), less) : attn__v_mul(a, by))
     for (i = 0; i + ATTN__LANES <= n; i += ATTN__LANES) attn__v_store(y + i, ATTN__P(attn__v_load(from + i)));
     if (i < n) attn__v_store_n(y + i, n - i, ATTN__P(attn__v_load_n(from + i, n - i, 0)));
-    attn__v_store(t, ATTN__P(attn__v_set(hidden)));
+    top = ATTN__P(attn__v_set(hidden));
 #undef ATTN__P
-    for (i = n; i < cols; i++) y[i] = t[0];
+    for (i = n; i < cols; i += ATTN__LANES) attn__v_store_n(y + i, cols - i, top);
 }
 ATTN__FUNC void ATTN__FN(softmax)(attn__softmax_args *g) {
     for (ptrdiff_t r = 0; r < g->rows; r++) {
         const ptrdiff_t n = g->lengths ? g->lengths[(g->first + r) / g->per] : g->cols;
         ATTN__FN(softmax_row)((attn__e *)g->y + r * g->y_row, (const attn__e *)g->x + r * g->x_row, n, g->cols,
-                              (attn__e)g->masked_score, g->log, r + 1 < g->rows ? g->x_row : 0,
-                              ATTN__LATER(g, attn__e));
+                              (attn__e)g->masked_score, g->log, r + 1 < g->rows ? g->x_row : 0, g->later);
     }
     attn__v_end();
 }
@@ -3452,7 +3441,7 @@ ATTN__OUTLINE void ATTN__FN(deviations)(const attn__e *x, ptrdiff_t n, attn__e m
 }
 ATTN__FUNC void ATTN__FN(norm)(attn__norm_args *g) {
     const attn__e *w = (const attn__e *)g->weight, *b = (const attn__e *)g->bias, count = (attn__e)g->cols;
-    const ptrdiff_t n = g->cols, later = ATTN__LATER(g, attn__e);
+    const ptrdiff_t n = g->cols;
     for (ptrdiff_t r = 0; r < g->rows; r++) {
         const attn__e *x = (const attn__e *)g->x + r * g->x_row;
         attn__e *y = (attn__e *)g->y + r * g->y_row, sums[2], mean = 0, rest = 0;
@@ -3479,7 +3468,7 @@ ATTN__FUNC void ATTN__FN(norm)(attn__norm_args *g) {
         for (; i + ATTN__LANES <= n; i += ATTN__LANES) {
             ATTN__P(attn__v_load, );
             ATTN__PREFETCH_NEAR(next + i);
-            ATTN__TOUCH_OUT(y + i, later);
+            ATTN__TOUCH_OUT(y + i, g->later);
             attn__v_store(y + i, v);
         }
         if (i < n) { ATTN__P(attn__v_load_n, ATTN__REST); attn__v_store_n(y + i, n - i, v); }
@@ -6493,6 +6482,7 @@ ATTN__FUNC attn_status attn__check_lines(attn__lines_plan *p, int type, int isa,
     if (attn__reach(g->rows, g->cols, 1, g->x_row, 1, 0, bytes) < 0 ||
         attn__reach(g->rows, g->cols, 1, g->y_row, 1, 0, bytes) < 0)
         return attn__wrong(why, ATTN_ERR_RANGE, "rows", g->rows, "does not fit in memory");
+    g->later = g->y_row == g->cols ? 2048 : g->y_row * bytes;      // in a gap it would fetch what nobody writes
     if (!g->x) return attn__missing(why, "x");
     if (!g->y) return attn__missing(why, "y");
     if (g->x != g->y || (g->rows > 1 && g->x_row != g->y_row)) {

@@ -338,28 +338,35 @@ static void gemm_table(void) {
 static attn_status softmax_run(void *arg) { return attn_softmax_f32((const attn_softmax_desc *)arg); }
 
 static void softmax_table(void) {
-    static const struct { int rows, cols, limit, aim_kind, compared; double aim[2]; float gain; } list[] = {
-        { 4096, 4096, LIMIT_COPY, AIM_SHARE, 0, { 75, 0 }, 3 }, { 64, 512, LIMIT_NONE, AIM_RATE, 0, { 68, 0 }, 3 },
-        { 64, 512, LIMIT_NONE, AIM_RATIO, 1, { 1.1, 1.1 }, 100 },                     // weights would be denormals
-        { 4096, 64, LIMIT_NONE, AIM_RATE, 0, { 0, 0 }, 3 },     { 8192, 64, LIMIT_NONE, AIM_RATE, 0, { 0, 0 }, 3 },
-        { 8192, 77, LIMIT_NONE, AIM_RATIO, 1, { 1.5, 1.5 }, 3 },
+    static const struct { int rows, cols, length, limit, aim_kind, compared; double aim[2]; float gain; } list[] = {
+        { 4096, 4096, 0, LIMIT_COPY, AIM_SHARE, 0, { 75, 0 }, 3 },
+        { 4096, 4096, 2000, LIMIT_COPY, AIM_SHARE, 0, { 0, 0 }, 3 },
+        { 64, 512, 0, LIMIT_NONE, AIM_RATE, 0, { 68, 0 }, 3 },
+        { 64, 512, 0, LIMIT_NONE, AIM_RATIO, 1, { 1.1, 1.1 }, 100 },                  // weights would be denormals
+        { 64, 512, 300, LIMIT_NONE, AIM_RATE, 0, { 0, 0 }, 3 },
+        { 4096, 64, 0, LIMIT_NONE, AIM_RATE, 0, { 0, 0 }, 3 }, { 8192, 64, 0, LIMIT_NONE, AIM_RATE, 0, { 0, 0 }, 3 },
+        { 8192, 77, 0, LIMIT_NONE, AIM_RATIO, 1, { 1.5, 1.5 }, 3 },
     };
+    static int32_t lengths[4096];
     double last = 0;
     table_head("softmax: rows x cols, bytes = read + written once; spread, 8192x77: time per element against the row "
                "above");
     for (int i = 0; i < COUNT(list); i++) {
         const size_t n = (size_t)list[i].rows * (size_t)list[i].cols;
-        bench_row r = row_make("softmax", list[i].gain > 3 ? "spread" : "", UNIT_BYTES, list[i].limit);
+        bench_row r = row_make("softmax", list[i].length ? "lengths" : list[i].gain > 3 ? "spread" : "",
+                               UNIT_BYTES, list[i].limit);
         attn_softmax_desc d;
         bench.used = 0;
         memset(&d, 0, sizeof d);
         d.x = take_random(n, list[i].gain);
         d.y = take(n * 4);
         d.rows = list[i].rows; d.cols = list[i].cols;
+        for (int j = 0; list[i].length && j < list[i].rows; j++) lengths[j] = list[i].length;
+        if (list[i].length) d.lengths = lengths;
         d.parallel = bench.pool;
         d.isa = bench.isa;
         r.rank = 2; r.dims[0] = list[i].rows; r.dims[1] = list[i].cols;
-        r.work = 8.0 * (double)n;
+        r.work = 4.0 * (double)n + 4.0 * (double)list[i].rows * (list[i].length ? list[i].length : list[i].cols);
         r.aim_kind = list[i].aim_kind; r.aim[0] = list[i].aim[0]; r.aim[1] = list[i].aim[1];
         r.reference = list[i].compared ? last : 0;
         r.run = softmax_run; r.arg = &d;
@@ -437,9 +444,10 @@ static void rows_table(void) {
 enum {
     PLAIN = 0, CAUSAL = 1, KEEP = 2, BIAS = 4, ROWS = 8, GROWING = 16, DENORMAL = 32, WINDOW = 64, ALIBI = 128,
     SOFTCAP = 256, SINK = 512, VARLEN = 1024, CACHE = 2048, NATIVE = 4096, RING = 8192, PAGE16 = 16384, PAGE128 = 32768,
-    TIMED = 65536                   // the aim is a time
+    TIMED = 65536,                  // the aim is a time
+    LENGTHS = 1 << 17, DOCS = 1 << 18, BLOCKS = 1 << 19, ADDITIVE = 1 << 20     // of each query SEEN keys are left
 };
-enum { F32 = ATTN_F32, F16 = ATTN_F16, BF16 = ATTN_BF16, Q8 = ATTN_Q8_0, Q4 = ATTN_Q4_0 };
+enum { F32 = ATTN_F32, F16 = ATTN_F16, BF16 = ATTN_BF16, Q8 = ATTN_Q8_0, Q4 = ATTN_Q4_0, Q4_1 = ATTN_Q4_1 };
 // kv_heads 0: as many as heads. type: of the cache that k and v lie in.
 typedef struct attention_case { int heads, kv_heads, queries, keys, dim, type, how; double aim[2]; } attention_case;
 static const attention_case attention_list[] = {
@@ -454,6 +462,8 @@ static const attention_case attention_list[] = {
     { 8, 0, 2048, 2048, 128, BF16, CACHE | NATIVE, { 82, 0 } },
     { 32, 0, 2048, 2048, 64, F32, KEEP, { 0, 0 } },       { 32, 0, 2048, 2048, 64, F32, BIAS, { 0, 0 } },
     { 8, 0, 2048, 2048, 64, F32, ALIBI, { 0, 0 } },       { 8, 0, 2048, 2048, 64, F32, SOFTCAP, { 0, 0 } },
+    { 8, 0, 2048, 2048, 64, F32, LENGTHS, { 0, 0 } },     { 8, 0, 2048, 2048, 64, F32, DOCS, { 0, 0 } },
+    { 8, 0, 2048, 2048, 64, F32, BLOCKS, { 0, 0 } },      { 1, 0, 512, 512, 32, F32, ADDITIVE, { 0, 0 } },
     { 8, 0, 2048, 2048, 64, F32, SINK, { 0, 0 } },        { 8, 0, 4096, 4096, 64, F32, VARLEN, { 0, 0 } },
     { 8, 0, 2048, 2048, 64, F16, CACHE, { 0, 0 } },       { 8, 0, 2048, 2048, 64, BF16, CACHE, { 0, 0 } },
     { 8, 0, 2048, 2048, 64, Q8, CACHE, { 0, 0 } },        { 32, 8, 512, 512, 128, F32, PLAIN, { 0, 0 } },
@@ -469,13 +479,15 @@ static const attention_case decode_list[] = {
     { 32, 32, 1, 4096, 128, Q4, CACHE, { 0, 0 } },            { 32, 8, 1, 4096, 128, Q4, CACHE, { 0, 0 } },
     { 32, 32, 1, 4096, 128, Q8, CACHE | NATIVE, { 70, 0 } },  { 32, 8, 1, 4096, 128, Q8, CACHE | NATIVE, { 55, 0 } },
     { 32, 32, 1, 4096, 128, Q4, CACHE | NATIVE, { 50, 0 } },  { 32, 8, 1, 4096, 128, Q4, CACHE | NATIVE, { 40, 0 } },
+    { 32, 32, 1, 4096, 128, Q4_1, CACHE, { 0, 0 } },          { 32, 8, 1, 4096, 128, Q4_1, CACHE, { 0, 0 } },
+    { 32, 32, 1, 4096, 128, Q4_1, CACHE | NATIVE, { 0, 0 } }, { 32, 8, 1, 4096, 128, Q4_1, CACHE | NATIVE, { 0, 0 } },
     { 32, 32, 1, 4096, 128, F16, CACHE | PAGE16, { 0, 0 } },  { 32, 8, 1, 4096, 128, F16, CACHE | PAGE16, { 0, 0 } },
     { 32, 32, 1, 4096, 128, F16, CACHE | PAGE128, { 0, 0 } }, { 32, 8, 1, 4096, 128, F16, CACHE | PAGE128, { 0, 0 } },
     { 32, 32, 1, 4096, 128, F16, CACHE | RING, { 0, 0 } },    { 32, 8, 1, 4096, 128, F16, CACHE | RING, { 0, 0 } },
     { 32, 8, 1, 4096, 128, F32, CACHE | SOFTCAP, { 0, 0 } },  { 32, 8, 1, 4096, 128, F16, CACHE | SOFTCAP, { 0, 0 } },
     { 32, 8, 4, 4096, 128, F32, CACHE, { 0, 0 } },            { 32, 8, 4, 4096, 128, F16, CACHE, { 0, 0 } },
 };
-enum { SEEN = 256, RING_PAST = 1000, SEQUENCES = 8 };
+enum { SEEN = 256, RING_PAST = 1000, SEQUENCES = 8, WIDTH = 32 };
 static const int32_t varlen[SEQUENCES + 1] = { 0, 37, 165, 465, 977, 1041, 2041, 2818, 4096 };
 
 static int is_decode(const attention_case *a) { return a->queries <= 4 && a->how & CACHE; }
@@ -516,6 +528,30 @@ static void attention_axes(const attention_case *a, attn_desc *d) {
         d->keep = keep;
     }
     if (a->how & BIAS) d->bias = take_random(pairs, 1);
+    if (a->how & LENGTHS) {
+        int32_t *n = (int32_t *)take(sizeof *n);
+        *n = SEEN;
+        d->key_lengths = n;
+    }
+    if (a->how & DOCS) {
+        int32_t *doc = (int32_t *)take((size_t)a->keys * sizeof *doc);
+        for (int32_t i = 0; i < a->keys; i++) doc[i] = i / SEEN;
+        d->doc_q = d->doc_k = doc;
+    }
+    if (a->how & BLOCKS) {                                          // of each row of blocks one, in no order
+        const int n = a->keys / SEEN;
+        uint8_t *seen = (uint8_t *)take((size_t)(n * n));
+        for (int i = 0; i < n * n; i++) seen[i] = i % n == (3 * (i / n) + 1) % n;
+        d->block_mask = seen;
+        d->block_q = d->block_k = SEEN;
+    }
+    if (a->how & ADDITIVE) {
+        d->score = ATTN_SCORE_ADDITIVE;
+        d->score_width = WIDTH;
+        d->w_q = take_random((size_t)(WIDTH * a->dim), 1);
+        d->w_k = take_random((size_t)(WIDTH * a->dim), 1);
+        d->w_v = take_random(WIDTH, 1);
+    }
     if (a->how & SOFTCAP) d->softcap = 30;
     if (a->how & SINK) d->sink = take_random((size_t)a->heads, 1);
     d->alibi = (a->how & ALIBI) != 0;
@@ -538,7 +574,8 @@ static void attention_axes(const attention_case *a, attn_desc *d) {
 // Bytes of k, or of v
 static size_t attention_bytes(const attention_case *a) {
     const size_t n = (size_t)(a->kv_heads ? a->kv_heads : a->heads) * (size_t)a->keys * (size_t)a->dim;
-    return a->type == Q8 ? n / 32 * 34 : a->type == Q4 ? n / 32 * 18 : n * (a->type == F32 ? 4 : 2);
+    return a->type == Q8 ? n / 32 * 34 : a->type == Q4 ? n / 32 * 18 : a->type == Q4_1 ? n / 32 * 20
+        : n * (a->type == F32 ? 4 : 2);
 }
 
 // The caches, filled by attn_append, each key head with the same numbers; pages lie in no order, a ring has gone round.
@@ -614,7 +651,8 @@ static void attention_name(const attention_case *a, char *out, size_t n) {
         { CAUSAL, " causal" }, { KEEP, " keep" }, { BIAS, " bias" }, { GROWING, " growing" }, { DENORMAL, " denormal" },
         { WINDOW, " window 256" }, { ALIBI, " alibi" }, { SOFTCAP, " softcap" }, { SINK, " sink" },
         { VARLEN, " varlen" }, { PAGE16, " page 16" }, { PAGE128, " page 128" }, { RING, " ring" },
-        { NATIVE, " native" },
+        { NATIVE, " native" }, { LENGTHS, " lengths 256" }, { DOCS, " documents 256" }, { BLOCKS, " blocks 256" },
+        { ADDITIVE, " additive 32" },
     };
     char text[64];
     int used = 0;
@@ -623,7 +661,7 @@ static void attention_name(const attention_case *a, char *out, size_t n) {
     if (a->how & CACHE) used += snprintf(text + used, 16, " %s", attn_type_str(a->type));
     if (a->how & ROWS) used += snprintf(text + used, 16, " rows %d", a->heads * a->dim);
     for (int i = 0; i < COUNT(list); i++)
-        if (a->how & list[i].how) used += snprintf(text + used, 16, "%s", list[i].name);
+        if (a->how & list[i].how) used += snprintf(text + used, 20, "%s", list[i].name);
     snprintf(out, n, "%s", text + 1);
 }
 
@@ -635,7 +673,7 @@ static double attention_pairs(const attention_case *a) {
         pairs += n * n;
     } else for (int i = 0; i < a->queries; i++) {
         const int to = a->how & (CAUSAL | WINDOW) ? i + 1 + a->keys - a->queries : a->keys;
-        pairs += a->how & WINDOW && to > SEEN ? SEEN : to;
+        pairs += a->how & (WINDOW | LENGTHS | DOCS | BLOCKS) && to > SEEN ? SEEN : to;
     }
     return pairs * a->heads;
 }
@@ -646,13 +684,14 @@ static double attention_row(const char *op, const attention_case *a, double refe
     const int peak = !(a->how & NATIVE) ? LIMIT_PEAK : attn_peak_loop(1, bench.isa, ATTN_ARITH_NATIVE) > 0 ? LIMIT_BF16
                                                                                                            : LIMIT_NONE;
     char variant[64];
-    bench_row r = row_make(op, variant, decode ? UNIT_BYTES : UNIT_FLOPS,
-                           a->how & (DENORMAL | TIMED) ? LIMIT_NONE : decode ? LIMIT_READ : peak);
+    const int by_element = a->how & ADDITIVE;
+    bench_row r = row_make(op, variant, decode ? UNIT_BYTES : by_element ? UNIT_ELEMENTS : UNIT_FLOPS,
+                           a->how & (DENORMAL | TIMED | ADDITIVE) ? LIMIT_NONE : decode ? LIMIT_READ : peak);
     attention_arg g;
     if (attention_make(a, &g) != ATTN_OK) fputs("bench: attn_append was refused\n", stderr);
     attention_name(a, variant, sizeof variant);
     r.rank = 4; r.dims[0] = a->heads; r.dims[1] = a->queries; r.dims[2] = a->keys; r.dims[3] = a->dim;
-    r.work = decode ? 2 * (double)g.bytes : 4 * attention_pairs(a) * (double)a->dim;
+    r.work = decode ? 2 * (double)g.bytes : attention_pairs(a) * (by_element ? WIDTH : 4.0 * (double)a->dim);
     r.aim[0] = a->aim[0]; r.aim[1] = a->aim[1];
     r.aim_kind = a->how & TIMED ? AIM_TIME : AIM_SHARE;
     r.may_refuse = (a->how & NATIVE) != 0;
@@ -730,7 +769,7 @@ static void short_table(void) {
 static void attention_table(void) {
     double last = 0;
     table_head("attention f32: heads x queries x keys x dim, 4 flops a pair seen and feature; denormal: time against "
-               "the row above");
+               "the row above; additive: ns a tanh");
     for (int i = 0; i < COUNT(attention_list); i++) last = attention_row("attention", &attention_list[i], last);
     if (!bench.no_short) short_table();
 }

@@ -117,7 +117,8 @@ class Attention:
         self.type = next((t for t in ("f16", "bf16", "q8_0", "q4_0") if t in words), "f32")
         self.causal = "causal" in words and self.queries == self.keys
         self.softcap = 30.0 if "softcap" in words else 0.0
-        lacking = {"varlen", "sink", "page", "ring", "q8_0", "q4_0", "native"}
+        lacking = {"varlen", "sink", "page", "ring", "q8_0", "q4_0", "q4_1", "native", "lengths", "documents", "blocks",
+                   "additive"}
         self.offered = not lacking & set(words) and row["status"] == "done"
 
     def normal(self, *shape):
