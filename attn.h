@@ -4071,7 +4071,7 @@ ATTN__OUTLINE void ATTN__FN(products)(attn__tile_args *g, attn__e *s, const attn
             at = 0; x = spare; stride = dk;
         }
         if (!ATTN__LEAN && g->next_k) ATTN__FN(touch)(g);
-        if (g->coming[0].each | g->coming[1].each)
+        if (!ATTN__LEAN && (g->coming[0].each | g->coming[1].each))
             for (int j = 0; j < 2; j++) attn__touch_ahead(g->coming + j);
         ATTN__OR_THIN(thin, ATTN__ROWS(n))(s + at * ATTN__TQ, ATTN__TQ, NULL, x, stride, 1, t, ATTN__TQ, dk,
                                            at >= to || at + n <= from ? top : NULL, 0);
@@ -8293,7 +8293,8 @@ ATTN__FUNC void attn__fwd_task(void *arg, ptrdiff_t task, int worker) {
         g->b = b; g->offset = attn__offset(d, b);
         g->tree = attn__keys_in_use(d, b) - attn__queries_in_use(d, b);
         g->k = attn__rows_of(d, 1, b, hk); g->v = attn__rows_of(d, 0, b, hk);
-        g->after = p->tiles == 1 && t + 1 < end && hk + 1 < d->kv_heads ? attn__bytes(d->k_type, d->k_stride[1]) : 0;
+        g->after = !ATTN__LEAN && p->tiles == 1 && t + 1 < end && hk + 1 < d->kv_heads
+            ? attn__bytes(d->k_type, d->k_stride[1]) : 0;
         if (!ATTN__LEAN && p->near_heads && at != head) {
             g->next_k = NULL;
             if ((at + 1) * p->tiles < end) attn__next_head(p, g, (at + 1) / p->units, (at + 1) % p->units);

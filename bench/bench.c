@@ -691,7 +691,7 @@ static double attention_row(const char *op, const attention_case *a, double refe
     if (attention_make(a, &g) != ATTN_OK) fputs("bench: attn_append was refused\n", stderr);
     attention_name(a, variant, sizeof variant);
     r.rank = 4; r.dims[0] = a->heads; r.dims[1] = a->queries; r.dims[2] = a->keys; r.dims[3] = a->dim;
-    r.work = decode ? 2 * (double)g.bytes : attention_pairs(a) * (by_element ? WIDTH : 4.0 * (double)a->dim);
+    r.work = decode ? 2 * (double)g.bytes : attention_pairs(a) * (by_element ? (double)WIDTH : 4.0 * (double)a->dim);
     r.aim[0] = a->aim[0]; r.aim[1] = a->aim[1];
     r.aim_kind = a->how & TIMED ? AIM_TIME : AIM_SHARE;
     r.may_refuse = (a->how & NATIVE) != 0;

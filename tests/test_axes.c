@@ -365,7 +365,7 @@ static attn_desc mix_desc(void) {
     EACH(r, MIX_ROWS) EACH(j, MIX_M) {
         mix_s[r][j] = 0;
         EACH(c, MIX_D) mix_s[r][j] += (double)mix_q[r * MIX_D + c] * (double)mix_k[(r / MIX_N * MIX_M + j) * MIX_D + c];
-        mix_s[r][j] /= sqrt((double)MIX_D);
+        mix_s[r][j] /= ref_sqrt((double)MIX_D);
     }
     return d;
 }
@@ -423,8 +423,8 @@ TEST(composition, luong_s_predictive_window) {
     EACH(i, MIX_N) at[i] = (float)(test_uniform() * (MIX_M - 1));
     at[0] = MIX_M - 1;
     EACH(i, MIX_N * MIX_M) {
-        float far = (float)(i % MIX_M) - at[i / MIX_M];
-        keep[i] = far >= -3 && far <= 3; bias[i] = -far * far / (2 * 1.5f * 1.5f);
+        float apart = (float)(i % MIX_M) - at[i / MIX_M];
+        keep[i] = apart >= -3 && apart <= 3; bias[i] = -apart * apart / (2 * 1.5f * 1.5f);
     }
     d.key_lengths = lengths; d.keep = keep; d.lse = lse0;
     CHECK(attn_fwd(&d) == ATTN_OK);
