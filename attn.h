@@ -1160,6 +1160,7 @@ ATTN_DEF const char *attn_status_str(attn_status s) {
 ATTN_DEF int attn_version(void) { return ATTN_VERSION; }
 
 typedef struct attn__type_row { const char *text; int bytes, elements; } attn__type_row;
+#define ATTN__IN_BLOCKS(type) ((type) >= ATTN_Q8_0 && (type) <= ATTN_Q4_1)
 static const attn__type_row attn__types[ATTN_TYPE_COUNT] = {
 #define ATTN__ROW(NAME, text, bytes, elements) { text, bytes, elements },
     ATTN_TYPE_LIST(ATTN__ROW)
@@ -2636,13 +2637,11 @@ ATTN__FUNC void attn__dropout(const attn_desc *d, ptrdiff_t b, ptrdiff_t h, ptrd
 #define attn__f16_at(p) _mm_cvtss_f32(_mm_cvtph_ps(_mm_cvtsi32_si128(attn__u16(p))))
 #define attn__v_f16(p) _mm512_cvtph_ps(_mm256_set1_epi16((short)attn__u16(p)))
 #define attn__v_of_i8(p) _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))))
-#define attn__v_of_u4(p, n) \
-    _mm512_cvtepi32_ps(_mm512_and_si512(_mm512_srl_epi32(_mm512_cvtepu8_epi32(_mm_loadu_si128( \
-        (const __m128i *)(const void *)(p))), _mm_cvtsi32_si128(n)), _mm512_set1_epi32(15)))
 #define attn__v_chosen(a, p, n) \
     _mm512_permutexvar_ps(_mm512_srlv_epi32(_mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)(const void *)(p))), \
                                             _mm512_set1_epi32(n)), a)
-#define attn__v_from_8() _mm512_set_ps(7, 6, 5, 4, 3, 2, 1, 0, -1, -2, -3, -4, -5, -6, -7, -8)
+#define attn__v_from(n) _mm512_set_ps((n) + 15, (n) + 14, (n) + 13, (n) + 12, (n) + 11, (n) + 10, (n) + 9, (n) + 8, \
+                                      (n) + 7, (n) + 6, (n) + 5, (n) + 4, (n) + 3, (n) + 2, (n) + 1, n)
 #define attn__v_swap(a) _mm512_permute_ps(a, 0xb1)
 ATTN__INL __m512 ATTN__FN(twice)(const float *p) {
     const __m512i x = _mm512_cvtepu32_epi64(ATTN__H(p));
@@ -2701,8 +2700,8 @@ ATTN__INL void ATTN__FN(turn4)(__m512 *r, const char *const *p, ptrdiff_t i) {
     (n) ? _mm512_and_si512(ATTN__IC(a), _mm512_set1_epi32(-65536)) : _mm512_slli_epi32(ATTN__IC(a), 16))
 #define attn__v_byte(a, n) _mm512_cvtepi32_ps( \
     _mm512_srai_epi32(_mm512_slli_epi32(ATTN__IC(a), (unsigned)(24 - 8 * (n))), 24))
-#define attn__v_fours(a, n) _mm512_castsi512_ps(_mm512_sub_epi8(_mm512_and_si512( \
-    _mm512_srl_epi32(ATTN__IC(a), _mm_cvtsi32_si128(n)), _mm512_set1_epi8(15)), _mm512_set1_epi8(8)))
+#define attn__v_fours(a, n, bias) _mm512_castsi512_ps(_mm512_sub_epi8(_mm512_and_si512( \
+    _mm512_srl_epi32(ATTN__IC(a), _mm_cvtsi32_si128(n)), _mm512_set1_epi8(15)), _mm512_set1_epi8(bias)))
 
 #elif ATTN__LANES == 8
 // ---- AVX2 with FMA, native or by SIMDe
@@ -2850,8 +2849,8 @@ ATTN__INL void ATTN__FN(turn4)(attn__v *r, const char *const *p, ptrdiff_t i) {
 #ifdef attn__v_of_f16
 #define attn__v_byte(a, n) \
     _mm256_cvtepi32_ps(_mm256_srai_epi32(_mm256_slli_epi32(ATTN__IC(a), 24 - 8 * (n)), 24))
-#define attn__v_fours(a, n) ATTN__FC(_mm256_sub_epi8(_mm256_and_si256( \
-    _mm256_srl_epi32(ATTN__IC(a), _mm_cvtsi32_si128(n)), _mm256_set1_epi8(15)), _mm256_set1_epi8(8)))
+#define attn__v_fours(a, n, bias) ATTN__FC(_mm256_sub_epi8(_mm256_and_si256( \
+    _mm256_srl_epi32(ATTN__IC(a), _mm_cvtsi32_si128(n)), _mm256_set1_epi8(15)), _mm256_set1_epi8(bias)))
 #endif
 
 #elif ATTN__LANES == 4
@@ -3643,12 +3642,19 @@ ATTN__INL int ATTN__FN(loads)(int type) {               // are rows of this type
 #define ATTN__LOAD_ATTN_Q8_0(p, i, c) attn__v_mul(c, attn__v_of_i8(ATTN__BLOCK(p, i, 34) + 2 + (size_t)(i) % 32))
 #ifdef attn__v_chosen                                   // all 16 values of a block, and one of them for each
 #define ATTN__LOAD_ATTN_Q4_0(p, i, c) attn__v_chosen(c, ATTN__BLOCK(p, i, 18) + 2 + (i) % 16, (int)((i) % 32 / 16 * 4))
-#define ATTN__SCALE_ATTN_Q4_0(p, i) attn__v_mul(attn__v_from_8(), attn__v_f16(ATTN__BLOCK(p, i, 18)))
+#define ATTN__SCALE_ATTN_Q4_0(p, i) attn__v_mul(attn__v_from(-8), attn__v_f16(ATTN__BLOCK(p, i, 18)))
+#define ATTN__LOAD_ATTN_Q4_1(p, i, c) attn__v_chosen(c, ATTN__BLOCK(p, i, 20) + 4 + (i) % 16, (int)((i) % 32 / 16 * 4))
+#define ATTN__SCALE_ATTN_Q4_1(p, i) \
+    attn__v_fma(attn__v_from(0), attn__v_f16(ATTN__BLOCK(p, i, 20)), attn__v_f16(ATTN__BLOCK(p, i, 20) + 2))
 #else
 #define ATTN__LOAD_ATTN_Q4_0(p, i, c) \
     attn__v_mul(attn__v_sub(attn__v_of_u4(ATTN__BLOCK(p, i, 18) + 2 + (i) % 16, (int)((i) % 32 / 16 * 4)), \
                             attn__v_set(8)), c)
 #define ATTN__SCALE_ATTN_Q4_0(p, i) attn__v_f16(ATTN__BLOCK(p, i, 18))
+#define ATTN__LOAD_ATTN_Q4_1(p, i, c) \
+    attn__v_fma(attn__v_of_u4(ATTN__BLOCK(p, i, 20) + 4 + (i) % 16, (int)((i) % 32 / 16 * 4)), c, \
+                attn__v_f16(ATTN__BLOCK(p, i, 20) + 2))
+#define ATTN__SCALE_ATTN_Q4_1(p, i) attn__v_f16(ATTN__BLOCK(p, i, 20))
 #endif
 #define ATTN__SCALE_ATTN__OWN(p, i) attn__v_set(0)
 #define ATTN__SCALE_ATTN__HALVES(p, i) attn__v_set(0)
@@ -3668,20 +3674,22 @@ ATTN__INL int ATTN__FN(loads)(int type) {               // are rows of this type
 #endif
 #ifdef attn__v_of_i8
 #define ATTN__TYPE_Q8_0(F) case ATTN_Q8_0: F(ATTN_Q8_0);
-#define ATTN__TYPE_Q4_0(F) case ATTN_Q4_0: F(ATTN_Q4_0);    // of values in decoding
+#define ATTN__TYPE_Q4_0(F) case ATTN_Q4_0: F(ATTN_Q4_0);    // of 4 bits: widened, and values in decoding
+#define ATTN__TYPE_Q4_1(F) case ATTN_Q4_1: F(ATTN_Q4_1);
 #else
 #define ATTN__TYPE_Q8_0(F)
 #define ATTN__TYPE_Q4_0(F)
+#define ATTN__TYPE_Q4_1(F)
 #endif
-#define ATTN__TYPES(F) ATTN__TYPE_BF16(F) ATTN__TYPE_F16(F) ATTN__TYPE_Q8_0(F) default: F(ATTN__OWN);
-// r[u] = elements of row p[u] from i on, for u < n
-ATTN__INL void ATTN__FN(load_rows)(attn__v *r, const char *const *p, ptrdiff_t i, const int n, int type) {
-#define ATTN__EACH(TYPE) ATTN__UNROLL for (int u = 0; u < n; u++) r[u] = ATTN__LOAD(TYPE, p[u], i); break
-    switch (type) { ATTN__TYPES(ATTN__EACH) }
-#undef ATTN__EACH
-}
+#define ATTN__TYPES_WHOLE(F) ATTN__TYPE_BF16(F) ATTN__TYPE_F16(F) default: F(ATTN__OWN);
+#define ATTN__TYPES(F) ATTN__TYPE_Q8_0(F) ATTN__TYPES_WHOLE(F)
+#ifdef attn__v_byte                                     // those that are not turned as words
+#define ATTN__TYPES_LEFT(F) ATTN__TYPE_F16(F) default: F(ATTN__OWN);
+#else
+#define ATTN__TYPES_LEFT(F) ATTN__TYPES(F)
+#endif
 // r[u][v] = element i + u of row p[v], LANES x LANES. Short types are turned as words of several, in fewer steps; h:
-// the scale (f16) of each row's block, of q8_0 and q4_0.
+// the scale (f16) of each row's block, FEW_KEYS later the offset of q4_1.
 ATTN__INL void ATTN__FN(turned)(attn__v *r, const char *const *p, ptrdiff_t i, int type, const uint16_t *h) {
 #ifdef attn__v_half
     if (type == ATTN_BF16) {
@@ -3694,38 +3702,33 @@ ATTN__INL void ATTN__FN(turned)(attn__v *r, const char *const *p, ptrdiff_t i, i
     }
 #endif
 #ifdef attn__v_byte
-    if (type == ATTN_Q8_0 || type == ATTN_Q4_0) {
-        const int fours = type == ATTN_Q4_0, half = (int)(i % 32 / 16);
-        const attn__v scale = attn__v_of_f16(h);
+    if (ATTN__IN_BLOCKS(type)) {
+        const int fours = type != ATTN_Q8_0, q4_1 = type == ATTN_Q4_1, half = (int)(i % 32 / 16);
+        const attn__v scale = attn__v_of_f16(h), low = q4_1 ? attn__v_of_f16(h + ATTN__FEW_KEYS) : attn__v_set(0);
         attn__v w[4];
-        ATTN__FN(turn4)(w, p, i / 32 * attn__types[type].bytes + 2 + (fours ? 0 : 16 * half));
+        ATTN__FN(turn4)(w, p, i / 32 * attn__types[type].bytes + (q4_1 ? 4 : 2) + (fours ? 0 : 16 * half));
         if (i % 16) { w[0] = w[2]; w[1] = w[3]; }       // of 8 lanes
-        ATTN__UNROLL for (int j = 0; j < ATTN__LANES / 4; j++) if (fours) w[j] = attn__v_fours(w[j], 4 * half);
+        ATTN__UNROLL for (int j = 0; j < ATTN__LANES / 4; j++)
+            if (fours) w[j] = attn__v_fours(w[j], 4 * half, q4_1 ? 0 : 8);
         ATTN__UNROLL for (int j = 0; j < ATTN__LANES; j++)
-            r[j] = attn__v_mul(attn__v_byte(w[j / 4], j % 4), scale);
+            r[j] = attn__v_fma(attn__v_byte(w[j / 4], j % 4), scale, low);
         return;
     }
 #endif
     (void)h;
-    ATTN__FN(load_rows)(r, p, i, ATTN__LANES, type);
+#define ATTN__EACH(TYPE) ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) r[u] = ATTN__LOAD(TYPE, p[u], i); break
+    switch (type) { ATTN__TYPES_LEFT(ATTN__EACH) }
+#undef ATTN__EACH
     ATTN__FN(transpose)(r);
 }
 ATTN__OUTLINE void ATTN__FN(widen)(attn__e *y, int type, const char *p, ptrdiff_t col, ptrdiff_t n) {
     ptrdiff_t i = 0;
-    attn__v r;
-    if (col != 1) {}
-#ifdef attn__v_of_i8
-    else if (type == ATTN_Q4_0 || type == ATTN_Q4_1) for (; i < n; i += ATTN__LANES) {
-        const char *x = p + i / 32 * attn__types[type].bytes, *b = x + attn__types[type].bytes - 16 + i % 16;
-        const attn__v a = attn__v_of_u4(b, (int)(i % 32 / 16 * 4)), scale = attn__v_set(attn__f16_at(x));
-        attn__v_store(y + i, type == ATTN_Q4_1 ? attn__v_add(attn__v_mul(a, scale), attn__v_set(attn__f16_at(x + 2)))
-                                               : attn__v_mul(attn__v_sub(a, attn__v_set(8)), scale));
-    }
-#endif
-    else if (ATTN__FN(loads)(type)) for (; i + ATTN__LANES <= n; i += ATTN__LANES) {
-        ATTN__FN(load_rows)(&r, &p, i, 1, type);
-        attn__v_store(y + i, r);
-    }
+#define ATTN__EACH(TYPE) attn__v_store(y + i, ATTN__LOAD(TYPE, p, i)); break
+    if (col == 1 && ATTN__FN(loads)(ATTN__IN_BLOCKS(type) ? ATTN_Q8_0 : type))
+        for (; i + ATTN__LANES <= n; i += ATTN__LANES) switch (type) {
+            ATTN__TYPE_Q4_0(ATTN__EACH) ATTN__TYPE_Q4_1(ATTN__EACH) ATTN__TYPES(ATTN__EACH)
+        }
+#undef ATTN__EACH
 #ifdef ATTN__DOUBLE
     for (; i < n; i++) y[i] = attn__stored(type, p, i * col);
 #else
@@ -3879,12 +3882,14 @@ ATTN__FUNC void ATTN__FN(gemv)(attn__gemm_args *g) {
         const ptrdiff_t next = g->b_type != ATTN__OWN_TYPE && t + 1 < turns ? step : 0;
         const ptrdiff_t ahead = (bytes * next) >> shift;
         const char *row[ATTN__LINES], *to[ATTN__LINES];
-        attn__v s[ATTN__LINES];
-        ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) {
+        attn__v s[ATTN__LINES], sums[ATTN__LINES];
+        attn__e by[ATTN__LINES];
+        for (int u = 0; u < ATTN__LINES; u++) {
             const ptrdiff_t at = j + (u < rows ? u * apart : 0);
             row[u] = attn__at(g->b_type, g->b, at * step);
-            s[u] = attn__v_set(down && u < rows ? a[at * g->acs] * (attn__e)g->alpha : 0);
+            by[u] = down && u < rows ? a[at * g->acs] * (attn__e)g->alpha : 0;
         }
+        ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) s[u] = attn__v_set(by[u]);
         for (ptrdiff_t p = 0, i, n; p < along; p += n) {
             int type = g->b_type;
             n = ATTN__FN(lines)(to, &type, row, down ? rows : ATTN__LINES, z, p, along - p);
@@ -3924,9 +3929,8 @@ ATTN__FUNC void ATTN__FN(gemv)(attn__gemm_args *g) {
                 if (down) attn__v_store_n(c + p + i, n - i, y);
             }
         }
-        if (!down) ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) if (u < rows) {
-            c[j + u * apart] += (attn__e)g->alpha * attn__v_hsum(s[u]);
-        }
+        ATTN__UNROLL for (int u = 0; u < ATTN__LINES; u++) sums[u] = s[u];      // s stays in registers
+        for (int u = 0; u < rows && !down; u++) c[j + u * apart] += (attn__e)g->alpha * attn__v_hsum(sums[u]);
     }
     attn__v_end();
 }
@@ -4277,28 +4281,16 @@ ATTN__OUTLINE int ATTN__FN(additions)(const attn__tile_args *g, attn__e *t, attn
     const attn_desc *d = g->d;
     const ptrdiff_t col = d->bias_stride[3];
     const int alibi = d->alibi || d->alibi_slopes, own = d->bias_type == ATTN__OWN_TYPE;
-    attn__v least = attn__v_set(0);
+    attn__v least = attn__v_set(0), one[ATTN__QV];
+    const attn__e *row[ATTN__TQ];
+    ATTN__LANES_OF(j) one[j] = attn__v_set(1);
+    for (int i = 0; own && d->bias && i < ATTN__TQ; i++) row[i] = (const attn__e *)g->bias[i] + k0 * col;
     if (!d->bias) for (ptrdiff_t i = 0; i < nk * ATTN__TQ; i += ATTN__LANES) attn__v_store(t + i, attn__v_set(0));
-    else for (int lane = 0; lane < ATTN__TQ; lane += ATTN__LANES) {
-        ptrdiff_t r = 0;
-        for (; own && col == 1 && r + ATTN__LANES <= nk; r += ATTN__LANES) {
-            attn__v x[ATTN__LANES];
-            ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++)
-                x[i] = attn__v_load((const attn__e *)g->bias[lane + i] + k0 + r);
-            ATTN__FN(transpose)(x);
-            ATTN__UNROLL for (int i = 0; i < ATTN__LANES; i++) {
-                least = attn__v_min(x[i], least);
-                attn__v_store(t + (r + i) * ATTN__TQ + lane, x[i]);
-            }
-        }
-        for (; r < nk; r++) {
-            attn__e *x = t + r * ATTN__TQ + lane;
-            for (int i = 0; i < ATTN__LANES; i++)
-                x[i] = own ? ((const attn__e *)g->bias[lane + i])[(k0 + r) * col]
-                           : (attn__e)attn__stored(d->bias_type, g->bias[lane + i], (k0 + r) * col);
-            least = attn__v_min(attn__v_load(x), least);
-        }
-    }
+    else if (own) ATTN__FN(pack)(t, ATTN__TQ, row, col, nk, one, ATTN__TQ);
+    else for (ptrdiff_t r = 0; r < nk; r++) for (int i = 0; i < ATTN__TQ; i++)
+        t[r * ATTN__TQ + i] = (attn__e)attn__stored(d->bias_type, g->bias[i], (k0 + r) * col);
+    for (ptrdiff_t i = 0; d->bias && i < nk * ATTN__TQ; i += ATTN__LANES)
+        least = attn__v_min(attn__v_load(t + i), least);
     for (int lane = 0; alibi && lane < ATTN__TQ; lane += ATTN__LANES) {
         attn__e slope[ATTN__LANES], at[ATTN__LANES];
         const ptrdiff_t edge = k0 / ATTN__KT * ATTN__KT;    // of the block: a far position is rounded the same way then
@@ -4671,18 +4663,21 @@ ATTN__OUTLINE void ATTN__FN(block)(attn__tile_args *g, const attn__space *w, ptr
 // Scores with keys in lanes (rows of k turned in registers), outputs with columns in lanes: k and v are read once for
 // all rows and nothing is padded to a tile. Every sum has the tile's order, so the bits are the tile's.
 
-// The rest of few_scores for LANES keys: features from d on, out of the last LANES
+// The rest of few_scores for LANES keys: features from d on, out of the last LANES; blocks have none
 ATTN__OUTLINE void ATTN__FN(few_rest)(attn__e *t, const attn__e *q, ptrdiff_t dk, ptrdiff_t d, const char *const *k,
                                       int type, int rows) {
-    attn__v r[ATTN__LANES];
-    attn__e z[ATTN__LANES * ATTN__LANES];
-    ATTN__FN(load_rows)(r, k, dk - ATTN__LANES, ATTN__LANES, type);
-    ATTN__FN(transpose)(r);
-    ATTN__UNROLL for (int u = 0; u < ATTN__LANES; u++) attn__v_store(z + u * ATTN__LANES, r[u]);
+    const ptrdiff_t rest = dk - d;
+    attn__e x[ATTN__LANES], z[ATTN__LANES * ATTN__LANES];
+    for (int u = 0; u < ATTN__LANES; u++) {
+#define ATTN__EACH(TYPE) attn__v_store(x, ATTN__LOAD(TYPE, k[u], dk - ATTN__LANES)); break
+        switch (type) { ATTN__TYPES_WHOLE(ATTN__EACH) }
+#undef ATTN__EACH
+        for (ptrdiff_t i = 0; i < rest; i++) z[i * ATTN__LANES + u] = x[ATTN__LANES - rest + i];
+    }
     for (int g = 0; g < rows; g++) {
         attn__v a = attn__v_load(t + g * ATTN__KT);
-        for (ptrdiff_t i = d; i < dk; i++)
-            a = attn__v_fma(attn__v_set(q[g * dk + i]), attn__v_load(z + (i - dk + ATTN__LANES) * ATTN__LANES), a);
+        for (ptrdiff_t i = 0; i < rest; i++)
+            a = attn__v_fma(attn__v_set(q[g * dk + d + i]), attn__v_load(z + i * ATTN__LANES), a);
         attn__v_store(t + g * ATTN__KT, a);
     }
 }
@@ -4690,15 +4685,16 @@ ATTN__OUTLINE void ATTN__FN(few_rest)(attn__e *t, const attn__e *q, ptrdiff_t dk
 ATTN__OUTLINE void ATTN__FN(few_scores)(attn__e *t, const attn__e *q, ptrdiff_t dk, const char *const *k, int type,
                                         int rows, attn__ahead *touch) {
     attn__v a[2][4], r[ATTN__LANES];
-    uint16_t h[16][ATTN__FEW_KEYS];                     // scales of 512 features
+    uint16_t h[16][2 * ATTN__FEW_KEYS];                 // scales of 512 features, and offsets
     ptrdiff_t d = 0;
     ATTN__UNROLL for (int g = 0; g < 4; g++) a[0][g] = a[1][g] = attn__v_set(0);
     for (; d + ATTN__LANES <= dk; d += ATTN__LANES) ATTN__UNROLL for (int b = 0; b < 2; b++) {
         const attn__e *x = q + d;
 #ifdef attn__v_byte
-        if (b == 0 && d % 512 == 0 && (type == ATTN_Q8_0 || type == ATTN_Q4_0))
-            for (ptrdiff_t i = d / 32; i < dk / 32 && i < d / 32 + 16; i++) ATTN__UNROLL
-                for (int u = 0; u < ATTN__FEW_KEYS; u++) h[i % 16][u] = attn__u16(k[u] + i * attn__types[type].bytes);
+        if (b == 0 && d % 512 == 0 && ATTN__IN_BLOCKS(type))
+            for (ptrdiff_t i = d / 32; i < dk / 32 && i < d / 32 + 16; i++)
+                for (int j = 0; j <= (type == ATTN_Q4_1); j++) ATTN__UNROLL for (int u = 0; u < ATTN__FEW_KEYS; u++)
+                    h[i % 16][j * ATTN__FEW_KEYS + u] = attn__u16(k[u] + i * attn__types[type].bytes + 2 * j);
 #endif
         ATTN__FN(turned)(r, k + b * ATTN__LANES, d, type, h[d % 512 / 32] + b * ATTN__LANES);
         if (b == 0) attn__touch_ahead(touch);
@@ -4715,8 +4711,8 @@ ATTN__OUTLINE void ATTN__FN(few_scores)(attn__e *t, const attn__e *q, ptrdiff_t 
     for (int b = 0; d < dk && b < 2; b++)
         ATTN__FN(few_rest)(t + b * ATTN__LANES, q, dk, d, k + b * ATTN__LANES, type, rows);
 }
-// o[g][4 vectors] += sum over keys of p[g][key] v[key][column[u] ..] for four rows or one; `wide`: 8 vectors of one.
-// l, when given, is one more chain.
+// o[g][4 vectors] += sum over keys of p[g][key] v[key][column[u] ..] for four rows or one; `wide`: 8 vectors of one,
+// not of q4_1, whose widening is work enough. l, when given, is one more chain.
 ATTN__OUTLINE void ATTN__FN(few_columns)(attn__e *o, ptrdiff_t o_row, const attn__e *p, const char *const *v, int type,
                                          const ptrdiff_t *column, ptrdiff_t nk, attn__e *l, int rows, int wide,
                                          attn__ahead *touch) {
@@ -4747,7 +4743,7 @@ ATTN__OUTLINE void ATTN__FN(few_columns)(attn__e *o, ptrdiff_t o_row, const attn
             const attn__v c = ATTN__SCALE_##TYPE(v[k], at[i]);                                                    \
             x[i] = ATTN__LOAD_##TYPE(v[k], at[i], c); x[i + 1] = ATTN__LOAD_##TYPE(v[k], at[i + 1], c);           \
         }                                                                                                         \
-        if (wide) ATTN__UNROLL for (int i = 0; i < 4; i += 2) {                                                   \
+        if (ATTN__IS_WIDE) ATTN__UNROLL for (int i = 0; i < 4; i += 2) {                                          \
             const attn__v c = ATTN__SCALE_##TYPE(v[k], at[4 + i]), y = attn__v_set(p[k]);                         \
             a[1][i] = attn__v_fma(ATTN__LOAD_##TYPE(v[k], at[4 + i], c), y, a[1][i]);                             \
             a[1][i + 1] = attn__v_fma(ATTN__LOAD_##TYPE(v[k], at[5 + i], c), y, a[1][i + 1]);                     \
@@ -4760,8 +4756,13 @@ ATTN__OUTLINE void ATTN__FN(few_columns)(attn__e *o, ptrdiff_t o_row, const attn
     }                                                                                                             \
     break
     switch (type) {
+#define ATTN__IS_WIDE 0
+    ATTN__TYPE_Q4_1(ATTN__EACH)
+#undef ATTN__IS_WIDE
+#define ATTN__IS_WIDE wide
     ATTN__TYPE_Q4_0(ATTN__EACH)
     ATTN__TYPES(ATTN__EACH)
+#undef ATTN__IS_WIDE
     }
 #undef ATTN__EACH
     ATTN__UNROLL for (int g = 0; g < 4; g++) if (g < sums)
@@ -4773,9 +4774,9 @@ ATTN__OUTLINE int ATTN__FN(few_rows)(const char **p, const attn__tile_args *g, c
     const attn__rows *x = keys ? &g->k : &g->v;
     int words = keys ? g->words_k : g->words_v, type = x->type;
 #ifdef attn__v_byte
-    words |= type == ATTN_Q4_0 && !(keys && ATTN__FN(stages)(g->d, 1));
+    words |= ATTN__IN_BLOCKS(type) && !(keys && ATTN__FN(stages)(g->d, 1));
 #elif defined(attn__v_of_i8)
-    words |= !keys && type == ATTN_Q4_0;
+    words |= !keys && ATTN__IN_BLOCKS(type);
 #endif
     if (!words && !(x->col == 1 && ATTN__FN(loads)(type) && !(keys && ATTN__FN(stages)(g->d, 1)))) {
         ptrdiff_t row;
@@ -4802,7 +4803,8 @@ ATTN__OUTLINE void ATTN__FN(few_span)(attn__tile_args *g, const attn__space *w, 
     const char *k[ATTN__KT], *v[ATTN__KT];
     // features and columns at a time; times that rows to come are touched, for FEW_KEYS keys and for a value or two
     const ptrdiff_t features = g->words_k == ATTN__I8_WORDS && ATTN__LANES < 8 ? 32 : ATTN__LANES << g->words_k;
-    const ptrdiff_t columns = (step == 1 && !g->words_v ? 8 : 4) * ATTN__LANES;
+    const int narrow = g->v.type == ATTN_Q4_1 && ATTN__FN(loads)(ATTN_Q8_0);
+    const ptrdiff_t columns = (step == 1 && !g->words_v && !narrow ? 8 : 4) * ATTN__LANES;
     const ptrdiff_t k_times = (dk > features ? dk / features : 1) * (g->words_k ? 2 : 1) * (group / step);
     const ptrdiff_t v_times = (o_row + columns - 1) / columns * (group / step);
     const attn__v cap = attn__v_set((attn__e)d->softcap),
@@ -5694,7 +5696,7 @@ static const attn__table ATTN__FN(table) = {
 #undef attn__v_byte
 #undef attn__v_fours
 #undef attn__v_chosen
-#undef attn__v_from_8
+#undef attn__v_from
 #undef attn__f16_at
 #undef attn__v_f16
 #undef ATTN__H
@@ -5707,18 +5709,23 @@ static const attn__table ATTN__FN(table) = {
 #undef ATTN__SCALE_ATTN_F16
 #undef ATTN__SCALE_ATTN_Q8_0
 #undef ATTN__SCALE_ATTN_Q4_0
+#undef ATTN__SCALE_ATTN_Q4_1
 #undef ATTN__LOAD_ATTN__OWN
 #undef ATTN__LOAD_ATTN__HALVES
 #undef ATTN__LOAD_ATTN_BF16
 #undef ATTN__LOAD_ATTN_F16
 #undef ATTN__LOAD_ATTN_Q8_0
 #undef ATTN__LOAD_ATTN_Q4_0
+#undef ATTN__LOAD_ATTN_Q4_1
 #undef ATTN__BLOCK
 #undef ATTN__TYPE_BF16
 #undef ATTN__TYPE_F16
 #undef ATTN__TYPE_Q8_0
 #undef ATTN__TYPE_Q4_0
+#undef ATTN__TYPE_Q4_1
 #undef ATTN__TYPES
+#undef ATTN__TYPES_WHOLE
+#undef ATTN__TYPES_LEFT
 #undef ATTN__LINES
 #undef ATTN__WIDE
 #undef attn__t_zero
@@ -6167,7 +6174,7 @@ ATTN__FUNC attn_status attn__mm_type(int32_t *t, int type, int blocks, const cha
     const int half = *t == ATTN_F16 || *t == ATTN_BF16;
     if (*t == 0) *t = type;
     if (*t == type || (type == ATTN_F32 && half)) return ATTN_OK;
-    if (type == ATTN_F32 && blocks && (*t == ATTN_Q8_0 || *t == ATTN_Q4_0 || *t == ATTN_Q4_1)) return ATTN_OK;
+    if (type == ATTN_F32 && blocks && ATTN__IN_BLOCKS(*t)) return ATTN_OK;
     return attn__wrong(why, ATTN_ERR_DTYPE, name, *t, half ? "attn_matmul_f64 takes f64 only" :
                        "not a type of this array");
 }
@@ -7706,13 +7713,13 @@ ATTN__FUNC const attn__table *attn__table_for(const attn_desc *d) {
 }
 // What multiplies this type as it is
 ATTN__FUNC int attn__words_of(int type) {
-    return type == ATTN_BF16 ? ATTN__BF16_WORDS : attn__types[type].elements > 1 ? ATTN__I8_WORDS : 0;
+    return type == ATTN_BF16 ? ATTN__BF16_WORDS : ATTN__IN_BLOCKS(type) ? ATTN__I8_WORDS : 0;
 }
 ATTN__FUNC attn_status attn__check_types(const attn_desc *d, attn__text *why) {
     const int32_t types[5] = { d->q_type, d->k_type, d->v_type, d->o_type, d->bias ? d->bias_type : d->q_type };
     static const char *const names[5] = { "q_type", "k_type", "v_type", "o_type", "bias_type" };
     for (int i = 0; i < 5; i++) {
-        const int t = types[i], blocks = t == ATTN_Q8_0 || t == ATTN_Q4_0 || t == ATTN_Q4_1, stored = i == 1 || i == 2;
+        const int t = types[i], blocks = ATTN__IN_BLOCKS(t), stored = i == 1 || i == 2;
         if (t != ATTN_F32 && t != ATTN_F64 && t != ATTN_F16 && t != ATTN_BF16 && !(blocks && stored))
             return attn__wrong(why, ATTN_ERR_DTYPE, names[i], t, "not a type of this array");
         if ((t == ATTN_F64) != (d->q_type == ATTN_F64))
